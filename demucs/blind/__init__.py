@@ -1,0 +1,1 @@
+"""Scores without ground truth and distillation. Nothing here yet."""

@@ -1,0 +1,15 @@
+"""Datasets: folders of tracks, training examples, demo songs."""
+
+from demucs.data.augment import AugmentConfig
+from demucs.data.examples import TrainingSet
+from demucs.data.loader import EpochSampler, training_loader
+from demucs.data.tracks import Track, find_tracks
+
+__all__ = [
+    "AugmentConfig",
+    "EpochSampler",
+    "Track",
+    "TrainingSet",
+    "find_tracks",
+    "training_loader",
+]

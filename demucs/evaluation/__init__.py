@@ -1,0 +1,1 @@
+"""How good is a separation: metrics with their definitions, over tracks."""

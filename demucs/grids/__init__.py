@@ -1,0 +1,1 @@
+"""Dora grids: named sets of experiments."""

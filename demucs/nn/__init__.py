@@ -1,0 +1,6 @@
+"""The networks: time and spectral branches, from plain keyword arguments."""
+
+from demucs.nn.build import MODELS, ModelSpec, build_model
+from demucs.nn.hdemucs import HDemucs
+
+__all__ = ["MODELS", "HDemucs", "ModelSpec", "build_model"]

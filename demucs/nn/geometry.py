@@ -1,0 +1,121 @@
+"""The geometry of HDemucs: which kernel, stride and axis each layer has."""
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from demucs.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """The geometry of one layer, shared by its encoder and decoder.
+
+    Attributes:
+        frequency: strides over the frequency axis (else over time).
+        merges: the layer where the time branch joins: it takes all remaining frequencies at once.
+        pad: pad the convolution by a quarter of its kernel.
+        norm_groups: groups of the group norm; 0 means no norm.
+    """
+
+    kernel: int
+    stride: int
+    frequency: bool
+    merges: bool = False
+    pad: bool = True
+    norm_groups: int = 0
+    rewrite: bool = True
+
+    @property
+    def padding(self) -> int:
+        return self.kernel // 4 if self.pad else 0
+
+    def of_time_branch(self, kernel_size: int) -> "LayerShape":
+        """The layer of the time branch beside this one of the frequency branch."""
+        return replace(self, kernel=kernel_size, frequency=False, pad=True)
+
+    def norm(self, channels: int) -> nn.Module:
+        return nn.GroupNorm(self.norm_groups, channels) if self.norm_groups else nn.Identity()
+
+    def conv(self, chin: int, chout: int) -> nn.Module:
+        if self.frequency:
+            return nn.Conv2d(
+                chin, chout, (self.kernel, 1), stride=(self.stride, 1), padding=(self.padding, 0)
+            )
+        return nn.Conv1d(chin, chout, self.kernel, stride=self.stride, padding=self.padding)
+
+    def transposed(self, chin: int, chout: int) -> nn.Module:
+        if self.frequency:
+            return nn.ConvTranspose2d(chin, chout, (self.kernel, 1), stride=(self.stride, 1))
+        return nn.ConvTranspose1d(chin, chout, self.kernel, stride=self.stride)
+
+    def widen(self, channels: int, context: int, over_frequency: bool = True) -> nn.Module:
+        """The 'rewrite' convolution before a GLU: `channels` → twice as many."""
+        if not self.frequency:
+            return nn.Conv1d(channels, 2 * channels, 1 + 2 * context, padding=context)
+        across = context if over_frequency else 0
+        return nn.Conv2d(
+            channels,
+            2 * channels,
+            (1 + 2 * across, 1 + 2 * context),
+            padding=(across, context),
+        )
+
+
+def frequency_shapes(
+    depth: int,
+    nfft: int,
+    kernel_size: int,
+    stride: int,
+    time_stride: int,
+    norm_starts: int,
+    norm_groups: int,
+    rewrite: bool,
+) -> list[LayerShape]:
+    """Geometry of the frequency branch: strides over frequency until one bin is left, then time."""
+    shapes = []
+    bins = nfft // 2
+    for index in range(depth):
+        groups = norm_groups if index >= norm_starts else 0
+        if bins == 1:
+            shapes.append(
+                LayerShape(
+                    kernel=2 * time_stride,
+                    stride=time_stride,
+                    frequency=False,
+                    norm_groups=groups,
+                    rewrite=rewrite,
+                )
+            )
+            continue
+        merges = bins <= kernel_size
+        shapes.append(
+            LayerShape(
+                kernel=bins if merges else kernel_size,
+                stride=stride,
+                frequency=True,
+                merges=merges,
+                pad=not merges,
+                norm_groups=groups,
+                rewrite=rewrite,
+            )
+        )
+        bins = 1 if merges else bins // stride
+    return shapes
+
+
+def check_meeting(shapes: list[LayerShape], depth: int, nfft: int, stride: int) -> None:
+    """Raises ConfigError unless both branches reach one step a hop at the same layer."""
+    if not any(shape.merges for shape in shapes):
+        raise ConfigError(
+            f"depth={depth} with nfft={nfft} is too shallow for the time branch to meet the "
+            "frequency branch; raise depth, lower nfft, or set hybrid=False"
+        )
+    layers = sum(shape.frequency for shape in shapes)
+    if stride**layers != nfft // 4:
+        raise ConfigError(
+            f"nfft={nfft} with stride={stride} does not let the branches meet: after {layers} "
+            f"layers the time branch has one step every {stride**layers} samples and the "
+            f"spectrogram one every {nfft // 4}; set nfft={4 * stride**layers} (or another power), "
+            "or hybrid=False"
+        )

