@@ -1,0 +1,59 @@
+# `make demo` and `make test` need Python >= 3.10 and nothing else prepared.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo test check lint format types imports unit oracle integration results clean
+
+help:
+	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
+	@echo "make test    lint, types, import contracts and all tests"
+	@echo "make format  let ruff rewrite what it can"
+	@echo "make results draw the figures of demucs_results/ again"
+	@echo "make clean   remove the environment, caches and the demo's folder"
+
+$(VENV)/.base:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and f"Python >= 3.10 is needed, $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# A change of the requirements installs anew; the stamp is written only when pip succeeded.
+$(VENV)/.run: $(VENV)/.base setup.py constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[plots]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base setup.py constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run
+	$(BIN)/python -m tools.demo
+
+test: check
+
+check: lint types imports unit oracle integration
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+unit oracle integration: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/$@
+
+results: $(VENV)/.run
+	$(BIN)/python graphing_scripts/training_curves.py demucs_results/*/history.json
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo
