@@ -32,6 +32,7 @@ setup(
         "musdb>=0.4.3",
         "museval>=0.4.1",
         "numpy",
+        "pyyaml",
         "omegaconf>=2.3",
         "safetensors>=0.4",
         "soundfile>=0.12",

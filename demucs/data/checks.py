@@ -1,0 +1,76 @@
+"""Configurations that cannot work, refused before anything is read or any GPU is touched."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from demucs.errors import ConfigError
+
+
+def check_sources(sources: Sequence[str], available: Iterable[str], folder: str | Path) -> None:
+    """Each source must be named once and exist in at least one track.
+
+    Raises:
+        ConfigError: no sources, a name twice, or a name that no track has.
+    """
+    names = set(available) - {"mixture"}
+    if not sources:
+        raise ConfigError(f"dset.sources is empty: name stems among {sorted(names)}")
+    twice = sorted({source for source in sources if list(sources).count(source) > 1})
+    if twice:
+        raise ConfigError(f"dset.sources names {', '.join(twice)} more than once: {list(sources)}")
+    unknown = [source for source in sources if source not in names]
+    if unknown:
+        raise ConfigError(
+            f"No track of {folder} has the source {', '.join(map(repr, unknown))}; there are "
+            f"{sorted(names) or 'no audio files'}: set dset.sources to some of these, "
+            "or add the files"
+        )
+
+
+def check_segment(segment: float, shift: float, samplerate: int) -> None:
+    """A segment must be longer than the random shift that is cut off it (both in seconds).
+
+    Raises:
+        ConfigError: otherwise, or where either is under one sample.
+    """
+    if round(shift * samplerate) < 1:
+        raise ConfigError(
+            f"dset.shift={shift} s is less than a sample at {samplerate} Hz: it is the distance "
+            "between segments and must be positive, as 1"
+        )
+    if round(segment * samplerate) <= round(shift * samplerate):
+        raise ConfigError(
+            f"dset.segment={segment} s must be longer than dset.shift={shift} s: the model hears "
+            "segment - shift seconds"
+        )
+
+
+def check_batch(batch_size: int, world_size: int, examples: int) -> None:
+    """A global batch must divide over the ranks, and an epoch must hold one.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    if batch_size < 1 or batch_size % world_size:
+        raise ConfigError(
+            f"batch_size={batch_size} does not divide over {world_size} processes: it is the "
+            f"global batch, so choose a multiple of {world_size}"
+        )
+    if examples < batch_size:
+        raise ConfigError(
+            f"batch_size={batch_size}, but an epoch has only {examples} examples: lower "
+            "batch_size or dset.shift, or add tracks"
+        )
+
+
+def check_remix(group: int, examples: int) -> None:
+    """A remix group must not be larger than the epoch.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    if group > examples:
+        raise ConfigError(
+            f"augment.remix.group_size={group}, but an epoch has only {examples} examples: lower "
+            "it, add tracks, or set augment.remix.proba=0"
+        )

@@ -1,0 +1,152 @@
+"""Training examples, each a function of (seed, epoch, position) and of nothing else."""
+
+import copy
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from demucs.data.augment import AugmentConfig, StemDraw, Stretch, draw_stems, draw_stretch
+from demucs.data.checks import check_remix, check_segment
+from demucs.data.plan import EpochPlan
+from demucs.data.repitch import VOICES, Repitcher
+from demucs.data.tracks import Track
+from demucs.errors import ConfigError
+
+
+class TrainingSet(Dataset[Tensor]):
+    """Segments of all tracks, shuffled, remixed and augmented.
+
+    A track gives a segment of `segment` seconds every `shift` seconds, the last one padded; a
+    track shorter than a segment gives one. An example is a random crop of `segment - shift`
+    seconds.
+
+    `dataset[epoch, position]` is `[S, C, T]`, T = `example_frames`; `len` is the number of
+    examples in an epoch. The mixture is the sum over S.
+
+    Args:
+        tracks: all with the same sources, sample rate and channels.
+        segment: seconds.
+        shift: seconds, the stride between segments and the range of the random crop.
+        seed: of the order and every augmentation.
+        augment: what is done to examples.
+        normalize: each track by the mean and deviation of its mixture.
+
+    Raises:
+        ConfigError: no or unlike tracks, a negative seed, segment not longer than shift, or a
+            remix group larger than an epoch.
+        MissingToolError: repitch is on and soundstretch is not installed.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        *,
+        segment: float = 11.0,
+        shift: float = 1.0,
+        seed: int = 42,
+        augment: AugmentConfig | None = None,
+        normalize: bool = True,
+    ) -> None:
+        kinds = {(track.sources, track.samplerate, track.channels) for track in tracks}
+        if len(kinds) != 1:
+            raise ConfigError(
+                f"Training needs tracks of one kind (sources, Hz, channels), got {sorted(kinds)}: "
+                "read all datasets with the same dset.sources, samplerate and channels"
+            )
+        self.tracks = list(tracks)
+        self.sources, self.samplerate, self.channels = kinds.pop()
+        check_segment(segment, shift, self.samplerate)
+        self.segment_frames = round(segment * self.samplerate)
+        self.shift_frames = round(shift * self.samplerate)
+        self.example_frames = self.segment_frames - self.shift_frames
+        self.augment = augment if augment is not None else AugmentConfig()
+        self.normalize = normalize
+        self.seed = _checked_seed(seed)
+        counts = [self._segments_of(track) for track in self.tracks]
+        self._ends = np.cumsum(counts)
+        if self.augment.remix_proba > 0:
+            check_remix(self.augment.remix_group, len(self))
+        self._repitcher = Repitcher.find() if self.augment.repitch_proba > 0 else None
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: tuple[int, int]) -> Tensor:
+        epoch, position = index
+        if not 0 <= position < len(self):
+            raise IndexError(f"position {position} of {len(self)}")
+        origins = self._plan(epoch).origins(position)
+        return torch.stack([self._stem(epoch, origin, stem) for stem, origin in enumerate(origins)])
+
+    def with_seed(self, seed: int) -> "TrainingSet":
+        """The same segments in the order and with the augmentation of another seed."""
+        other = copy.copy(self)
+        other.seed = _checked_seed(seed)
+        return other
+
+    def locate(self, segment: int) -> tuple[Track, int]:
+        """The track of a segment, and its first frame there."""
+        number = int(np.searchsorted(self._ends, segment, side="right"))
+        first = int(self._ends[number - 1]) if number else 0
+        return self.tracks[number], (segment - first) * self.shift_frames
+
+    def _segments_of(self, track: Track) -> int:
+        rest = max(0, track.frames - self.segment_frames)
+        return 1 + -(-rest // self.shift_frames)
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        config = self.augment
+        return _cached_plan(
+            len(self), self.seed, epoch, len(self.sources), config.remix_group, config.remix_proba
+        )
+
+    def _stem(self, epoch: int, position: int, stem: int) -> Tensor:
+        """`[C, T]` of one stem of the (unmixed) item that stands at `position`."""
+        segment = self._plan(epoch).segment(position)
+        track, start = self.locate(segment)
+        draw = draw_stems(
+            self.augment,
+            seed=self.seed,
+            epoch=epoch,
+            position=position,
+            stems=len(self.sources),
+            shift=self.shift_frames,
+        )[stem]
+        stretch = draw_stretch(self.augment, seed=self.seed, epoch=epoch, segment=segment)
+        return draw.apply(self._excerpt(track, self.sources[stem], start, draw, stretch))
+
+    def _excerpt(
+        self, track: Track, source: str, start: int, draw: StemDraw, stretch: Stretch | None
+    ) -> Tensor:
+        frames = self.example_frames
+        if stretch is not None:
+            frames = Repitcher.frames_needed(frames, stretch)
+        wav = track.read(source, start + draw.offset, frames)
+        if self.normalize:
+            wav = track.normalize(wav)
+        if stretch is not None:
+            assert self._repitcher is not None
+            return self._repitcher(
+                wav, self.samplerate, stretch, self.example_frames, speech=source in VOICES
+            )
+        return F.pad(wav, (0, frames - wav.shape[1]))
+
+
+@lru_cache(maxsize=4)
+def _cached_plan(
+    segments: int, seed: int, epoch: int, stems: int, group: int, remix_proba: float
+) -> EpochPlan:
+    return EpochPlan(
+        segments, seed=seed, epoch=epoch, stems=stems, group=group, remix_proba=remix_proba
+    )
+
+
+def _checked_seed(seed: int) -> int:
+    if seed < 0:
+        raise ConfigError(f"seed={seed} must not be negative")
+    return seed

@@ -1,0 +1,160 @@
+"""Batches of an epoch, the same on any number of workers and processes."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from demucs.data.checks import check_batch
+from demucs.data.examples import TrainingSet
+from demucs.errors import ConfigError, DemucsError
+
+Index: TypeAlias = "tuple[int, int]"
+
+
+class EpochSampler(Sampler["list[Index]"]):
+    """Yields this rank's share of each global batch, as a list of (epoch, position).
+
+    Global batch b is positions `[b * batch_size, (b + 1) * batch_size)`, and rank r takes the
+    r-th part of it. Every rank gets the same number of batches; what does not fill a global
+    batch is left to the next epoch's shuffle.
+
+    Args:
+        examples: positions in an epoch.
+        batch_size: of the global batch, over all ranks.
+        epoch: number of the epoch.
+        start_batch: batches of this epoch that were already seen.
+        max_batches: length of the epoch at most, counted from its start.
+
+    Raises:
+        ConfigError: batch_size does not divide by world_size or exceeds the examples; rank or
+            start_batch out of range.
+    """
+
+    def __init__(
+        self,
+        examples: int,
+        *,
+        batch_size: int,
+        epoch: int,
+        start_batch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        max_batches: int | None = None,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise ConfigError(f"rank={rank} is not within a world of {world_size} processes")
+        check_batch(batch_size, world_size, examples)
+        self.batches = examples // batch_size
+        if max_batches is not None:
+            self.batches = min(self.batches, max_batches)
+        if not 0 <= start_batch <= self.batches:
+            raise ConfigError(
+                f"start_batch={start_batch}, but the epoch has {self.batches} batches: the dataset "
+                "or batch_size changed since the checkpoint"
+            )
+        self.batch_size, self.epoch, self.start_batch = batch_size, epoch, start_batch
+        self.rank, self.share = rank, batch_size // world_size
+
+    def __len__(self) -> int:
+        return self.batches - self.start_batch
+
+    def __iter__(self) -> Iterator[list[Index]]:
+        for batch in range(self.start_batch, self.batches):
+            first = batch * self.batch_size + self.rank * self.share
+            yield [(self.epoch, first + place) for place in range(self.share)]
+
+
+class TrainingLoader:
+    """Iterates over batches `[B, S, C, T]` of one epoch; `len` is how many are left."""
+
+    def __init__(self, loader: "DataLoader[Tensor | DemucsError]") -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for batch in self.loader:
+            if isinstance(batch, DemucsError):
+                raise batch
+            yield batch
+
+
+def training_loader(
+    dataset: TrainingSet,
+    *,
+    batch_size: int,
+    epoch: int,
+    seed: int | None = None,
+    start_batch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    max_batches: int | None = None,
+    pin_memory: bool | None = None,
+) -> TrainingLoader:
+    """Batches `[batch_size / world_size, S, C, T]` of one epoch for one rank.
+
+    Args:
+        dataset: the examples.
+        batch_size: the global batch.
+        epoch: number of the epoch, 0 or more.
+        seed: replaces that of the dataset.
+        start_batch: where to go on in the middle of an epoch.
+        rank: of this process.
+        world_size: number of processes.
+        num_workers: processes that read; 0 reads in this one.
+        max_batches: shortens the epoch.
+        pin_memory: page-locked batches; by default where CUDA is there.
+
+    Raises:
+        ConfigError: see `EpochSampler`.
+        AudioError: while iterating; names the file that could not be read.
+    """
+    if seed is not None:
+        dataset = dataset.with_seed(seed)
+    sampler = EpochSampler(
+        len(dataset),
+        batch_size=batch_size,
+        epoch=epoch,
+        start_batch=start_batch,
+        rank=rank,
+        world_size=world_size,
+        max_batches=max_batches,
+    )
+    loader: DataLoader[Tensor | DemucsError] = DataLoader(
+        _Guarded(dataset),
+        batch_sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=_collate,
+        worker_init_fn=_single_thread,
+        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
+    )
+    return TrainingLoader(loader)
+
+
+class _Guarded(Dataset["Tensor | DemucsError"]):
+    """Hands an error over as an item, so it reaches the user without a worker's traceback."""
+
+    def __init__(self, dataset: TrainingSet) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: Index) -> Tensor | DemucsError:
+        try:
+            return self.dataset[index]
+        except DemucsError as error:
+            return type(error)(str(error))
+
+
+def _collate(items: Sequence[Tensor | DemucsError]) -> Tensor | DemucsError:
+    for item in items:
+        if isinstance(item, DemucsError):
+            return item
+    return torch.stack([item for item in items if isinstance(item, Tensor)])
+
+
+def _single_thread(worker: int) -> None:
+    torch.set_num_threads(1)
