@@ -68,8 +68,12 @@ def cases() -> dict[str, dict[str, Any]]:
         parts = [model, str(length), str(batch), str(seed)]
         parts += [f"{key}={value}" for key, value in options.items()]
         found[",".join(parts)] = {
-            "model": model, "length": length, "batch": batch, "seed": seed, "options": options,
-        }  # fmt: skip
+            "model": model,
+            "length": length,
+            "batch": batch,
+            "seed": seed,
+            "options": options,
+        }
 
     for model in ("tiny", "grid"):
         for length in (1, 37, 100, 101, 260):
@@ -103,7 +107,7 @@ def main() -> None:
         mix = signal(case["length"], case["batch"])
         arrays[name] = apply_model(models[case["model"]], mix, **case["options"]).numpy()
     GOLDEN.parent.mkdir(exist_ok=True)
-    np.savez_compressed(GOLDEN, **arrays)
+    np.savez_compressed(GOLDEN, **arrays)  # type: ignore[arg-type,unused-ignore]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,248 @@
+"""Separation from Python: `Separator`, `save_audio`, `list_models`.
+
+separator = Separator("SIG", repo="release_models")
+mixture, stems = separator.separate_audio_file("song.flac")
+for name, stem in stems.items():
+    save_audio(stem, f"{name}.wav", separator.samplerate)
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from demucs.apply import apply_model
+from demucs.audio import convert_audio, read_audio, write_audio
+from demucs.chunks import Callback
+from demucs.errors import AudioError, ConfigError
+from demucs.pretrained import get_model
+from demucs.release import DEFAULT_FOLDER, ReleaseFolder
+
+__all__ = ["Separator", "list_models", "save_audio"]
+
+_KEEP: Any = object()  # "as it was", where None is a value
+
+
+class Separator:
+    """Separates files and tensors with one model.
+
+    Args:
+        model: name or signature of a release, or a network that is already loaded.
+        repo: folder of releases; None is `./release_models`.
+        device: where chunks are worked on; None is a CUDA device if there is one, else the CPU.
+        shifts: mean over so many random delays of up to half a second (deterministic); 0: none.
+        overlap: share of a chunk that the next one covers again, in [0, 1).
+        split: work chunk by chunk, in constant memory on the device.
+        segment: length of a chunk in seconds; None is the model's own.
+        jobs: chunks worked on at a time, in threads; on the CPU only.
+        progress: show a bar.
+        callback: called before and after each chunk with a dict, see `demucs.apply.apply_model`;
+            to abort, raise `KeyboardInterrupt` in it.
+        callback_arg: items of yours for that dict.
+
+    Raises:
+        ModelNotFoundError: no such model in `repo`.
+        ReleaseError: the model's file is corrupted.
+        ConfigError: an unknown or unavailable device.
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module = "htdemucs",
+        repo: str | os.PathLike[str] | None = None,
+        device: str | torch.device | None = None,
+        shifts: int = 1,
+        overlap: float = 0.25,
+        split: bool = True,
+        segment: float | None = None,
+        jobs: int = 0,
+        progress: bool = False,
+        callback: Callback | None = None,
+        callback_arg: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._device = pick_device(device)
+        self._model: Any = model if isinstance(model, nn.Module) else _load(model, repo)
+        self._options: dict[str, Any] = {}
+        self.update_parameter(
+            device=self._device,
+            shifts=shifts,
+            overlap=overlap,
+            split=split,
+            segment=segment,
+            jobs=jobs,
+            progress=progress,
+            callback=callback,
+            callback_arg=callback_arg,
+        )
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        network: nn.Module = self._model
+        return network
+
+    @property
+    def samplerate(self) -> int:
+        """Sample rate of the stems, Hz."""
+        return int(self._model.samplerate)
+
+    @property
+    def audio_channels(self) -> int:
+        """Number of channels of the stems."""
+        return int(self._model.audio_channels)
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the stems, in the order of the model's output."""
+        return list(self._model.sources)
+
+    def update_parameter(
+        self,
+        device: str | torch.device | None = _KEEP,
+        shifts: int = _KEEP,
+        overlap: float = _KEEP,
+        split: bool = _KEEP,
+        segment: float | None = _KEEP,
+        jobs: int = _KEEP,
+        progress: bool = _KEEP,
+        callback: Callback | None = _KEEP,
+        callback_arg: Mapping[str, Any] | None = _KEEP,
+    ) -> None:
+        """Changes the parameters that are given, which mean what they mean for the class."""
+        given = {
+            "device": device if device is _KEEP else pick_device(device),
+            "shifts": shifts,
+            "overlap": overlap,
+            "split": split,
+            "segment": segment,
+            "num_workers": jobs,
+            "progress": progress,
+            "callback": callback,
+            "callback_arg": callback_arg,
+        }
+        self._options.update({name: value for name, value in given.items() if value is not _KEEP})
+
+    def separate_tensor(
+        self, wav: Tensor, sr: int | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Separates a signal.
+
+        Args:
+            wav: `[C, T]`, never modified. Other numbers of channels than the model's are
+                converted.
+            sr: its sample rate in Hz, converted to the model's; None: it has the model's.
+
+        Returns:
+            The mixture as the model heard it and the stems by name, each `[C, T']`, with the
+            channels and the sample rate of the model.
+
+        Raises:
+            AudioError: not a `[C, T]` signal with at least one sample, or channels that cannot be
+                converted.
+            ConfigError: parameters out of their range.
+        """
+        if wav.dim() != 2 or 0 in wav.shape:
+            raise AudioError(
+                f"Cannot separate samples of shape {list(wav.shape)}: "
+                "give [channels, samples] with at least one sample."
+            )
+        rate = self.samplerate if sr is None else sr
+        mixture = convert_audio(wav.detach().float(), rate, self.samplerate, self.audio_channels)
+        if mixture.shape[-1] == 0:
+            raise AudioError(
+                f"Cannot separate {wav.shape[-1]} samples at {rate} Hz: "
+                f"not one is left at {self.samplerate} Hz."
+            )
+        mean, scale = _statistics(mixture)
+        stems = apply_model(self._model, ((mixture - mean) / scale)[None], **self._options)[0]
+        stems = stems * scale + mean
+        return mixture, dict(zip(self.sources, stems, strict=True))
+
+    def separate_audio_file(self, file: str | os.PathLike[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Reads a file and separates it; returns what `separate_tensor` does.
+
+        Raises:
+            AudioError: the file cannot be read; the message names it.
+        """
+        wav, samplerate = read_audio(file)
+        try:
+            return self.separate_tensor(wav, samplerate)
+        except AudioError as error:
+            raise AudioError(f"{os.fspath(file)}: {error}") from error
+
+
+def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
+    return get_model(name, None if repo is None else Path(repo)).eval()
+
+
+def _statistics(mixture: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and scale of the mono mixture, by which models want their input normalised."""
+    mono = mixture.mean(0)
+    spread = mono.std() if len(mono) > 1 else torch.zeros_like(mono[0])
+    return mono.mean(), spread + 1e-8
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """The device that is meant: by default CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: no such device, or not on this machine.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"Cannot use the device {str(device)!r}: {reason.rstrip('.')}. Choose cpu, or cuda on "
+            "a machine with an NVIDIA GPU."
+        ) from None
+    return found
+
+
+def save_audio(
+    wav: Tensor,
+    path: str | os.PathLike[str],
+    samplerate: int,
+    bitrate: int = 320,
+    clip: str = "rescale",
+    bits_per_sample: int = 16,
+    as_float: bool = False,
+    preset: int = 2,
+) -> None:
+    """Writes `wav` `[C, T]` to a .wav, .flac or .mp3 file; see `demucs.audio.write_audio`.
+
+    Args:
+        bitrate: of an mp3, kbit/s.
+        clip: how integers are kept inside full scale: rescale, clamp, tanh or none. It looks at
+            this signal alone: for the stems of one track, scale all by
+            `demucs.audio.common_gain(stems.values())` first.
+        bits_per_sample: 16, 24 or 32.
+        as_float: 32-bit floats instead, exactly as they are.
+        preset: of an mp3, 2 (best) to 7 (fastest).
+    """
+    write_audio(
+        path,
+        wav,
+        samplerate,
+        bits=bits_per_sample,
+        float32=as_float,
+        clip=clip,
+        mp3_bitrate=bitrate,
+        mp3_preset=preset,
+    )
+
+
+def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Path]]:
+    """The releases in `repo` (None: `./release_models`): names and files.
+
+    Returns:
+        `{"single": {name: file}, "bag": {name: file}}`.
+    """
+    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else Path(repo))
+    return {"single": {name: folder.path(name) for name in folder.names()}, "bag": {}}

@@ -1,0 +1,44 @@
+"""Keeping samples inside full scale, which integer formats need."""
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from demucs.errors import ConfigError
+
+ClipMode = Literal["rescale", "clamp", "tanh", "none"]
+CLIP_MODES: tuple[str, ...] = get_args(ClipMode)
+HEADROOM = 1.01
+
+
+def common_gain(stems: Iterable[Tensor]) -> float:
+    """The one gain, at most 1, that keeps the loudest sample of all `stems` off full scale.
+
+    Scaling every stem of a track by it keeps their balance and their sum, up to that gain.
+    """
+    peak = max((float(stem.abs().max()) for stem in stems if stem.numel()), default=0.0)
+    return 1.0 / max(HEADROOM * peak, 1.0)
+
+
+def prevent_clipping(wav: Tensor, mode: str = "rescale") -> Tensor:
+    """`wav` `[C, T]` made to fit full scale; never modified itself.
+
+    Args:
+        wav: samples, full scale at 1.
+        mode: "rescale" divides by the peak where it is too high, "clamp" cuts, "tanh" bends,
+            "none" (or None, as the public `save_audio` allows) leaves the samples alone.
+
+    Raises:
+        ConfigError: an unknown mode.
+    """
+    if mode is None or mode == "none":
+        return wav
+    if mode == "rescale":
+        gain = common_gain([wav])
+        return wav * gain if gain < 1 else wav
+    if mode == "clamp":
+        return wav.clamp(-0.99, 0.99)
+    if mode == "tanh":
+        return wav.tanh()
+    raise ConfigError(f"Unknown clip mode {mode!r}: choose one of {', '.join(CLIP_MODES)}.")

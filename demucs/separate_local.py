@@ -1,0 +1,67 @@
+"""The model of an experiment trained on this machine, from its checkpoint (`demucs -s SIG`).
+
+The checkpoint is read as plain data: separating needs neither the solver nor the data sets.
+"""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from demucs.errors import CheckpointError, ModelNotFoundError
+from demucs.nn import ModelSpec, build_model
+
+MAGIC = b"demucs-checkpoint\n"
+
+
+def experiments_folder() -> Path:
+    """Where experiments lie: `outputs/xps`, or in the folder that `DEMUCS_OUTPUTS` names."""
+    return Path(os.environ.get("DEMUCS_OUTPUTS", "outputs")) / "xps"
+
+
+def load_experiment(signature: str) -> nn.Module:
+    """The best model so far of the experiment `signature`, in evaluation mode.
+
+    Raises:
+        ModelNotFoundError: no such experiment, or it has not finished an epoch.
+        CheckpointError: its checkpoint is corrupted.
+    """
+    folder = experiments_folder()
+    path = folder / signature / "checkpoint.th"
+    if os.sep in signature or not path.is_file():
+        known = sorted(found.parent.name for found in folder.glob("*/checkpoint.th"))
+        raise ModelNotFoundError(
+            f"No checkpoint of experiment {signature!r} in {folder}. There are: "
+            f"{', '.join(known) or 'none'}. Train it with `dora run`, or name a release with -n."
+        )
+    try:
+        state = _read(path)
+        model = build_model(ModelSpec.from_dict(state["spec"]))
+        model.load_state_dict(state["best"]["state"])
+    except (RuntimeError, OSError, LookupError, TypeError, ValueError, UnpicklingError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise CheckpointError(
+            f"{path} is corrupted, or of another version, or has no best model yet "
+            f"({type(error).__name__}: {reason}). Go on with the training to write it again: "
+            f"`dora run -f {signature}`."
+        ) from error
+    return model.eval()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, laid out as `demucs.training.checkpoint` says.
+
+    Raises:
+        ValueError: the checksum is not that of the content.
+    """
+    with path.open("rb") as file:
+        magic, digest, payload = file.readline(), file.readline().strip(), file.read()
+    if magic != MAGIC or hashlib.sha256(payload).hexdigest().encode() != digest:
+        raise ValueError("its checksum is wrong")
+    content: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return content

@@ -1,0 +1,92 @@
+"""Where the `demucs` command writes: names from a pattern, inside one folder, over nothing."""
+
+import os
+import string
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from demucs.errors import AudioError, ConfigError
+
+DEFAULT_PATTERN = "{track}/{stem}.{ext}"
+FIELDS = ("track", "trackext", "stem", "ext")
+SUFFIXES = (".wav", ".flac", ".mp3")
+
+
+def check_pattern(pattern: str, extension: str) -> None:
+    """Tries a `--filename` pattern.
+
+    Raises:
+        ConfigError: it cannot be filled in, leaves the folder, or has no audio suffix.
+    """
+    fields = ", ".join(f"{{{name}}}" for name in FIELDS)
+    try:
+        used = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+        if not used <= set(FIELDS):
+            raise ConfigError(f"{pattern!r} uses other names than {fields}")
+        filled = pattern.format(track="track", trackext="wav", stem="stem", ext=extension)
+    except (ValueError, LookupError) as error:
+        raise ConfigError(f"{pattern!r} is no pattern of {fields}: {error}") from None
+    if not _is_inside(filled):
+        raise ConfigError(f"{pattern!r} leads out of the output folder: leave out leading / and ..")
+    if Path(filled).suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{pattern!r} must end in .{{ext}}, or in {', '.join(SUFFIXES)}")
+
+
+class OutputNames:
+    """Names the files of each track, and refuses to write one file twice or over an input.
+
+    Args:
+        folder: every file lies in it.
+        pattern: checked by `check_pattern`.
+        extension: what `{ext}` is.
+        inputs: files never to be written over.
+    """
+
+    def __init__(self, folder: Path, pattern: str, extension: str, inputs: Sequence[Path]) -> None:
+        self.folder, self.pattern, self.extension = folder, pattern, extension
+        self._inputs = {os.path.realpath(path) for path in inputs}
+        self._taken: dict[str, Path] = {}
+
+    def of(self, track: Path, stems: Iterable[str]) -> dict[str, Path]:
+        """Stem → file, for all `stems` of `track`.
+
+        Raises:
+            AudioError: a name leads out of the folder, or is an input's, or was given before.
+        """
+        names: dict[str, Path] = {}
+        for stem in stems:
+            name = self.pattern.format(
+                track=track.stem,
+                trackext=track.suffix.removeprefix("."),
+                stem=stem,
+                ext=self.extension,
+            )
+            name = name.lstrip("/")  # an empty {trackext} at the beginning
+            path = self.folder / name
+            if not _is_inside(name):
+                raise AudioError(
+                    f"{track}: not writing {path}, which is outside the output folder "
+                    f"{self.folder}: rename the track or give another --filename."
+                )
+            real = os.path.realpath(path)
+            if real in self._inputs:
+                raise AudioError(
+                    f"{track}: not writing {path}, which is one of the input files: "
+                    "give another --filename or --out."
+                )
+            if real in self._taken or path in names.values():
+                other = self._taken.get(real, track)
+                raise AudioError(
+                    f"{track}: not writing {path} twice (it is also a stem of "
+                    f"{other}): use {{stem}}, {{track}} and {{trackext}} in "
+                    "--filename, or another --out."
+                )
+            names[stem] = path
+        self._taken.update({os.path.realpath(path): track for path in names.values()})
+        return names
+
+
+def _is_inside(name: str) -> bool:
+    """True if the relative path `name` stays in the folder that it starts from."""
+    normal = os.path.normpath(name)
+    return not (os.path.isabs(normal) or normal in (".", "..") or normal.startswith(".." + os.sep))

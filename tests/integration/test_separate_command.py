@@ -1,0 +1,186 @@
+"""The `demucs` command as a user types it, on a tiny real release and tiny real files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from demucs.audio import read_audio, write_audio
+from demucs.nn import ModelSpec, build_model
+from demucs.release import ReleaseInfo, save_release
+
+SOURCES = ["drums", "bass", "other", "vocals"]
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `release_models/tiny.safetensors` and songs in many formats."""
+    folder = tmp_path_factory.mktemp("separate")
+    torch.manual_seed(0)
+    kwargs = {"sources": SOURCES, "channels": 4, "nfft": 1024, "depth": 4, "segment": 0.6}
+    spec = ModelSpec(name="hdemucs", kwargs=kwargs)
+    info = ReleaseInfo(signature="tiny", spec=spec, config={}, provenance={})
+    release = folder / "release_models" / "tiny.safetensors"
+    release.parent.mkdir()
+    save_release(release, build_model(spec).state_dict(), info)
+    write_audio(folder / "song.wav", song(), RATE)
+    return folder
+
+
+def song(channels: int = 2, rate: int = RATE, seconds: float = 1.0) -> Tensor:
+    time = torch.arange(int(rate * seconds)) / rate
+    pitches = torch.arange(1, channels + 1)[:, None] * 220
+    return torch.sin(2 * torch.pi * pitches * time) * 0.5
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def demucs(workplace: Path, tmp_path: Path) -> Run:
+    """Runs the command in the workplace, writing to `tmp_path`."""
+
+    def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "demucs", "-o", str(tmp_path), *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+        return subprocess.run(
+            command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_many_files_good_and_bad(demucs: Run, workplace: Path, tmp_path: Path) -> None:
+    write_audio(workplace / "übung 音楽.flac", song(), RATE)
+    write_audio(workplace / "mp.mp3", song(), RATE)
+    write_audio(workplace / "mono 8k.wav", song(1, 8000), 8000)
+    soundfile.write(workplace / "vorbis.ogg", song().T.numpy(), RATE)
+    write_audio(workplace / "surround.wav", song(6), RATE)
+    write_audio(workplace / "one.wav", torch.full((2, 1), 0.5), RATE)
+    (workplace / "corrupt.wav").write_bytes(b"RIFF but then nothing of use" * 20)
+    (workplace / "empty.wav").write_bytes(b"")
+    good = ["song.wav", "übung 音楽.flac", "mp.mp3", "mono 8k.wav", "vorbis.ogg", "surround.wav"]
+    good.append("one.wav")
+    bad = ["missing.wav", "corrupt.wav", "empty.wav", "release_models"]
+    done = demucs("--repo", "release_models", "-n", "tiny", *bad[:2], *good, *bad[2:])
+    assert done.returncode == 1, done.stderr
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("demucs: ")]
+    assert len(complaints) == len(bad) + 1
+    for name, complaint in zip(bad, complaints, strict=False):
+        assert name in complaint
+    assert complaints[-1] == "demucs: 4 of 11 tracks could not be separated"
+    assert "100%" in done.stderr
+    folders = sorted(path.name for path in (tmp_path / "tiny").iterdir())
+    assert folders == sorted(Path(name).stem for name in good)
+    for name in good:
+        for stem in SOURCES:
+            wav, rate = read_audio(tmp_path / "tiny" / Path(name).stem / f"{stem}.wav")
+            assert rate == RATE
+            assert wav.shape[0] == 2
+            assert abs(wav.shape[1] - RATE) < 3000 or name == "one.wav"
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+
+
+def test_two_stems_add_up_in_float(demucs: Run, workplace: Path, tmp_path: Path) -> None:
+    loud = song() * 8
+    write_audio(workplace / "loud.wav", loud, RATE, float32=True)
+    line = ["-n", "tiny", "--two-stems", "bass", "--other-method", "minus", "--float32"]
+    done = demucs(*line, "--clip-mode", "clamp", "--filename", "{stem}_{track}.{ext}", "loud.wav")
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / "tiny")) == ["bass_loud.wav", "no_bass_loud.wav"]
+    assert soundfile.info(tmp_path / "tiny" / "bass_loud.wav").subtype == "FLOAT"
+    bass, rest = (read_audio(tmp_path / "tiny" / f"{n}_loud.wav")[0] for n in ("bass", "no_bass"))
+    torch.testing.assert_close(bass + rest, loud, rtol=0, atol=1e-5)
+    assert rest.abs().max() > 1
+
+
+def test_one_gain_for_all_stems(demucs: Run, workplace: Path, tmp_path: Path) -> None:
+    write_audio(workplace / "louder.wav", song() * 1e4, RATE, float32=True)
+    for flag, folder in (("--float32", "exact"), ("--int24", "scaled")):
+        done = demucs("-n", "tiny", flag, "louder.wav", "--filename", folder + "/{stem}.wav")
+        assert done.returncode == 0, done.stderr
+    ratios = []
+    for stem in SOURCES:
+        exact = read_audio(tmp_path / "tiny" / "exact" / f"{stem}.wav")[0]
+        scaled = read_audio(tmp_path / "tiny" / "scaled" / f"{stem}.wav")[0]
+        ratios.append(float(scaled.norm() / exact.norm()))
+        assert scaled.abs().max() < 0.995
+    assert max(ratios) < 0.999
+    assert max(ratios) - min(ratios) < 1e-4 * max(ratios)
+
+
+def test_add_is_the_sum_of_the_others_and_runs_repeat(demucs: Run, tmp_path: Path) -> None:
+    line = ["-n", "tiny", "--float32", "--shifts", "2", "--overlap", "0.1", "--segment", "0.35"]
+    assert demucs(*line, "song.wav", "-j", "2", "-v").returncode == 0
+    assert (
+        demucs(*line, "song.wav", "--two-stems", "drums", "--filename", "2/{stem}.wav").returncode
+        == 0
+    )
+    stems = {s: read_audio(tmp_path / "tiny" / "song" / f"{s}.wav")[0] for s in SOURCES}
+    drums, rest = (
+        read_audio(tmp_path / "tiny" / "2" / f"{s}.wav")[0] for s in ("drums", "no_drums")
+    )
+    assert torch.equal(drums, stems["drums"])
+    torch.testing.assert_close(rest, stems["bass"] + stems["other"] + stems["vocals"])
+
+
+def test_formats(demucs: Run, tmp_path: Path) -> None:
+    line = ["-n", "tiny", "song.wav", "--two-stems", "vocals", "--other-method", "none"]
+    for flags in (["--flac", "--int24"], ["--mp3", "--mp3-bitrate", "128", "--mp3-preset", "7"]):
+        assert demucs(*line, *flags, "--no-split", "--shifts", "0").returncode == 0
+    done = demucs(*line, "--flac", "--float32", "--filename", "float/{stem}.{ext}")
+    assert "24-bit" in done.stderr
+    song_folder = tmp_path / "tiny" / "song"
+    assert sorted(os.listdir(song_folder)) == ["vocals.flac", "vocals.mp3"]
+    assert soundfile.info(song_folder / "vocals.flac").subtype == "PCM_24"
+    assert soundfile.info(tmp_path / "tiny" / "float" / "vocals.flac").subtype == "PCM_24"
+    assert soundfile.info(song_folder / "vocals.mp3").samplerate == RATE
+
+
+def test_inputs_are_never_overwritten(demucs: Run, workplace: Path, tmp_path: Path) -> None:
+    target = tmp_path / "tiny" / "vocals.wav"
+    target.parent.mkdir()
+    shutil.copy(workplace / "song.wav", target)
+    done = demucs("-n", "tiny", "--filename", "{stem}.wav", target)
+    assert done.returncode == 1
+    assert "one of the input files" in done.stderr
+    assert target.read_bytes() == (workplace / "song.wav").read_bytes()
+    assert os.listdir(target.parent) == ["vocals.wav"]
+
+
+def test_models_are_listed(demucs: Run) -> None:
+    done = demucs("--repo", "release_models", "--list-models")
+    assert done.returncode == 0
+    assert "Single models:\n    tiny\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("-n tony song.wav", 1, "tony"),
+        ("-n tiny --repo nowhere song.wav", 1, "nowhere"),
+        ("--repo nowhere --list-models", 1, "nowhere"),
+        ("-s deadbeef song.wav", 1, "deadbeef"),
+        ("-n tiny --two-stems sax song.wav", 1, "sax: the model tiny has no such stem; choose one "
+         "of drums, bass, other, vocals"),
+        ("-n tiny -d toaster song.wav", 1, "toaster"),
+        ("-n tiny --filename /tmp/{stem}.wav song.wav", 2, "leads out"),
+        ("-n tiny", 2, "at least one track"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_with_one_message(
+    demucs: Run, tmp_path: Path, line: str, code: int, said: str
+) -> None:
+    done = demucs(*line.split())
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

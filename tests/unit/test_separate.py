@@ -1,0 +1,84 @@
+"""What `demucs.separate.main` does when things go wrong on the way."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from demucs import api
+from demucs.nn import allocator
+from demucs.separate import main
+
+
+class FakeSeparator:
+    """Separates every file into silence, but for those whose names are errors."""
+
+    samplerate = 8000
+    sources = ("drums", "vocals")
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def separate_audio_file(self, file: Path) -> tuple[Tensor, dict[str, Tensor]]:
+        errors: dict[str, BaseException] = {
+            "memory": RuntimeError("out of memory: 3 GB"),
+            "bug": ZeroDivisionError("surprise"),
+            "stop": KeyboardInterrupt(),
+        }
+        if file.stem in errors:
+            raise errors[file.stem]
+        wav = torch.full((2, 100), torch.nan if file.stem == "diverged" else 0.1)
+        return wav, dict.fromkeys(self.sources, wav)
+
+
+@pytest.fixture(autouse=True)
+def _no_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(api, "Separator", FakeSeparator)
+    monkeypatch.setattr(allocator, "tune_allocator", lambda: False)  # is for the whole process
+    yield
+    logging.getLogger("demucs").setLevel(logging.NOTSET)
+
+
+def run(out: Path, *tracks: str) -> int:
+    try:
+        main(["-o", str(out), "-n", "fake", "-d", "cpu", *tracks])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_success_returns(tmp_path: Path) -> None:
+    assert run(tmp_path, "a.wav", "a.wav") == 0
+    written = sorted(path.name for path in (tmp_path / "fake" / "a").iterdir())
+    assert written == ["drums.wav", "vocals.wav"]
+
+
+def test_one_surprise_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "bug.wav", "memory.wav", "diverged.wav", "good.wav") == 1
+    written = sorted(path.name for path in (tmp_path / "fake").rglob("*.wav"))
+    assert written == ["drums.wav", "vocals.wav"]
+    errors = capsys.readouterr().err
+    assert "bug.wav: ZeroDivisionError: surprise" in errors
+    assert "memory.wav: RuntimeError: out of memory: 3 GB; try a shorter --segment" in errors
+    assert "NaN or infinite" in errors
+    assert "3 of 4 tracks" in errors
+    assert "Traceback" not in errors
+
+
+def test_verbose_says_where_an_error_comes_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "-v", "bug.wav") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "stop.wav", "good.wav") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (tmp_path / "fake" / "good").exists()
