@@ -1,0 +1,164 @@
+"""Scoring in other processes, so that the model goes on separating.
+
+The processes are started from scratch, not forked: they do not inherit the threads of torch, do
+not run the caller's main module again, and use one BLAS thread each.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+import demucs
+from demucs.errors import DemucsError
+from demucs.evaluation.bss_museval import StemScores, museval_scores
+from demucs.evaluation.worker import DTYPE
+
+
+class ScoringPool:
+    """Scores tracks by museval in `workers` processes; with none, in this one.
+
+    Used as a context manager; leaving it by an exception ends the processes at once.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(workers, "scoring") if workers else None
+        # A track with its stems takes hundreds of MB: wait rather than pile them up.
+        self._room = threading.Semaphore(workers + 1)
+        self._local = threading.local()
+        self._processes: list[_Process] = []
+        self._aborted = False
+        self._lock = threading.Lock()  # no process is started once they are being ended
+
+    def submit(
+        self, references: Tensor, estimates: Tensor, samplerate: int, sources: Sequence[str]
+    ) -> "Future[StemScores]":
+        """Scores `[S, C, T]` against `[S, C, T]`; waits while too many tracks are under way.
+
+        The future raises DemucsError if the scoring failed.
+        """
+        job = (_array(references), _array(estimates), samplerate, list(sources))
+        if self._threads is None:
+            future: Future[StemScores] = Future()
+            try:
+                future.set_result(museval_scores(*job))
+            except Exception as error:
+                future.set_exception(DemucsError(f"{type(error).__name__}: {error}"))
+            return future
+        self._room.acquire()
+        future = self._threads.submit(self._score, *job)
+        future.add_done_callback(lambda _: self._room.release())
+        return future
+
+    def __enter__(self) -> "ScoringPool":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            with self._lock:
+                self._aborted = True
+                for process in self._processes:
+                    process.kill()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=kind is not None)
+        for process in self._processes:
+            process.close()
+
+    def _score(
+        self,
+        references: NDArray[Any],
+        estimates: NDArray[Any],
+        samplerate: int,
+        sources: list[str],
+    ) -> StemScores:
+        """Runs in a thread of its own for each process."""
+        process: _Process | None = getattr(self._local, "process", None)
+        with self._lock:
+            if self._aborted:
+                raise DemucsError("not scored: the evaluation was aborted")
+            if process is None or not process.alive():
+                process = self._local.process = _Process()
+                self._processes.append(process)
+        header = {"sources": sources, "samplerate": samplerate, "shape": references.shape}
+        answer = process.ask(header, references, estimates)
+        if "error" in answer:
+            raise DemucsError(answer["error"])
+        return StemScores(answer["values"], answer["notes"])
+
+
+class _Process:
+    """One scoring process and its pipes."""
+
+    def __init__(self) -> None:
+        package = str(Path(demucs.__file__).resolve().parents[1])
+        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        one_thread = dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+        )
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "demucs.evaluation.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+
+    def ask(self, header: dict[str, Any], *arrays: NDArray[Any]) -> dict[str, Any]:
+        """Sends one request and waits for its answer.
+
+        Raises:
+            DemucsError: the process ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(header).encode() + b"\n")
+            for array in arrays:
+                self._process.stdin.write(array.data.cast("B"))
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = b""
+        if not line:
+            raise DemucsError(self._obituary())
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process by ending its input."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # it is dead already, with a request half written
+                    pipe.close()
+        self._process.wait()
+        self._log.close()
+
+    def _obituary(self) -> str:
+        code = self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        hint = " (out of memory? use fewer test.workers)" if code == -9 else ""
+        return f"the scoring process ended with code {code}{hint}: {' | '.join(lines[-3:])}"
+
+
+def _array(stems: Tensor) -> NDArray[Any]:
+    return np.ascontiguousarray(stems.detach().cpu().float().numpy(), DTYPE)

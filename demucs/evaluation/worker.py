@@ -1,0 +1,62 @@
+"""A process that scores tracks for `demucs.evaluation.pool`, until its input ends.
+
+Each request is one line of JSON (`sources`, `samplerate`, `shape`) and then two arrays of little-
+endian float32, references and estimates; each answer is one line of JSON.
+"""
+
+import json
+import os
+import signal
+import sys
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from demucs.evaluation.bss_museval import museval_scores
+
+DTYPE = np.dtype("<f4")
+
+
+def main() -> None:
+    """Answers requests on standard input; only answers go to the original standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a stray print of a library must not end up among the answers
+    _leave_signals_to_parent()
+    while header := sys.stdin.buffer.readline():
+        request = json.loads(header)
+        shape = tuple(request["shape"])
+        references = _receive(sys.stdin.buffer, shape)
+        estimates = _receive(sys.stdin.buffer, shape)
+        try:
+            scores = museval_scores(
+                references, estimates, request["samplerate"], request["sources"]
+            )
+            answer = {"values": scores.values, "notes": scores.notes}
+        except Exception as error:  # this track fails, the next may not
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+def _leave_signals_to_parent() -> None:
+    """Ctrl-C and a scheduler's warning reach every process; the parent decides what to do."""
+    for name in ("SIGINT", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _receive(stream: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    array = np.empty(shape, DTYPE)
+    view = array.data.cast("B")
+    position = 0
+    while position < len(view):
+        count = stream.readinto(view[position:])  # type: ignore[attr-defined]
+        if not count:
+            raise SystemExit(1)  # the parent is gone
+        position += count
+    return array
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Where weights come from: read off a training checkpoint, written into the release."""
+
+import hashlib
+import math
+import os
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import demucs
+
+
+def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
+    """What a release says about the run it comes from.
+
+    Args:
+        checkpoint: as `demucs.training.checkpoint.load_checkpoint` returns it.
+        checkpoint_sha256: of the checkpoint's file.
+
+    Returns:
+        Plain JSON: `data` (name of the data set's folder, and its fingerprint where the
+        checkpoint has one), `epochs` (trained), `best` (epoch, metric and its name),
+        `checkpoint_sha256`, `versions`, `date` (UTC, ISO 8601) and `test_set_seen`.
+    """
+    config = checkpoint.get("config") or {}
+    best = checkpoint.get("best") or {}
+    return {
+        "data": _data(checkpoint, config),
+        "epochs": checkpoint.get("epoch"),
+        "best": {
+            "epoch": best.get("epoch"),
+            "metric": _plain(best.get("metric")),
+            "name": best.get("name"),
+        },
+        "checkpoint_sha256": checkpoint_sha256,
+        "versions": {
+            "demucs": demucs.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "test_set_seen": _test_set_seen(checkpoint, config),
+    }
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """sha256 of a file's bytes, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _data(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Names only: an absolute path says more about a machine than about the data."""
+    recorded = dict(checkpoint.get("data") or {})
+    dset = config.get("dset") or {}
+    for key in ("musdb", "wav", "wav2"):
+        if isinstance(dset, Mapping) and dset.get(key):
+            recorded.setdefault(key, Path(str(dset[key])).name)
+    return recorded
+
+
+def _test_set_seen(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Training reads `train` and `valid` only, so "no", unless it started from other weights."""
+    if checkpoint.get("test_set_seen") is not None:
+        return str(checkpoint["test_set_seen"])
+    for key in ("continue_from", "continue_pretrained"):
+        if config.get(key):
+            return f"unknown: it was continued from {config[key]}"
+    return "no"
+
+
+def _plain(value: Any) -> Any:
+    """A number that JSON has: NaN and infinities become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,223 @@
+"""Makes a release of a training run: `python3 -m tools.export SIG`.
+
+Reads the best state of the run's checkpoint, which carries its own model specification and
+configuration: no data set, no GPU and no configuration files are needed.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from demucs.errors import (
+    CheckpointError,
+    ConfigError,
+    DemucsError,
+    ModelNotFoundError,
+    ReleaseError,
+)
+from demucs.nn import ModelSpec, build_model
+from demucs.release import (
+    DEFAULT_FOLDER,
+    DEFAULT_LICENCE,
+    SUFFIX,
+    ReleaseInfo,
+    file_sha256,
+    is_valid_name,
+    provenance_of,
+    read_release,
+    save_release,
+    weights_sha256,
+)
+from demucs.training.checkpoint import load_checkpoint
+
+CHECKPOINT = "checkpoint.th"
+VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state
+
+
+def find_checkpoint(signature: str, dora_dir: Path) -> Path:
+    """The checkpoint of run `signature`.
+
+    Raises:
+        ModelNotFoundError: there is no such run, or it has saved nothing yet.
+    """
+    folder = dora_dir / "xps"
+    path = folder / signature / CHECKPOINT
+    if is_valid_name(signature) and path.is_file():
+        return path
+    there = sorted(p.parent.name for p in folder.glob(f"*/{CHECKPOINT}"))
+    if is_valid_name(signature) and (folder / signature).is_dir():
+        problem = f"The run {signature} has no {CHECKPOINT} in {folder / signature} yet."
+    else:
+        problem = f"There is no training run {signature!r} in {folder.absolute()}."
+    near = get_close_matches(signature, there, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    runs = f"Runs with a checkpoint: {', '.join(there[:20])}." if there else "No run has one."
+    raise ModelNotFoundError(
+        f"{problem}{hint} {runs} Give another folder with --dora_dir, or train first."
+    )
+
+
+def release_of(
+    signature: str, checkpoint_path: Path, *, half: bool = False, licence: str = DEFAULT_LICENCE
+) -> tuple[dict[str, Tensor], ReleaseInfo]:
+    """The best state of a checkpoint and its description, checked to fit each other.
+
+    Raises:
+        CheckpointError: the file is corrupted, or no epoch has been validated yet.
+        ReleaseError: the weights are not finite, or do not fit half precision.
+    """
+    checkpoint = load_checkpoint(checkpoint_path)
+    best = checkpoint.get("best") or {}
+    if not best.get("state"):
+        raise CheckpointError(
+            f"{checkpoint_path} has no best state: train at least one epoch with validation first."
+        )
+    state = _precision(best["state"], half, checkpoint_path)
+    spec = ModelSpec.from_dict(checkpoint["spec"])
+    try:
+        build_model(spec).load_state_dict(state)
+    except (ConfigError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{checkpoint_path}: its best state does not fit its model: {error}"
+        ) from error
+    provenance = provenance_of(checkpoint, file_sha256(checkpoint_path))
+    provenance["precision"] = "float16" if half else "float32"
+    provenance["weights_sha256"] = weights_sha256(state)
+    info = ReleaseInfo(
+        signature=str(checkpoint.get("signature") or signature),
+        spec=spec,
+        config=dict(checkpoint["config"]),
+        provenance=provenance,
+        licence=licence,
+    )
+    return state, info
+
+
+def export(
+    signature: str,
+    out: Path,
+    dora_dir: Path,
+    *,
+    name: str | None = None,
+    half: bool = False,
+    licence: str = DEFAULT_LICENCE,
+    force: bool = False,
+) -> tuple[Path, ReleaseInfo, bool]:
+    """Writes the release of a run.
+
+    Returns:
+        The file, its description, and whether it was written: False if it was there already.
+
+    Raises:
+        ConfigError: a name that cannot be a file's name.
+        ReleaseError: another release has this name, and `force` is not set.
+        ModelNotFoundError, CheckpointError: see `find_checkpoint` and `release_of`.
+    """
+    name = name or signature
+    source = find_checkpoint(signature, dora_dir)
+    if not is_valid_name(name):
+        raise ConfigError(f"--name {name!r}: give a plain name, without folders, such as my-model.")
+    state, info = release_of(signature, source, half=half, licence=licence)
+    path = out / f"{name}{SUFFIX}"
+    if path.exists() and not force:
+        if _same(path, info):
+            return path, info, False
+        raise ReleaseError(
+            f"{path} is there already and is not the same release: give --force to replace it, "
+            "or another --name or --out."
+        )
+    save_release(path, state, info)
+    return path, info, True
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    try:
+        path, info, written = export(
+            args.signature,
+            args.out,
+            args.dora_dir,
+            name=args.name,
+            half=args.half,
+            licence=args.licence,
+            force=args.force,
+        )
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    best = info.provenance["best"]
+    print(f"{'wrote' if written else 'unchanged'}: {path}")
+    print(f"  size:       {path.stat().st_size / 2**20:.1f} MiB ({info.provenance['precision']})")
+    print(f"  best epoch: {best['epoch']} of {info.provenance['epochs']}")
+    print(f"  metric:     {best['name']} = {best['metric']}")
+    print(f"  sha256:     {file_sha256(path)}")
+    print(f"  weights:    {info.provenance['weights_sha256']}")
+    print(f"  licence:    {info.licence}")
+    print(f"evaluate it with: python3 -m tools.test_pretrained --repo {args.out} -n {path.stem}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tools.export", description="Make a release of a training run."
+    )
+    parser.add_argument("signature", metavar="SIG", help="the run's signature (dora info)")
+    outputs = os.environ.get("DEMUCS_OUTPUTS") or "outputs"
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path(DEFAULT_FOLDER), help="folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dora_dir",
+        type=Path,
+        default=Path(outputs),
+        help="where the runs are (default: $DEMUCS_OUTPUTS or ./outputs)",
+    )
+    parser.add_argument("--half", action="store_true", help="store float16: half the size")
+    parser.add_argument("--name", help="name of the release (default: SIG)")
+    parser.add_argument("--licence", default=DEFAULT_LICENCE, help="licence of the weights")
+    parser.add_argument("--force", action="store_true", help="replace another release")
+    return parser
+
+
+def _precision(state: Mapping[str, Any], half: bool, path: Path) -> dict[str, Tensor]:
+    stored: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise ReleaseError(
+                f"{path}: the weights {name} hold NaN or infinity, so the run has diverged: "
+                "train again from an earlier state."
+            )
+        stored[name] = tensor.half() if half and tensor.is_floating_point() else tensor
+        if not stored[name].isfinite().all():
+            raise ReleaseError(
+                f"{path}: the weights {name} are too large for float16: export without --half."
+            )
+    return stored
+
+
+def _same(path: Path, info: ReleaseInfo) -> bool:
+    """Whether `path` is a good release with the content of `info`, exported at another time."""
+    try:
+        state, there = read_release(path)
+    except ReleaseError:
+        return False
+
+    def lasting(release: ReleaseInfo) -> ReleaseInfo:
+        kept = {key: v for key, v in release.provenance.items() if key not in VOLATILE}
+        return replace(release, provenance=kept)
+
+    same_weights = weights_sha256(state) == info.provenance["weights_sha256"]
+    return same_weights and lasting(there).to_json() == lasting(info).to_json()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
