@@ -35,6 +35,7 @@ setup(
         "pyyaml",
         "omegaconf>=2.3",
         "safetensors>=0.4",
+        "scipy",
         "soundfile>=0.12",
         "stempeg>=0.2.3",
         "torch>=2.2",

@@ -1,0 +1,74 @@
+"""One song: composition, instruments, space and levels put together."""
+
+from enum import IntEnum
+
+import numpy as np
+
+from demucs.data.demo import settings
+from demucs.data.demo.bass import play_bass
+from demucs.data.demo.beats import play_drums
+from demucs.data.demo.harmony import play_other
+from demucs.data.demo.mastering import balance, master, quantize
+from demucs.data.demo.music import PITCH_NAMES, compose
+from demucs.data.demo.space import reverberate, room
+from demucs.data.demo.tones import Wave
+from demucs.data.demo.voice import play_vocals
+
+STEMS = ("drums", "bass", "other", "vocals")
+SPLITS = ("train", "valid", "test")
+
+
+class _Part(IntEnum):
+    """What a generator is for: a change in one part of the synthesis leaves the others alone."""
+
+    SCORE = 0
+    DRUMS = 1
+    BASS = 2
+    OTHER = 3
+    VOCALS = 4
+    MIX = 5
+
+
+def synthesize_song(
+    seed: int, split: str, index: int, seconds: float, samplerate: int = 44100
+) -> dict[str, Wave]:
+    """Synthesises song `index` of a split; it depends on the arguments and on nothing else.
+
+    Returns:
+        `mixture`, `drums`, `bass`, `other` and `vocals`, each `[2, T]` float32 in multiples of
+        1/32768, T = round(seconds * samplerate). The mixture is the exact sum of the stems.
+    """
+    return render(seed, split, index, seconds, samplerate)[0]
+
+
+def render(
+    seed: int, split: str, index: int, seconds: float, samplerate: int
+) -> tuple[dict[str, Wave], dict[str, str]]:
+    """As `synthesize_song`, and what the song is made of, in words."""
+    generators = {
+        part: np.random.default_rng(
+            np.random.SeedSequence((seed, SPLITS.index(split), index, int(part)))
+        )
+        for part in _Part
+    }
+    score = compose(generators[_Part.SCORE], seconds)
+    dry = {name: np.zeros((2, round(seconds * samplerate)), dtype=np.float32) for name in STEMS}
+    play_drums(generators[_Part.DRUMS], score, dry["drums"], samplerate)
+    play_bass(generators[_Part.BASS], score, dry["bass"], samplerate)
+    instruments = play_other(generators[_Part.OTHER], score, dry["other"], samplerate)
+    singer = play_vocals(generators[_Part.VOCALS], score, dry["vocals"], samplerate)
+    rng = generators[_Part.MIX]
+    response = room(rng, float(rng.uniform(*settings.REVERB_SECONDS)), samplerate)
+    wet = {
+        name: reverberate(wave, response, float(rng.uniform(*settings.REVERB_WET_DB[name])))
+        for name, wave in dry.items()
+    }
+    stems = quantize(master(rng, balance(rng, wet), samplerate))
+    facts = {
+        "tempo": f"{score.tempo:.1f} beats per minute",
+        "key": f"{PITCH_NAMES[score.tonic]} {score.mode}",
+        "sections": " ".join(f"{s.name}({s.bars})" for s in score.sections),
+        "other": ", ".join(instruments),
+        "voice": singer,
+    }
+    return stems, facts

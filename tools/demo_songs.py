@@ -1,0 +1,67 @@
+"""Makes demo songs from a seed, in the folder layout of MUSDB18-HQ.
+
+    python3 -m tools.demo_songs OUT --train 24 --valid 4 --test 4 --seconds 30 --seed 0
+
+Writes OUT/{train,valid,test}/NAME/{mixture,drums,bass,other,vocals}.wav: 16-bit stereo, the
+mixture being the exact sum of its stems. The same arguments give the same songs. A second call
+keeps the songs that are complete, so an interrupted one goes on where it stopped. Demo songs of
+other arguments (another seed, length or number) are removed from OUT; your own folders are not.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from demucs.data.demo import write_demo_songs
+from demucs.errors import DemucsError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = vars(parser().parse_args(argv))
+    try:
+        folders = write_demo_songs(
+            options["out"], **{k: v for k, v in options.items() if k != "out"}
+        )
+    except DemucsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(f"{len(folders)} songs in {options['out']}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python3 -m tools.demo_songs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("out", type=Path, metavar="OUT", help="folder for the songs")
+    for split, count in (("train", 24), ("valid", 4), ("test", 4)):
+        made.add_argument(
+            f"--{split}", type=int, default=count, metavar="N", help=f"{split} songs ({count})"
+        )
+    made.add_argument(
+        "--seconds", type=float, default=30.0, metavar="S", help="length of a song (30)"
+    )
+    made.add_argument(
+        "--seed", type=int, default=0, metavar="K", help="other seed, other songs (0)"
+    )
+    made.add_argument(
+        "--samplerate", type=int, default=44100, metavar="HZ", help="sample rate (44100)"
+    )
+    made.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="processes (one for each core)"
+    )
+    made.add_argument(
+        "--no-progress", dest="progress", action="store_false", help="no progress bar"
+    )
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())
