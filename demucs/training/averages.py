@@ -1,0 +1,30 @@
+"""Means of what a stage measures, over its batches and over processes."""
+
+from collections.abc import Mapping
+
+from demucs.training.distributed import Workers
+
+
+class Averages:
+    """Weighted means by name, kept as sums so that they can be saved and added up."""
+
+    def __init__(self, sums: Mapping[str, float] | None = None) -> None:
+        self.sums: dict[str, float] = dict(sums or {})
+
+    def update(self, values: Mapping[str, float], weight: float = 1.0) -> None:
+        """Takes one more measurement of each name in."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + weight * value
+            count = _count(name)
+            self.sums[count] = self.sums.get(count, 0.0) + weight
+
+    def means(self, workers: Workers | None = None) -> dict[str, float]:
+        """The mean of each name, over all processes if `workers` are given."""
+        sums = self.sums if workers is None else workers.sums(self.sums)
+        return {
+            name: total / sums[_count(name)] for name, total in sums.items() if _count(name) in sums
+        }
+
+
+def _count(name: str) -> str:
+    return f"#{name}"

@@ -1,0 +1,124 @@
+"""From the blocks of a configuration to what the rooms take: a model, an augmentation, options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from demucs.data import AugmentConfig
+from demucs.errors import ConfigError
+from demucs.nn import MODELS, ModelSpec
+from demucs.training.config import DataConfig, TrainConfig
+from demucs.training.parse import read_section
+
+PUBLIC_MODELS = ("demucs", "htdemucs", "torch_hdemucs")  # known names that are not here yet
+SEGMENTS_APPLIED = 4  # separation works on chunks of so many training segments
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """A run: its options, model and augmentation, and the plain values they were read from."""
+
+    options: TrainConfig
+    spec: ModelSpec
+    augment: AugmentConfig
+    plain: dict[str, Any]
+
+
+def read_config(plain: Mapping[str, Any]) -> RunConfig:
+    """Reads a resolved configuration of the shape of `conf/config.yaml`.
+
+    Raises:
+        ConfigError: a value that cannot work, or that this version cannot honour.
+    """
+    options = read_section(TrainConfig, plain)
+    _refuse_unavailable(plain)
+    return RunConfig(
+        options=options,
+        spec=model_spec(plain, options.dset),
+        augment=augment_config(plain),
+        plain=dict(plain),
+    )
+
+
+def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
+    """The model that `model` names, with the arguments of the block of that name.
+
+    Raises:
+        ConfigError: a model that does not exist, or not yet.
+    """
+    name = plain.get("model")
+    if name not in MODELS:
+        there = ", ".join(f"model={one}" for one in sorted(MODELS))
+        if name in PUBLIC_MODELS:
+            raise ConfigError(f"model={name} is not available in this version; there is {there}")
+        raise ConfigError(f"model={name} is unknown; there is {there}")
+    segment = plain.get("model_segment")
+    if segment is not None and (not isinstance(segment, int | float) or segment <= 0):
+        raise ConfigError(f"model_segment={segment!r} must be a number of seconds above 0")
+    kwargs = {
+        **plain[str(name)],
+        "sources": list(dset.sources),
+        "audio_channels": dset.channels,
+        "samplerate": dset.samplerate,
+        "segment": float(segment or SEGMENTS_APPLIED * dset.segment),
+    }
+    return ModelSpec(name=str(name), kwargs=kwargs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Repitch:
+    proba: float
+    max_tempo: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Remix:
+    proba: float
+    group_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scale:
+    proba: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Augment:
+    shift_same: bool
+    flip: bool
+    repitch: _Repitch
+    remix: _Remix
+    scale: _Scale
+
+
+def augment_config(plain: Mapping[str, Any]) -> AugmentConfig:
+    """The block `augment`.
+
+    Raises:
+        ConfigError: a value out of its range.
+    """
+    block = read_section(_Augment, plain["augment"], "augment.")
+    return AugmentConfig(
+        shift_same=block.shift_same,
+        flip=block.flip,
+        remix_proba=block.remix.proba,
+        remix_group=block.remix.group_size,
+        scale_proba=block.scale.proba,
+        scale_min=block.scale.min,
+        scale_max=block.scale.max,
+        repitch_proba=block.repitch.proba,
+        repitch_max_tempo=block.repitch.max_tempo,
+    )
+
+
+def _refuse_unavailable(plain: Mapping[str, Any]) -> None:
+    """Keys of the public Demucs that would do nothing here are refused when they are set."""
+    quant = plain.get("quant") or {}
+    for key in ("diffq", "qat"):
+        if quant.get(key):
+            raise ConfigError(
+                f"quant.{key}={quant[key]}: quantisation is not available in this version; "
+                "leave it null"
+            )

@@ -1,0 +1,164 @@
+"""Checkpoints: one atomic file with a checksum, and the one before it.
+
+    magic line · SHA-256 of the rest, in hexadecimal · newline · what torch.save writes
+
+The payload is a dictionary of plain containers and tensors, which torch's weights-only unpickler
+reads; nothing else is ever unpickled.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from demucs.errors import CheckpointError
+from demucs.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+NAME = "checkpoint.th"
+PREVIOUS_NAME = "checkpoint.prev.th"
+VERSION = 1
+MAGIC = b"demucs-checkpoint\n"
+_DIGEST_SIZE = 64
+_HEADER_SIZE = len(MAGIC) + _DIGEST_SIZE + 1
+
+
+class _HashingWriter:
+    """Passes what is written on to a file, and hashes it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.error: OSError | None = None  # torch turns it into a RuntimeError without the reason
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Writes `content` to `path`; what stood there becomes `checkpoint.prev.th` beside it.
+
+    Raises:
+        CheckpointError: it cannot be written (disk full, no permission). The files that were
+            there are untouched.
+    """
+    path = Path(path)
+    try:
+        with atomic_path(path) as temporary:
+            _write(temporary, {"version": VERSION, **content})
+            if path.exists():
+                _keep(path, path.with_name(PREVIOUS_NAME))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be written ({error}): make room or allow writing there; the "
+            "checkpoint before it is intact, and the same command goes on from it"
+        ) from error
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with open(path, "wb") as file:
+        file.write(bytes(_HEADER_SIZE))
+        writer = _HashingWriter(file)
+        try:
+            torch.save(content, writer)  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise writer.error or error from error
+        file.seek(0)
+        file.write(_header(writer.digest.hexdigest()))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _header(digest: str) -> bytes:
+    return MAGIC + digest.encode() + b"\n"
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a checkpoint that `save_checkpoint` wrote, with all tensors on the CPU.
+
+    Raises:
+        CheckpointError: there is none, it is corrupted, or it is of another format.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"there is no checkpoint {path}: has this experiment trained for an epoch?"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not data.startswith(MAGIC):
+        raise CheckpointError(f"{path} is not a checkpoint of this project, or lost its beginning")
+    payload = memoryview(data)[_HEADER_SIZE:]
+    if _header(hashlib.sha256(payload).hexdigest()) != data[:_HEADER_SIZE]:
+        raise CheckpointError(
+            f"{path} is corrupted: its checksum does not fit its {len(data)} bytes"
+        )
+    try:
+        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain containers, and is not loaded: no version "
+            "of this project wrote it"
+        ) from error
+    if content["version"] != VERSION:
+        raise CheckpointError(
+            f"{path} has format {content['version']}, and this version of the project reads "
+            f"{VERSION}: use the version that wrote it"
+        )
+    return dict(content)
+
+
+def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The newest good checkpoint of an experiment's folder; None if it has none at all.
+
+    A corrupted one is passed over for the one before it, and the log says so.
+
+    Raises:
+        CheckpointError: there are checkpoints, and all are corrupted.
+    """
+    folder = Path(folder)
+    paths = [path for path in (folder / NAME, folder / PREVIOUS_NAME) if path.exists()]
+    errors = []
+    for path in paths:
+        try:
+            content = load_checkpoint(path)
+        except CheckpointError as error:
+            errors.append(str(error))
+            continue
+        if errors:
+            logger.warning("%s; going on from %s", "; ".join(errors), path)
+        return content
+    if errors:
+        raise CheckpointError(
+            f"{'; '.join(errors)}. To train from the start, delete the checkpoints in {folder} "
+            "or use `dora run --clear`"
+        )
+    return None
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Gives `path` the name `previous` as well, so that at any time one of the two is there."""
+    second = previous.with_name(f".{previous.name}.{os.getpid()}")
+    try:
+        os.link(path, second)
+    except OSError:  # a file system without hard links
+        os.replace(path, previous)
+    else:
+        os.replace(second, previous)

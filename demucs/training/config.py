@@ -1,0 +1,235 @@
+"""The configuration as typed values, read and checked once at the edge.
+
+The keys are those of `conf/config.yaml`, where each is explained.
+"""
+
+from dataclasses import dataclass
+
+from demucs.errors import ConfigError
+
+LOSSES = ("l1", "mse")
+OPTIMISERS = ("adam", "adamw")
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """The block `dset`: which songs, cut how."""
+
+    musdb: str
+    musdb_samplerate: int
+    use_musdb: bool
+    wav: str | None
+    wav2: str | None
+    segment: float
+    shift: float
+    train_valid: bool
+    full_cv: bool
+    samplerate: int
+    channels: int
+    normalize: bool
+    metadata: str | None
+    sources: tuple[str, ...]
+    valid_samples: int | None
+
+    def __post_init__(self) -> None:
+        _check(len(self.sources) > 0, "dset.sources is empty: name the stems to separate")
+        _check(
+            len(set(self.sources)) == len(self.sources),
+            f"dset.sources={list(self.sources)} has a stem twice: name each once",
+        )
+        _check(
+            0 < self.shift < self.segment,
+            f"dset.segment={self.segment} and dset.shift={self.shift}: examples are "
+            "segment - shift seconds long, so the segment must be longer than the shift and "
+            "the shift above 0",
+        )
+        _check(self.samplerate > 0, f"dset.samplerate={self.samplerate} must be above 0 Hz")
+        _check(
+            self.channels in (1, 2),
+            f"dset.channels={self.channels}: give 1 for mono or 2 for stereo",
+        )
+        _check(
+            self.valid_samples is None or self.valid_samples > 0,
+            f"dset.valid_samples={self.valid_samples} leaves nothing to validate on: give at "
+            "least 1, or null for all",
+        )
+        _check(
+            not self.use_musdb or self.musdb_samplerate == self.samplerate,
+            f"dset.musdb_samplerate={self.musdb_samplerate} is not "
+            f"dset.samplerate={self.samplerate}, and nothing is resampled while training: "
+            "convert the songs, and set both to their rate",
+        )
+        _check(bool(self.roots), "no dataset: set dset.use_musdb=true, or dset.wav=FOLDER")
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The dataset folders, in the order they are used."""
+        named = (self.musdb if self.use_musdb else None, self.wav, self.wav2)
+        return tuple(root for root in named if root)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestConfig:
+    """The block `test`: evaluation on the test songs, and what counts as the best."""
+
+    save: bool
+    best: bool
+    workers: int
+    every: int
+    split: bool
+    shifts: int
+    overlap: float
+    sdr: bool
+    metric: str
+    nonhq: str | None
+
+    def __post_init__(self) -> None:
+        _check(self.every >= 0, f"test.every={self.every} must not be negative; 0 is never")
+        _check(self.shifts >= 0, f"test.shifts={self.shifts} must not be negative")
+        _check(0 <= self.overlap < 1, f"test.overlap={self.overlap} must be in [0, 1), as 0.25")
+        _check(self.workers >= 0, f"test.workers={self.workers} must not be negative")
+        _check(
+            self.nonhq is None,
+            f"test.nonhq={self.nonhq} is not available: point dset.musdb at the songs to test on",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimConfig:
+    """The block `optim`."""
+
+    lr: float
+    momentum: float
+    beta2: float
+    loss: str
+    optim: str
+    weight_decay: float
+    clip_grad: float
+
+    def __post_init__(self) -> None:
+        _check(self.lr > 0, f"optim.lr={self.lr} must be above 0")
+        for name, value in (("momentum", self.momentum), ("beta2", self.beta2)):
+            _check(0 <= value < 1, f"optim.{name}={value} must be in [0, 1)")
+        _check(self.loss in LOSSES, f"optim.loss={self.loss} is not one of: {', '.join(LOSSES)}")
+        _check(
+            self.optim in OPTIMISERS,
+            f"optim.optim={self.optim} is not one of: {', '.join(OPTIMISERS)}",
+        )
+        _check(self.weight_decay >= 0, f"optim.weight_decay={self.weight_decay} is negative")
+        _check(self.clip_grad >= 0, f"optim.clip_grad={self.clip_grad} is negative; 0 is no limit")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmaConfig:
+    """The block `ema`: decays of the moving averages."""
+
+    epoch: tuple[float, ...]
+    batch: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for kind, decays in (("epoch", self.epoch), ("batch", self.batch)):
+            for decay in decays:
+                _check(0 <= decay < 1, f"ema.{kind} has the decay {decay}: give it in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SvdConfig:
+    """The block `svd`: the penalty on singular values."""
+
+    penalty: float
+    min_size: float
+    dim: int
+    niters: int
+    powm: bool
+    proba: float
+    conv_only: bool
+    convtr: bool
+    bs: int
+
+    def __post_init__(self) -> None:
+        _check(self.penalty >= 0, f"svd.penalty={self.penalty} must not be negative")
+        _check(self.min_size >= 0, f"svd.min_size={self.min_size} MB must not be negative")
+        _check(self.dim >= 1, f"svd.dim={self.dim} must be at least 1")
+        _check(self.niters >= 1, f"svd.niters={self.niters} must be at least 1")
+        _check(0 < self.proba <= 1, f"svd.proba={self.proba} must be above 0 and at most 1")
+        _check(self.bs >= 1, f"svd.bs={self.bs} must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MiscConfig:
+    """The block `misc`: what has no influence on the result."""
+
+    num_workers: int
+    num_prints: int
+    show: bool
+    verbose: bool
+
+    def __post_init__(self) -> None:
+        _check(self.num_workers >= 0, f"misc.num_workers={self.num_workers} is negative")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """Everything but the blocks of the model and the augmentation (`demucs.training.blocks`)."""
+
+    dset: DataConfig
+    test: TestConfig
+    optim: OptimConfig
+    ema: EmaConfig
+    svd: SvdConfig
+    misc: MiscConfig
+    epochs: int
+    batch_size: int
+    max_batches: int | None
+    seed: int
+    debug: bool
+    valid_apply: bool
+    save_every: int | None
+    weights: tuple[float, ...]
+    continue_from: str | None
+    continue_pretrained: str | None
+    pretrained_repo: str | None
+    continue_best: bool
+    continue_opt: bool
+
+    def __post_init__(self) -> None:
+        _check(self.epochs > 0, f"epochs={self.epochs} trains nothing: give at least 1")
+        _check(self.batch_size > 0, f"batch_size={self.batch_size} must be at least 1")
+        _check(self.seed >= 0, f"seed={self.seed} must not be negative")
+        _check(
+            self.max_batches is None or self.max_batches > 0,
+            f"max_batches={self.max_batches} trains nothing: give at least 1, or null for all",
+        )
+        _check(
+            self.save_every is None or self.save_every > 0,
+            f"save_every={self.save_every} must be at least 1, or null for never",
+        )
+        sources = ", ".join(self.dset.sources)
+        _check(
+            len(self.weights) == len(self.dset.sources),
+            f"weights={list(self.weights)} has {len(self.weights)} numbers for "
+            f"{len(self.dset.sources)} stems: give one for each of {sources}",
+        )
+        _check(
+            min(self.weights) >= 0 and sum(self.weights) > 0,
+            f"weights={list(self.weights)} must not be negative, nor all 0",
+        )
+        metrics = ["loss", "nsdr", *(f"nsdr_{source}" for source in self.dset.sources)]
+        _check(
+            self.test.metric in metrics,
+            f"test.metric={self.test.metric} is not one of: {', '.join(metrics)}",
+        )
+        _check(
+            self.continue_from is None or self.continue_pretrained is None,
+            f"continue_from={self.continue_from} and "
+            f"continue_pretrained={self.continue_pretrained} are both set: keep one",
+        )
+        _check(
+            self.continue_from is not None or not self.continue_opt,
+            "continue_opt=true needs continue_from=SIG: a release has no optimiser's state",
+        )

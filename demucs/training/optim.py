@@ -1,0 +1,35 @@
+"""The optimiser that the configuration names."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from demucs.training.config import OptimConfig
+
+
+def build_optimiser(
+    parameters: Iterable[nn.Parameter], config: OptimConfig
+) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba, 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101)."""
+    kinds: dict[str, type[torch.optim.Adam]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[config.optim](
+        parameters,
+        lr=config.lr,
+        betas=(config.momentum, config.beta2),
+        weight_decay=config.weight_decay,
+    )
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
+    """The Euclidean norm of all gradients together; a scalar."""
+    norms = [
+        torch.linalg.vector_norm(parameter.grad)
+        for parameter in parameters
+        if parameter.grad is not None
+    ]
+    total: torch.Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total

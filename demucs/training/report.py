@@ -1,0 +1,21 @@
+"""Metrics as text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe(metrics: Mapping[str, Any]) -> str:
+    """The main metrics of an epoch on one line."""
+    train, valid = metrics["train"], metrics["valid"]
+    parts = []
+    if "loss" in train:
+        parts.append(f"train loss {train['loss']:.5f}")
+    if train.get("skipped"):
+        parts.append(f"{train['skipped']:.0%} of steps skipped")
+    parts.append(f"valid loss {valid['loss']:.5f}, nSDR {valid['nsdr']:.2f} dB ({valid['bname']})")
+    if "test" in metrics and "nsdr" in metrics["test"]:
+        parts.append(f"test nSDR {metrics['test']['nsdr']:.2f} dB")
+    if "seconds" in metrics:
+        seconds = metrics["seconds"]
+        parts.append(f"{seconds['train']:.0f} + {seconds['valid']:.0f} s")
+    return " | ".join(parts)

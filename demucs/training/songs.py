@@ -1,0 +1,143 @@
+"""The songs of a run, found and checked before anything is trained."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from demucs.data import Track, TrainingSet, find_tracks
+from demucs.errors import ConfigError, DatasetError
+from demucs.training.blocks import RunConfig
+from demucs.training.config import DataConfig
+
+logger = logging.getLogger(__name__)
+
+DEBUG_EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A stretch of a track to validate on; `frames` None: to its end."""
+
+    track: Track
+    start: int = 0
+    frames: int | None = None
+
+    def stems(self, *, normalize: bool) -> Tensor:
+        """`[S, C, T]`."""
+        track = self.track
+        read = [track.read(source, self.start, self.frames) for source in track.sources]
+        stems = torch.stack(read)
+        return track.normalize(stems) if normalize else stems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Songs:
+    """What is trained, validated and tested on; no test songs if the dataset has none."""
+
+    training: TrainingSet
+    valid: Sequence[Excerpt]
+    test: Sequence[Track]
+
+    def summary(self) -> dict[str, Any]:
+        """How many tracks, and a fingerprint of their names and lengths, for a checkpoint."""
+        tracks = {
+            "train": self.training.tracks,
+            "valid": list({id(one.track): one.track for one in self.valid}.values()),
+            "test": list(self.test),
+        }
+        names = [
+            f"{split}/{track.name}/{track.frames}"
+            for split, some in tracks.items()
+            for track in some
+        ]
+        return {
+            "tracks": {split: len(some) for split, some in tracks.items()},
+            "fingerprint": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
+        }
+
+
+def find_songs(run: RunConfig) -> Songs:
+    """Finds the songs that a configuration names.
+
+    Raises:
+        DatasetError: a folder that is missing or empty, or files that do not fit.
+        ConfigError: segments or batches that the songs cannot fill.
+        MissingToolError: a program that reading or augmenting needs is not installed.
+    """
+    options, dset = run.options, run.options.dset
+    valid = _tracks(dset, "valid")
+    train = _tracks(dset, "train") + (valid if dset.train_valid else [])
+    training = TrainingSet(
+        train,
+        segment=dset.segment,
+        shift=dset.shift,
+        seed=options.seed,
+        augment=run.augment,
+        normalize=dset.normalize,
+    )
+    if len(training) < options.batch_size:
+        raise ConfigError(
+            f"batch_size={options.batch_size} is more than the {len(training)} segments that "
+            f"{len(train)} tracks give with dset.segment={dset.segment} and "
+            f"dset.shift={dset.shift}: lower batch_size or dset.shift"
+        )
+    excerpts = _excerpts(valid, dset)
+    if options.debug:
+        excerpts = excerpts[:DEBUG_EXAMPLES]
+    test = _tracks(dset, "test") if options.test.every > 0 else []
+    logger.info(
+        "%d tracks and %d segments to train on, %d %s to validate on, %d tracks to test on",
+        len(train),
+        len(training),
+        len(excerpts),
+        "tracks" if dset.full_cv else "segments",
+        len(test),
+    )
+    return Songs(training=training, valid=excerpts, test=test)
+
+
+def _tracks(dset: DataConfig, split: str) -> list[Track]:
+    """The tracks of one split in all datasets; those without test songs are left out of `test`."""
+    found: list[Track] = []
+    for root in dset.roots:
+        if split == "test" and not (Path(root) / "test").is_dir():
+            logger.info("%s has no test folder: no test on it", root)
+            continue
+        found += find_tracks(
+            root,
+            split,  # type: ignore[arg-type]
+            sources=dset.sources,
+            samplerate=dset.samplerate,
+            channels=dset.channels,
+            metadata=dset.metadata,
+        )
+    if split == "test":
+        _check_names(found)
+    return found
+
+
+def _check_names(tracks: Sequence[Track]) -> None:
+    names = [track.name for track in tracks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DatasetError(f"test songs of one name in two datasets: {', '.join(twice)}")
+
+
+def _excerpts(tracks: Sequence[Track], dset: DataConfig) -> list[Excerpt]:
+    """Whole tracks, or (`full_cv=false`) their consecutive segments, at most `valid_samples`."""
+    if dset.full_cv:
+        excerpts = [Excerpt(track) for track in tracks]
+    else:
+        size = round(dset.segment * dset.samplerate)
+        excerpts = [
+            Excerpt(track, start, size)
+            for track in tracks
+            for start in range(0, max(1, track.frames - size + 1), size)
+        ]
+    return excerpts[: dset.valid_samples]

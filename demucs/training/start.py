@@ -1,0 +1,93 @@
+"""Where a run starts: its own checkpoint, another run's weights, or chance."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
+from demucs.pretrained import get_model
+from demucs.training.blocks import RunConfig
+from demucs.training.checkpoint import newest_checkpoint
+from demucs.training.state import TrainingState
+from demucs.training.transfer import load_matching
+
+logger = logging.getLogger(__name__)
+
+_NO_MATTER = ("misc.", "dora.", "slurm.")
+
+
+def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
+    """Brings `state` to where this run goes on from.
+
+    The newest good checkpoint in `folder` comes first; without one, `continue_from` or
+    `continue_pretrained`.
+
+    Raises:
+        CheckpointError: the checkpoints there are corrupted or of another model.
+        ConfigError, ModelNotFoundError, ReleaseError: what to continue from does not exist or fit.
+    """
+    content = newest_checkpoint(folder)
+    if content is not None:
+        changed = differences(content["config"], run.plain)
+        if changed:
+            logger.warning("since the checkpoint was written, these keys changed: %s", changed)
+        state.restore(content)
+        logger.info("going on after %s", _progress(state))
+    elif run.options.continue_from is not None:
+        _continue_from(state, run, folder.parent / run.options.continue_from)
+    elif run.options.continue_pretrained is not None:
+        name, repo = run.options.continue_pretrained, run.options.pretrained_repo
+        load_matching(state.model, get_model(name, repo).state_dict(), f"the release {name}")
+
+
+def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
+    """The weights, and with `continue_opt` the optimiser's state, of another experiment."""
+    origin = f"the experiment {folder.name}"
+    content = newest_checkpoint(folder)
+    if content is None:
+        there = sorted(path.parent.name for path in folder.parent.glob("*/checkpoint.th"))
+        raise ModelNotFoundError(
+            f"continue_from={folder.name}: there is no checkpoint in {folder}; experiments that "
+            f"have one: {', '.join(there) or 'none'}"
+        )
+    best = content["best"] if run.options.continue_best else None
+    weights = content["model"] if best is None else best["state"]
+    transfer = load_matching(state.model, weights, origin)
+    if not run.options.continue_opt:
+        return
+    if not transfer.complete:
+        raise ConfigError(
+            f"continue_opt=true, but {origin} has another model ({transfer.report()}): its "
+            "optimiser's state does not fit; set continue_opt=false"
+        )
+    try:
+        state.optimiser.load_state_dict(content["optimiser"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"the optimiser's state of {origin} does not fit: {error}") from error
+
+
+def _progress(state: TrainingState) -> str:
+    inside = f" and {state.batch} batches" if state.batch else ""
+    return f"{state.epoch} epochs{inside}"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two configurations, as `key: old → new`, but for keys without effect."""
+    before, after = _flat(old), _flat(new)
+    absent = "(absent)"
+    return ", ".join(
+        f"{key}: {before.get(key, absent)} → {after.get(key, absent)}"
+        for key in sorted({*before, *after})
+        if not key.startswith(_NO_MATTER) and before.get(key, absent) != after.get(key, absent)
+    )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -1,0 +1,93 @@
+"""All that changes while training, in one place, saved and restored as a whole.
+
+No random generator is among it: what is random in a step or an example is drawn from the seed and
+its place (epoch, batch or position), so it is the same however often a run was interrupted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from demucs.errors import CheckpointError
+from demucs.training.best import Best
+from demucs.training.config import EmaConfig
+from demucs.training.ema import WeightAverage
+
+
+def cpu_state(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """The state of a run.
+
+    Attributes:
+        model: the network.
+        optimiser: of its weights.
+        batch_averages, epoch_averages: moving averages by name (`ema_batch_0`, …).
+        epoch: epochs that are complete.
+        batch: batches of the present epoch that are done.
+        sums: what the present epoch's training measured so far (`Averages.sums`).
+        history: the metrics of each complete epoch.
+        best: the best state so far.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    batch_averages: dict[str, WeightAverage]
+    epoch_averages: dict[str, WeightAverage]
+    epoch: int = 0
+    batch: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: Best | None = None
+
+    @property
+    def averages(self) -> dict[str, WeightAverage]:
+        return {**self.batch_averages, **self.epoch_averages}
+
+    def capture(self) -> dict[str, Any]:
+        """The state as plain containers and tensors; tensors are not copied."""
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "averages": {name: one.state_dict() for name, one in self.averages.items()},
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "sums": self.sums,
+            "history": self.history,
+            "best": None if self.best is None else self.best.to_dict(),
+        }
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Takes on a state that `capture` gave.
+
+        Raises:
+            CheckpointError: it is of another model or other moving averages.
+        """
+        try:
+            self.model.load_state_dict(content["model"])
+            self.optimiser.load_state_dict(content["optimiser"])
+            for name, average in self.averages.items():
+                device = next(self.model.parameters()).device
+                average.load_state_dict(content["averages"][name], device)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit this configuration ({error}): use the version of "
+                "the project that wrote it, or train from the start with `dora run --clear`"
+            ) from error
+        self.epoch, self.batch = int(content["epoch"]), int(content["batch"])
+        self.sums, self.history = dict(content["sums"]), list(content["history"])
+        self.best = None if content["best"] is None else Best.from_dict(content["best"])
+
+
+def new_averages(config: EmaConfig) -> tuple[dict[str, WeightAverage], dict[str, WeightAverage]]:
+    """Moving averages by name: those updated after batches, and those after epochs."""
+    batch = {f"ema_batch_{i}": WeightAverage(decay) for i, decay in enumerate(config.batch)}
+    epoch = {f"ema_epoch_{i}": WeightAverage(decay) for i, decay in enumerate(config.epoch)}
+    return batch, epoch

@@ -1,0 +1,196 @@
+"""Training as it is typed, on a tiny dataset: `python -m demucs.train` and `dora run`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from demucs.training import load_checkpoint
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RATE = 8000
+TINY = [
+    "model=hdemucs",
+    "hdemucs.channels=4",
+    "hdemucs.nfft=256",
+    "hdemucs.depth=4",
+    "dset.samplerate=8000",
+    "dset.musdb_samplerate=8000",
+    "dset.segment=0.6",
+    "dset.shift=0.1",
+    "augment.repitch.proba=0",
+    "augment.remix.group_size=2",
+    "batch_size=4",
+    "model_segment=1",
+    "misc.num_workers=1",
+    "ema.batch=[0.5]",
+]
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three songs to train on, two to validate and one to test, of a second and a half."""
+    root = tmp_path_factory.mktemp("songs")
+    noise = np.random.default_rng(0)
+    seconds = np.arange(RATE * 3 // 2) / RATE
+    for split, count in {"train": 3, "valid": 2, "test": 1}.items():
+        for k in range(count):
+            for place, source in enumerate(("drums", "bass", "other", "vocals"), 1):
+                tone = 0.1 * np.sin(2 * np.pi * 60 * place * (k + 1) * seconds)
+                wav = tone[:, None] + 0.02 * noise.standard_normal((len(seconds), 2))
+                path = root / split / f"{split}{k}" / f"{source}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, wav.astype(np.float32), RATE, subtype="FLOAT")
+    return root
+
+
+def command(songs: Path, folder: Path, *arguments: str) -> dict[str, object]:
+    """Arguments of `subprocess` for a command of this project, run in the repository."""
+    environment = {
+        **os.environ,
+        "DEMUCS_MUSDB": str(songs),
+        "OMP_NUM_THREADS": "1",
+        "DEMUCS_OUTPUTS": str(folder / "outputs"),
+    }
+    return {
+        "args": [sys.executable, "-m", *arguments, f"dset.metadata={folder / 'metadata'}"],
+        "env": environment,
+        "cwd": REPOSITORY,
+        "text": True,
+    }
+
+
+def train(songs: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    kwargs = command(songs, folder, "demucs.train", *TINY, *arguments)
+    return subprocess.run(capture_output=True, check=False, **kwargs)  # type: ignore[call-overload,no-any-return]
+
+
+def only_experiment(folder: Path) -> Path:
+    (experiment,) = (folder / "outputs" / "xps").iterdir()
+    return experiment
+
+
+def test_two_epochs_leave_a_checkpoint_a_history_and_a_log(songs: Path, tmp_path: Path) -> None:
+    done = train(songs, tmp_path, "epochs=2", "test.every=2", "test.sdr=false")
+    assert done.returncode == 0, done.stderr
+    experiment = only_experiment(tmp_path)
+    content = load_checkpoint(experiment / "checkpoint.th")
+    assert (content["epoch"], content["signature"]) == (2, experiment.name)
+    assert content["spec"]["name"] == "hdemucs"
+    assert content["config"]["epochs"] == 2
+    assert content["data"]["tracks"] == {"train": 3, "valid": 2, "test": 1}
+    history = json.loads((experiment / "history.json").read_text())
+    assert [set(epoch) for epoch in history] == [
+        {"train", "valid", "seconds"},
+        {"train", "valid", "seconds", "test"},
+    ]
+    assert f"python3 -m tools.export {experiment.name}" in done.stdout
+    assert str(experiment / "checkpoint.th") in done.stdout
+    assert "epoch 2/2" in (experiment / "train.log").read_text()
+    assert "Hydra" not in done.stderr
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
+    songs: Path, tmp_path: Path
+) -> None:
+    overrides = ("epochs=3", "test.every=0")
+    kwargs = command(songs, tmp_path / "killed", "demucs.train", *TINY, *overrides)
+    with subprocess.Popen(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kwargs) as run:  # type: ignore[call-overload]
+        deadline = time.monotonic() + 60
+        checkpoints = tmp_path / "killed" / "outputs" / "xps"
+        while not list(checkpoints.glob("*/checkpoint.th")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGKILL)
+    assert load_checkpoint(only_experiment(tmp_path / "killed") / "checkpoint.th")["epoch"] < 3
+    for folder in ("killed", "whole"):
+        done = train(songs, tmp_path / folder, *overrides)
+        assert done.returncode == 0, done.stderr
+        assert ("going on after" in done.stdout) == (folder == "killed")
+    killed, whole = (
+        load_checkpoint(only_experiment(tmp_path / folder) / "checkpoint.th")
+        for folder in ("killed", "whole")
+    )
+    assert killed["model"].keys() == whole["model"].keys()
+    assert all(torch.equal(killed["model"][name], whole["model"][name]) for name in whole["model"])
+    assert killed["best"]["metric"] == whole["best"]["metric"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dset.musdb=/does/not/exist"], ["/does/not/exist", "DEMUCS_MUSDB"]),
+        (["model=demucs"], ["model=demucs", "model=hdemucs"]),
+        (["weights=[1]"], ["weights=[1.0]", "vocals"]),
+        (["epoch=3"], ["epoch"]),
+        (["continue_from=12345678"], ["12345678", "none"]),
+    ],
+)
+def test_what_cannot_work_ends_with_one_message_before_training(
+    songs: Path, tmp_path: Path, overrides: list[str], words: list[str]
+) -> None:
+    done = train(songs, tmp_path, *overrides)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert all(word in line for word in words)
+    assert not list(tmp_path.glob("**/checkpoint.th"))
+
+
+def test_a_broken_file_ends_with_one_message(songs: Path, tmp_path: Path) -> None:
+    root = tmp_path / "songs"
+    for path in songs.glob("*/*/*.wav"):
+        target = root / path.relative_to(songs)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (root / "train" / "train1" / "bass.wav").write_bytes(b"no wav")
+    done = train(root, tmp_path, "epochs=1")
+    assert done.returncode == 1
+    assert "train1/bass.wav" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_show_prints_the_model_and_trains_nothing(songs: Path, tmp_path: Path) -> None:
+    done = train(Path("/does/not/exist"), tmp_path, "misc.show=true")
+    assert done.returncode == 0
+    assert "million parameters" in done.stdout
+    assert not list(tmp_path.glob("**/checkpoint.th"))
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_message_of_the_first(tmp_path: Path) -> None:
+    arguments = ("dora", "run", "-d", "--ddp_workers=2", "--", *TINY)
+    kwargs = command(Path("/does/not/exist"), tmp_path, *arguments)
+    done = subprocess.run(capture_output=True, check=False, timeout=60, **kwargs)  # type: ignore[call-overload]
+    assert done.returncode == 1
+    assert "error: The dataset folder /does/not/exist" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(songs: Path, tmp_path: Path) -> None:
+    overrides = ("epochs=1", "test.every=1", "test.sdr=false", "svd.penalty=1e-5")
+    alone = train(songs, tmp_path / "one", *overrides)
+    assert alone.returncode == 0, alone.stderr
+    arguments = ("dora", "run", "-d", "--ddp_workers=2", "--", *TINY, *overrides)
+    both = subprocess.run(
+        capture_output=True, check=False, **command(songs, tmp_path / "two", *arguments)
+    )  # type: ignore[call-overload]
+    assert both.returncode == 0, both.stderr
+    assert "2 process(es)" in both.stdout
+    histories = [
+        json.loads((only_experiment(tmp_path / name) / "history.json").read_text())[0]
+        for name in ("one", "two")
+    ]
+    for stage in ("train", "valid", "test"):
+        for key in ("loss", "nsdr", "reco_vocals", "nsdr_bass"):
+            if key in histories[0][stage]:
+                values = [history[stage][key] for history in histories]
+                assert values[1] == pytest.approx(values[0], abs=1e-3), (stage, key)
