@@ -38,6 +38,7 @@ check: lint types imports unit oracle integration
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck slurm_scripts/*.sh .ci/run
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -3,20 +3,14 @@
 The checkpoint is read as plain data: separating needs neither the solver nor the data sets.
 """
 
-import hashlib
-import io
 import os
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import torch
 from torch import nn
 
 from demucs.errors import CheckpointError, ModelNotFoundError
 from demucs.nn import ModelSpec, build_model
-
-MAGIC = b"demucs-checkpoint\n"
+from demucs.release.checkpoint import newest_checkpoint
 
 
 def experiments_folder() -> Path:
@@ -39,29 +33,16 @@ def load_experiment(signature: str) -> nn.Module:
             f"No checkpoint of experiment {signature!r} in {folder}. There are: "
             f"{', '.join(known) or 'none'}. Train it with `dora run`, or name a release with -n."
         )
+    state = newest_checkpoint(path.parent)
+    assert state is not None
     try:
-        state = _read(path)
         model = build_model(ModelSpec.from_dict(state["spec"]))
         model.load_state_dict(state["best"]["state"])
-    except (RuntimeError, OSError, LookupError, TypeError, ValueError, UnpicklingError) as error:
+    except (RuntimeError, LookupError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise CheckpointError(
-            f"{path} is corrupted, or of another version, or has no best model yet "
+            f"{path} has no best model yet, or is of another version "
             f"({type(error).__name__}: {reason}). Go on with the training to write it again: "
             f"`dora run -f {signature}`."
         ) from error
     return model.eval()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, laid out as `demucs.training.checkpoint` says.
-
-    Raises:
-        ValueError: the checksum is not that of the content.
-    """
-    with path.open("rb") as file:
-        magic, digest, payload = file.readline(), file.readline().strip(), file.read()
-    if magic != MAGIC or hashlib.sha256(payload).hexdigest().encode() != digest:
-        raise ValueError("its checksum is wrong")
-    content: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    return content

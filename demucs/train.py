@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-# Read when torch is loaded, by the imports below: threads that wait for work sleep and do not spin,
-# which on a shared machine takes the cores from the audio readers (measured: 5 times slower steps).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when torch is loaded, by the imports below: a thread that waits for work spins only briefly
+# before it sleeps. By default it spins for milliseconds, and on cores that are shared with audio
+# readers or other jobs it then keeps them from the work it waits for.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from dora import distrib, get_xp
 from dora.hydra import HydraMain

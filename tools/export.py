@@ -36,7 +36,7 @@ from demucs.release import (
     save_release,
     weights_sha256,
 )
-from demucs.training.checkpoint import load_checkpoint
+from demucs.release.checkpoint import load_checkpoint
 
 CHECKPOINT = "checkpoint.th"
 VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state

@@ -18,7 +18,7 @@ def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict
     """What a release says about the run it comes from.
 
     Args:
-        checkpoint: as `demucs.training.checkpoint.load_checkpoint` returns it.
+        checkpoint: as `demucs.release.checkpoint.load_checkpoint` returns it.
         checkpoint_sha256: of the checkpoint's file.
 
     Returns:

@@ -1,7 +1,7 @@
 """The solver: stages, state, checkpoints."""
 
+from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from demucs.training.blocks import RunConfig, read_config
-from demucs.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from demucs.training.config import TrainConfig
 from demucs.training.distributed import Workers
 from demucs.training.solver import Interrupted, Solver

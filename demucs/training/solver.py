@@ -13,10 +13,10 @@ import torch
 from demucs.data import training_loader
 from demucs.evaluation import evaluate
 from demucs.nn import build_model
+from demucs.release.checkpoint import NAME, save_checkpoint
 from demucs.training.averages import Averages
 from demucs.training.best import Best, best_name, is_better
 from demucs.training.blocks import RunConfig
-from demucs.training.checkpoint import NAME, save_checkpoint
 from demucs.training.distributed import Workers
 from demucs.training.ema import swapped_state
 from demucs.training.optim import build_optimiser

@@ -7,8 +7,8 @@ from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
 from demucs.pretrained import get_model
+from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
-from demucs.training.checkpoint import newest_checkpoint
 from demucs.training.state import TrainingState
 from demucs.training.transfer import load_matching
 

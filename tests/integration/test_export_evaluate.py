@@ -16,7 +16,7 @@ import torch
 from demucs.evaluation import DEFINITIONS, Results
 from demucs.nn import ModelSpec, build_model
 from demucs.pretrained import get_model
-from demucs.training.checkpoint import save_checkpoint
+from demucs.release.checkpoint import save_checkpoint
 from tools import export, test_pretrained
 
 ROOT = Path(__file__).resolve().parents[2]

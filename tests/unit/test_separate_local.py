@@ -8,8 +8,8 @@ import torch
 
 from demucs.errors import CheckpointError, ModelNotFoundError
 from demucs.nn import ModelSpec, build_model
+from demucs.release.checkpoint import save_checkpoint
 from demucs.separate_local import load_experiment
-from demucs.training.checkpoint import save_checkpoint
 
 SPEC = ModelSpec(
     name="hdemucs", kwargs={"sources": ["a", "b"], "channels": 4, "nfft": 1024, "depth": 4}
@@ -56,5 +56,5 @@ def test_a_corrupted_checkpoint_is_named(checkpoint: Path, kind: str) -> None:
         data = bytearray(checkpoint.read_bytes())
         data[-5] ^= 1
         checkpoint.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"abc123.checkpoint\.th.*dora run -f abc123"):
+    with pytest.raises(CheckpointError, match=r"abc123.checkpoint\.th.*`dora run"):
         load_experiment("abc123")

@@ -10,8 +10,8 @@ import torch
 from training_support import tiny_config, write_songs
 
 from demucs.errors import CheckpointError, ConfigError, DatasetError, ModelNotFoundError
+from demucs.release.checkpoint import NAME, PREVIOUS_NAME
 from demucs.training import Interrupted, Solver, find_songs, load_checkpoint, read_config
-from demucs.training.checkpoint import NAME, PREVIOUS_NAME
 
 EMAS = ("ema.batch=[0.5]", "ema.epoch=[0.5]")
 

@@ -4,13 +4,13 @@ A pair is a range from which each song draws uniformly. Raise `VERSION` after an
 in the synthesis: songs of another version are written again.
 """
 
-VERSION = 2
+VERSION = 4
 
 Range = tuple[float, float]
 
 # Levels. A stem's level is its RMS where it plays, against the other stems, in dB.
-STEM_LEVEL_DB = {"drums": 0.0, "bass": 0.0, "other": 0.0, "vocals": 0.0}
-STEM_SPREAD_DB = 2.5  # each song moves each stem by up to so much, up or down
+STEM_LEVEL_DB = {"drums": 1.0, "bass": -1.0, "other": 0.0, "vocals": 0.0}
+STEM_SPREAD_DB = 1.5  # each song moves each stem by up to so much, up or down
 MASTER_RMS_DB: Range = (-13.5, -10.0)  # of the mixture, dB below full scale
 PEAK_DB = -0.6  # of the mixture before 16-bit rounding
 MAX_LIMITING_DB = 6.0  # the limiter takes at most so much off a peak; else the song gets quieter
@@ -18,10 +18,10 @@ MAX_LIMITING_DB = 6.0  # the limiter takes at most so much off a peak; else the 
 # Space. Wet is the energy of the reverb against the dry sound, in dB.
 REVERB_SECONDS: Range = (0.4, 1.5)  # time to fall by 60 dB
 REVERB_WET_DB: dict[str, Range] = {
-    "drums": (-26.0, -15.0),
-    "bass": (-40.0, -28.0),
-    "other": (-22.0, -11.0),
-    "vocals": (-20.0, -11.0),
+    "drums": (-32.0, -22.0),
+    "bass": (-45.0, -35.0),
+    "other": (-28.0, -18.0),
+    "vocals": (-26.0, -16.0),
 }
 
 # Music.
@@ -31,7 +31,7 @@ SWING_SHARE = 0.35  # share of songs that swing
 INTRO_SHARE = 0.7  # share of songs that start without the voice
 
 # Ranges of pitch, MIDI numbers (60 is middle C, 262 Hz).
-BASS_LOW: Range = (28.0, 33.0)  # lowest note; the roots span an octave from there
+BASS_LOW: Range = (32.0, 35.0)  # lowest note; the roots span an octave from there
 BED_LOW: Range = (50.0, 56.0)  # sustained chords: lowest note of an octave
 COMP_LOW: Range = (50.0, 59.0)  # rhythmic chords
 LINE_LOW: Range = (62.0, 69.0)  # arpeggios and lead
@@ -39,7 +39,7 @@ VOICE_LOW = {"low": (45.0, 49.0), "high": (55.0, 59.0)}  # the melody spans VOIC
 VOICE_SPAN = 15.0  # semitones
 
 # Loudness of the layers of "other" against each other, in dB.
-LAYER_LEVEL_DB = {"bed": -3.0, "comp": 0.0, "line": -2.0}
+LAYER_LEVEL_DB = {"bed": -7.0, "comp": 0.0, "line": -2.0}
 LAYER_SPREAD_DB = 2.0
 
 # The voice.
@@ -47,5 +47,5 @@ VIBRATO_SEMITONES: Range = (0.15, 0.5)
 VIBRATO_HZ: Range = (4.8, 6.4)
 BREATH_DB: Range = (-28.0, -18.0)  # breath noise under the sung tone
 CONSONANT_DB: Range = (-14.0, -7.0)  # hiss of s, sh, f and bursts of t, k, p against the tone
-HARMONY_SHARE = 0.35  # share of songs with a second voice in the chorus
+HARMONY_SHARE = 0.2  # share of songs with a second voice in the chorus
 HARMONY_DB: Range = (-10.0, -6.0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from demucs.errors import CheckpointError
-from demucs.training.checkpoint import (
+from demucs.release.checkpoint import (
     NAME,
     PREVIOUS_NAME,
     load_checkpoint,
@@ -103,7 +103,7 @@ def test_no_checkpoint_is_none_or_an_error(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demucs.training.checkpoint.VERSION", 2)
+    monkeypatch.setattr("demucs.release.checkpoint.VERSION", 2)
     save_checkpoint(tmp_path / NAME, {"epoch": 0})
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="format 2"):
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_both_checkpoints(
     for epoch in range(2):
         save_checkpoint(tmp_path / NAME, {"epoch": epoch})
     monkeypatch.setattr(
-        "demucs.training.checkpoint.open",
+        "demucs.release.checkpoint.open",
         lambda *args: FullDisk(open(*args), room),  # noqa: SIM115
         raising=False,
     )
