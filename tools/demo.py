@@ -1,4 +1,4 @@
-"""The whole path on demo songs: make songs, train, export, evaluate, separate one.
+"""The whole path on demo songs: make songs, train, export, evaluate, separate one, plot.
 
     python3 -m tools.demo                     (what `make demo` runs)
     python3 -m tools.demo --root FOLDER epochs=2 hdemucs.channels=8
@@ -44,6 +44,7 @@ def run_demo(root: Path, overrides: list[str]) -> None:
     songs, outputs, releases = root / "songs", root / "outputs", root / "release_models"
     separated = root / "separated"
     environment = {**os.environ, "DEMUCS_MUSDB": str(songs), "DEMUCS_OUTPUTS": str(outputs)}
+    environment.setdefault("GOMP_SPINCOUNT", "30000")  # this machine is ours: threads may spin
     os.environ.update(environment)  # the signature below is looked up with the same settings
     overrides = [*VARIANT, f"dset.metadata={root / 'metadata'}", *overrides]
     started = time.monotonic()
@@ -68,6 +69,8 @@ def run_demo(root: Path, overrides: list[str]) -> None:
         *("-m", "demucs.separate", *release, "-o", str(separated), "--filename", pattern),
         str(song / "mixture.wav"),
     )
+    history = outputs / "xps" / signature / "history.json"
+    step("Figure", "graphing_scripts/training_curves.py", str(history), "--out", str(root))
     summary(results)
     print(f"\nTook {(time.monotonic() - started) / 60:.1f} minutes. Everything is in {root}:")
     for what, where in {
@@ -75,6 +78,7 @@ def run_demo(root: Path, overrides: list[str]) -> None:
         "log, history and checkpoint": outputs / "xps" / signature,
         "model": releases / f"{signature}.safetensors",
         "evaluation": results,
+        "training curves": root / "training_curves.png",
         "separated stems": separated / signature / "mixture",
     }.items():
         print(f"  {what + ':':29}{where.relative_to(root)}")

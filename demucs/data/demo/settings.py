@@ -4,7 +4,7 @@ A pair is a range from which each song draws uniformly. Raise `VERSION` after an
 in the synthesis: songs of another version are written again.
 """
 
-VERSION = 4
+VERSION = 5
 
 Range = tuple[float, float]
 
@@ -34,7 +34,7 @@ INTRO_SHARE = 0.7  # share of songs that start without the voice
 BASS_LOW: Range = (32.0, 35.0)  # lowest note; the roots span an octave from there
 BED_LOW: Range = (50.0, 56.0)  # sustained chords: lowest note of an octave
 COMP_LOW: Range = (50.0, 59.0)  # rhythmic chords
-LINE_LOW: Range = (62.0, 69.0)  # arpeggios and lead
+LINE_LOW: Range = (71.0, 76.0)  # arpeggios and lead
 VOICE_LOW = {"low": (45.0, 49.0), "high": (55.0, 59.0)}  # the melody spans VOICE_SPAN from there
 VOICE_SPAN = 15.0  # semitones
 
@@ -43,9 +43,9 @@ LAYER_LEVEL_DB = {"bed": -7.0, "comp": 0.0, "line": -2.0}
 LAYER_SPREAD_DB = 2.0
 
 # The voice.
-VIBRATO_SEMITONES: Range = (0.15, 0.5)
+VIBRATO_SEMITONES: Range = (0.25, 0.6)
 VIBRATO_HZ: Range = (4.8, 6.4)
 BREATH_DB: Range = (-28.0, -18.0)  # breath noise under the sung tone
 CONSONANT_DB: Range = (-14.0, -7.0)  # hiss of s, sh, f and bursts of t, k, p against the tone
-HARMONY_SHARE = 0.2  # share of songs with a second voice in the chorus
+HARMONY_SHARE = 0.1  # share of songs with a second voice in the chorus
 HARMONY_DB: Range = (-10.0, -6.0)
