@@ -1,5 +1,6 @@
 """Evaluating models whose answers are known."""
 
+import json
 import logging
 import math
 import re
@@ -129,16 +130,22 @@ def test_shifts_differ_between_tracks_and_not_between_runs():
     assert values == again
 
 
+def rounded(found):
+    """To 1e-9 dB: another number of threads sums in another order."""
+    return json.loads(json.dumps(found), parse_float=lambda digits: round(float(digits), 9))
+
+
 def test_worker_counts_give_the_same():
     tracks = [*songs(1, 2), Song("quiet", 4, silent=1)]
     runs = [
         run(Share(0.6, 0.2), tracks, metrics=["nsdr", "sdr"], workers=workers) for workers in (0, 2)
     ]
-    assert runs[0].tracks == runs[1].tracks
+    one, other = (rounded(found.to_dict()) for found in runs)
+    assert one["tracks"] == other["tracks"]
     values = runs[0].tracks["song 1"].values
     assert list(values) == ["nsdr", "sdr", "isr", "sir", "sar"]
     assert all(value is not None for row in values.values() for value in row.values())
-    assert runs[0].aggregates() == runs[1].aggregates()
+    assert one["aggregates"] == other["aggregates"]
 
 
 def test_silent_reference_has_no_value_and_a_note():
