@@ -50,6 +50,8 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# Threads that wait sleep: with cores shared by test processes, spinning slows steps many times over.
+unit oracle integration: export OMP_WAIT_POLICY = PASSIVE
 unit oracle integration: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/$@
 
