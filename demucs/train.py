@@ -1,6 +1,12 @@
 """Training from the command line: `dora run KEY=VALUE ...`, `python -m demucs.train KEY=VALUE ...`
 
-The configuration is `conf/config.yaml`. Hydra and Dora end here: below are plain values.
+Every key is in `conf/config.yaml`, with its meaning and default. As examples:
+
+    python3 -m demucs.train model=hdemucs epochs=100 batch_size=16 dset.musdb=FOLDER
+    python3 -m demucs.train dset=demo variant=demo          (small, on songs of tools.demo_songs)
+    python3 -m demucs.train model=hdemucs misc.show=true    (print the model and leave)
+
+The same command goes on where it was stopped. Hydra and Dora end here: below are plain values.
 """
 
 import logging
@@ -30,13 +36,22 @@ class _Door(HydraMain):  # type: ignore[misc]
     """Dora's main, which tells a wrong override in one line."""
 
     def get_xp(self, argv: Sequence[str]) -> Any:
+        if {"-h", "--help"} & set(argv):
+            print(__doc__)
+            sys.exit(0)
         for argument in argv:
             if "=" not in argument:
                 _leave(ConfigError(f"{argument!r} is not KEY=VALUE, as epochs=100"))
         try:
             return super().get_xp(argv)
         except (HydraException, OmegaConfBaseException) as error:
-            _leave(ConfigError(f"{str(error).splitlines()[0]} (keys are in conf/config.yaml)"))
+            reason = str(error).splitlines()[0]
+            _leave(
+                ConfigError(
+                    f"{reason} (in: {' '.join(argv)}). Keys and their meaning are in "
+                    "conf/config.yaml; quote values with spaces for Hydra as well"
+                )
+            )
 
 
 def run_training(plain: dict[str, Any], xp: Any) -> None:
@@ -122,6 +137,9 @@ def main(cfg: DictConfig) -> None:
         run_training({str(key): value for key, value in plain.items()}, get_xp())
     except DemucsError as error:
         _leave(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on after the last whole epoch", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

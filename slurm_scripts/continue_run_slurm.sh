@@ -8,7 +8,10 @@
 #
 # Goes on with an experiment:  sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE
 
-. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh"
+. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh" || {
+    echo "error: start this from the folder of the repository, not from ${SLURM_SUBMIT_DIR:-$PWD}" >&2
+    exit 2
+}
 
 [ $# -eq 1 ] || { echo "usage: sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE" >&2; exit 2; }
 argv="${DEMUCS_OUTPUTS:-outputs}/xps/$1/.argv.json" # Dora keeps the overrides of each experiment

@@ -5,7 +5,10 @@
 #
 # Exports an experiment into release_models:  sbatch slurm_scripts/slurm_release.sh [SIGNATURE] [FLAG ...]
 
-. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh"
+. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh" || {
+    echo "error: start this from the folder of the repository, not from ${SLURM_SUBMIT_DIR:-$PWD}" >&2
+    exit 2
+}
 
 name=${1:-53288a8c}
 shift $(($# > 0))

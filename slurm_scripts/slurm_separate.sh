@@ -6,7 +6,10 @@
 #
 # Separates a file into separated/:  sbatch slurm_scripts/slurm_separate.sh FILE NAME [FLAG ...]
 
-. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh"
+. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh" || {
+    echo "error: start this from the folder of the repository, not from ${SLURM_SUBMIT_DIR:-$PWD}" >&2
+    exit 2
+}
 
 [ $# -ge 2 ] || { echo "usage: sbatch slurm_scripts/slurm_separate.sh FILE NAME [FLAG ...]" >&2; exit 2; }
 file=$1 name=$2

@@ -8,7 +8,10 @@
 # Trains HDemucs:   sbatch slurm_scripts/train_slurm.sh [EPOCHS] [DORA OVERRIDE ...]
 # Without SLURM:    bash slurm_scripts/train_slurm.sh 2 batch_size=4
 
-. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh"
+. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh" || {
+    echo "error: start this from the folder of the repository, not from ${SLURM_SUBMIT_DIR:-$PWD}" >&2
+    exit 2
+}
 
 epochs=${1:-390}
 [[ $epochs =~ ^[1-9][0-9]*$ ]] || {

@@ -36,7 +36,7 @@ from demucs.release import (
     save_release,
     weights_sha256,
 )
-from demucs.release.checkpoint import load_checkpoint
+from demucs.release.checkpoint import newest_checkpoint_file
 
 CHECKPOINT = "checkpoint.th"
 VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state
@@ -74,7 +74,9 @@ def release_of(
         CheckpointError: the file is corrupted, or no epoch has been validated yet.
         ReleaseError: the weights are not finite, or do not fit half precision.
     """
-    checkpoint = load_checkpoint(checkpoint_path)
+    found = newest_checkpoint_file(checkpoint_path.parent)
+    assert found is not None
+    checkpoint_path, checkpoint = found
     best = checkpoint.get("best") or {}
     if not best.get("state"):
         raise CheckpointError(

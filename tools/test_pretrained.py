@@ -72,11 +72,14 @@ def find_root(settings: Settings, musdb: str | None, release: ReleaseInfo) -> Pa
     Raises:
         DatasetError: none of them is given, or the folder does not exist.
     """
+    dset = release.config.get("dset") or {}
     candidates = {
         "--musdb": musdb,
         "dset.musdb": settings.musdb,
         "DEMUCS_MUSDB": os.environ.get("DEMUCS_MUSDB"),
-        "the model's own configuration": (release.config.get("dset") or {}).get("musdb"),
+        "the model's own configuration": dset.get(
+            "musdb" if dset.get("use_musdb", True) else "wav"
+        ),
     }
     remedy = "Give the data set with --musdb PATH, dset.musdb=PATH or DEMUCS_MUSDB=PATH."
     for source, value in candidates.items():
@@ -101,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.no_sdr:
         settings.sdr = False
     root = find_root(settings, args.musdb, model.release)
+    bad: list[str] = []
     found = find_tracks(
         root,
         args.split,
@@ -108,7 +112,12 @@ def run(args: argparse.Namespace) -> int:
         samplerate=model.samplerate,
         channels=model.audio_channels,
         metadata=None,
+        on_bad=bad.append,
     )
+    for problem in bad:
+        print(f"error: left out: {problem}", file=sys.stderr)
+    if not found:
+        raise DatasetError(f"{root}: no {args.split} track is left to evaluate on.")
     tracks = select(found, args.tracks, args.max_tracks)
     out = args.out or default_out(args, subset=len(tracks) < len(found))
     print(f"{args.name} on {len(tracks)} {args.split} tracks of {root}", file=sys.stderr)
@@ -142,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     failed = results.failed()
     for name, reason in failed.items():
         print(f"error: {name}: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or bad else 0
 
 
 def select(found: Sequence[Any], names: Sequence[str] | None, at_most: int | None) -> list[Any]:

@@ -59,15 +59,21 @@ def match_channels(wav: Tensor, channels: int) -> Tensor:
 
 
 def measured(
-    readers: Sequence[TrackReader], wanted: Wanted, *, title: str, cache: Path | None
-) -> list[TrackStats]:
-    """Stats of each track, from the cache where the files have not changed since.
+    readers: Sequence[TrackReader],
+    wanted: Wanted,
+    *,
+    title: str,
+    cache: Path | None,
+    on_bad: Callable[[str], None] | None = None,
+) -> list[TrackStats | None]:
+    """Stats of each track, from the cache where its files have not changed since.
 
     Args:
         readers: the tracks.
         wanted: what they must offer.
         title: the dataset's name in messages.
         cache: the JSON file to use, or None to measure afresh.
+        on_bad: told each problem of the tracks that then get None, instead of an error.
 
     Raises:
         DatasetError: names every bad file (the first few, and how many) and the remedy.
@@ -77,16 +83,16 @@ def measured(
     prints = [fingerprint(reader, wanted) for reader in readers]
     entries = [known.get(reader.name, {}) for reader in readers]
     stale = [i for i, entry in enumerate(entries) if entry.get("fingerprint") != prints[i]]
-    stats: dict[int, TrackStats] = {}
+    stats: dict[int, TrackStats | None] = {}
     for i in set(range(len(readers))).difference(stale):
         stats[i] = TrackStats(**entries[i]["stats"])
     if stale:
         logger.info("Measuring %d of %d tracks of %s", len(stale), len(readers), title)
-        stats.update(
-            zip(stale, _measure_all([readers[i] for i in stale], wanted, title), strict=True)
-        )
-        for i in stale:
-            known[readers[i].name] = {"fingerprint": prints[i], "stats": asdict(stats[i])}
+        fresh = _measure_all([readers[i] for i in stale], wanted, title, on_bad)
+        for i, one in zip(stale, fresh, strict=True):
+            stats[i] = one
+            if one is not None:
+                known[readers[i].name] = {"fingerprint": prints[i], "stats": asdict(one)}
         _save(cache, known, {reader.name for reader in readers})
     return [stats[i] for i in range(len(readers))]
 
@@ -115,11 +121,19 @@ def read_mixture(
     return total
 
 
-def _measure_all(readers: Sequence[TrackReader], wanted: Wanted, title: str) -> list[TrackStats]:
+def _measure_all(
+    readers: Sequence[TrackReader],
+    wanted: Wanted,
+    title: str,
+    on_bad: Callable[[str], None] | None,
+) -> list[TrackStats | None]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         outcomes = list(pool.map(lambda reader: _measure(reader, wanted), readers))
     problems = [line for outcome in outcomes if isinstance(outcome, list) for line in outcome]
-    if problems:
+    if on_bad is not None:
+        for line in problems:
+            on_bad(line)
+    elif problems:
         lines = "".join(f"\n  - {line}" for line in problems[:SHOWN])
         more = len(problems) - SHOWN
         lines += f"\n  ... and {more} more" if more > 0 else ""
@@ -127,7 +141,7 @@ def _measure_all(readers: Sequence[TrackReader], wanted: Wanted, title: str) -> 
             f"{title}: {len(problems)} problem{'s' if len(problems) > 1 else ''} found.{lines}\n"
             "Repair these files, or take their tracks out of the dataset"
         )
-    return [outcome for outcome in outcomes if isinstance(outcome, TrackStats)]
+    return [outcome if isinstance(outcome, TrackStats) else None for outcome in outcomes]
 
 
 def _measure(reader: TrackReader, wanted: Wanted) -> TrackStats | list[str]:

@@ -7,7 +7,7 @@ ROOT/{train,valid,test}/NAME/SOURCE.wav                  any sources, mixture op
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from demucs.data.checks import check_sources
 from demucs.data.metadata import Wanted, match_channels, measured, read_mixture
 from demucs.data.official import validation_names
 from demucs.data.readers import MIXTURE, STEM_SUFFIX, StemFile, TrackReader, WavFolder
-from demucs.errors import ConfigError, DatasetError
+from demucs.errors import AudioError, ConfigError, DatasetError
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,13 @@ class Track:
                 sources=self.sources, samplerate=self.samplerate, channels=self.channels
             )
             return read_mixture(self.reader, wanted, start, frames)
-        return match_channels(self.reader.read(source, start, frames), self.channels)
+        wav = match_channels(self.reader.read(source, start, frames), self.channels)
+        if not wav.isfinite().all():
+            raise AudioError(
+                f"{self.reader.path(source)} holds samples that are NaN or infinite: repair it, or "
+                "take the track out of the dataset"
+            )
+        return wav
 
     def load(self) -> tuple[Tensor, Tensor]:
         """The whole mixture `[C, T]` and its stems `[S, C, T]`, as they are on disk."""
@@ -85,6 +91,7 @@ def find_tracks(
     samplerate: int = 44100,
     channels: int = 2,
     metadata: str | Path | None = None,
+    on_bad: Callable[[str], None] | None = None,
 ) -> list[Track]:
     """Lists, checks and measures the tracks of one split, sorted by name.
 
@@ -98,6 +105,8 @@ def find_tracks(
         samplerate: Hz of every file; another rate is an error, nothing is resampled.
         channels: channels wanted. Mono files are copied to all of them.
         metadata: folder for the cache of measurements; None measures afresh each time.
+        on_bad: told each problem of tracks with bad files, which are then left out; without it
+            they are an error.
 
     Raises:
         ConfigError: unknown split, or a source that no track has.
@@ -130,8 +139,8 @@ def find_tracks(
         )
     wanted = Wanted(sources=tuple(sources), samplerate=samplerate, channels=channels)
     cache = None if metadata is None else _cache_file(Path(metadata), folder, split, wanted)
-    stats = measured(readers, wanted, title=str(folder), cache=cache)
-    mono = sum(one.has_mono for one in stats)
+    stats = measured(readers, wanted, title=str(folder), cache=cache, on_bad=on_bad)
+    mono = sum(one.has_mono for one in stats if one is not None)
     if mono:
         logger.warning("%s: %d tracks have mono files, copied to each channel", folder, mono)
     return [
@@ -139,6 +148,7 @@ def find_tracks(
             reader.name, wanted.sources, samplerate, channels, one.frames, one.mean, one.std, reader
         )
         for reader, one in zip(readers, stats, strict=True)
+        if one is not None
     ]
 
 
@@ -147,7 +157,8 @@ def _readers(folder: Path) -> list[TrackReader]:
     if not folder.is_dir():
         raise DatasetError(
             f"The dataset folder {folder} does not exist: set dset.musdb=PATH (or the environment "
-            f"variable DEMUCS_MUSDB) to a folder that holds {folder.name}/NAME/SOURCE.wav"
+            f"variable DEMUCS_MUSDB), or dset.wav=PATH, to a folder that holds "
+            f"{folder.name}/NAME/SOURCE.wav"
         )
     found: dict[str, TrackReader] = {}
     for entry in sorted(folder.iterdir()):

@@ -104,11 +104,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not data.startswith(MAGIC):
-        raise CheckpointError(f"{path} is not a checkpoint of this project, or lost its beginning")
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project, or lost its beginning: train again to "
+            "write a new one"
+        )
     payload = memoryview(data)[_HEADER_SIZE:]
     if _header(hashlib.sha256(payload).hexdigest()) != data[:_HEADER_SIZE]:
         raise CheckpointError(
-            f"{path} is corrupted: its checksum does not fit its {len(data)} bytes"
+            f"{path} is corrupted: its checksum does not fit its {len(data)} bytes; "
+            "train again to write a new one"
         )
     try:
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
@@ -133,6 +137,12 @@ def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     Raises:
         CheckpointError: there are checkpoints, and all are corrupted.
     """
+    found = newest_checkpoint_file(folder)
+    return None if found is None else found[1]
+
+
+def newest_checkpoint_file(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]] | None:
+    """As `newest_checkpoint`, with the file it is from."""
     folder = Path(folder)
     paths = [path for path in (folder / NAME, folder / PREVIOUS_NAME) if path.exists()]
     errors = []
@@ -143,12 +153,12 @@ def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
             errors.append(str(error))
             continue
         if errors:
-            logger.warning("%s; going on from %s", "; ".join(errors), path)
-        return content
+            logger.warning("%s; using the one before it, %s", "; ".join(errors), path)
+        return path, content
     if errors:
         raise CheckpointError(
-            f"{'; '.join(errors)}. To train from the start, delete the checkpoints in {folder} "
-            "or use `dora run --clear`"
+            f"{'; '.join(errors)}. No good checkpoint is left in {folder}: delete them, or use "
+            "`dora run --clear`, and train again"
         )
     return None
 

@@ -60,8 +60,8 @@ class ReleaseFolder:
         if not path.is_file():
             raise ModelNotFoundError(
                 f"There is no model {name!r} in {self.folder.absolute()}. {self._nearest(name)}"
-                f"{self._present()} Make it from a training run with: "
-                f"python3 -m tools.export {name} --out {self.folder}"
+                f"{self._present()} Choose one of these with -n, or make "
+                f"it from a training run: python3 -m tools.export {name} --out {self.folder}"
             )
         return path
 

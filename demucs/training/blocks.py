@@ -50,7 +50,7 @@ def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
     if name not in MODELS:
         there = ", ".join(f"model={one}" for one in sorted(MODELS))
         if name in PUBLIC_MODELS:
-            raise ConfigError(f"model={name} is not available in this version; there is {there}")
+            raise ConfigError(f"model={name} is not available in this version: add {there}")
         raise ConfigError(f"model={name} is unknown; there is {there}")
     segment = plain.get("model_segment")
     if segment is not None and (not isinstance(segment, int | float) or segment <= 0):

@@ -103,6 +103,6 @@ class Step:
         """Says that nothing is learnt any more."""
         raise ConfigError(
             f"training diverged: {self.skipped} steps in a row had a gradient that is not "
-            f"finite. Lower optim.lr={self.options.optim.lr}, or set optim.clip_grad; the "
-            "checkpoint of the last epoch is intact"
+            f"finite. Lower optim.lr={self.options.optim.lr}, or set optim.clip_grad; "
+            "what earlier epochs saved is intact"
         )

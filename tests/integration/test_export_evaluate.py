@@ -197,6 +197,27 @@ def test_export_of_corrupted_and_unfinished_checkpoints(here, capsys):
     assert not (here / "new").exists()
 
 
+def test_export_uses_the_checkpoint_before_a_corrupted_one(here, caplog):
+    write_checkpoint(here / "outputs", "x")  # the first one becomes checkpoint.prev.th
+    path = here / "outputs" / "xps" / SIG / "checkpoint.th"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert export.main([SIG, "--out", "new"]) == 0
+    assert "using the one before it" in caplog.text
+    assert get_model(SIG, "new").release.signature == SIG
+
+
+def test_a_bad_file_in_a_track_leaves_the_others(here, tmp_path, capsys):
+    songs = tmp_path / "some songs"
+    write_tracks(songs / "test", ["Bad", "Good"])
+    (songs / "test" / "Bad" / "drums.wav").write_bytes(b"junk")
+    assert evaluate("--no-sdr", "--musdb", str(songs), "--out", str(tmp_path / "r.json")) == 1
+    assert "left out: " in capsys.readouterr().err
+    assert list(Results.load(tmp_path / "r.json").tracks) == ["Good"]
+    (songs / "test" / "Good" / "vocals.wav").write_bytes(b"junk")
+    assert evaluate("--no-sdr", "--musdb", str(songs)) == 1
+    assert "no test track is left" in capsys.readouterr().err
+
+
 def test_continued_runs_say_so(here):
     config = {"continue_from": "53288a8c"}
     write_checkpoint(here / "outputs", "x", config=config)

@@ -164,6 +164,12 @@ def test_show_prints_the_model_and_trains_nothing(songs: Path, tmp_path: Path) -
     assert not list(tmp_path.glob("**/checkpoint.th"))
 
 
+def test_help_shows_examples(songs: Path, tmp_path: Path) -> None:
+    done = train(songs, tmp_path, "--help")
+    assert done.returncode == 0
+    assert "python3 -m demucs.train model=hdemucs" in done.stdout
+
+
 @pytest.mark.slow
 def test_two_processes_end_with_the_message_of_the_first(tmp_path: Path) -> None:
     arguments = ("dora", "run", "-d", "--ddp_workers=2", "--", *TINY)

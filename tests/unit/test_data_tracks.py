@@ -11,7 +11,7 @@ import torch
 from demucs.data import Track, find_tracks
 from demucs.data.official import stem_streams, validation_names
 from demucs.data.readers import WavFolder
-from demucs.errors import ConfigError, DatasetError
+from demucs.errors import AudioError, ConfigError, DatasetError
 
 RATE = 800
 SOURCES = ("drums", "bass", "other", "vocals")
@@ -103,6 +103,33 @@ def test_mono_files_are_copied_and_stereo_is_averaged(
     (mono,) = find(tmp_path, "valid", channels=1)
     stereo = soundfile.read(str(tmp_path / "valid/c/drums.wav"), dtype="float32")[0].T
     torch.testing.assert_close(mono.read("drums"), torch.from_numpy(stereo).mean(0, keepdim=True))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_not_finite_name_their_file(tmp_path: Path, value: float) -> None:
+    write_track(tmp_path / "train" / "a")
+    write_track(tmp_path / "valid" / "b")
+    path = tmp_path / "train/a/bass.wav"
+    wav, _ = soundfile.read(str(path), dtype="float32")
+    wav[50] = value
+    soundfile.write(str(path), wav, RATE, subtype="FLOAT")
+    (track,) = find(tmp_path)
+    assert track.read("bass", 0, 50).isfinite().all()
+    with pytest.raises(AudioError, match=r"a/bass\.wav holds samples that are NaN or infinite"):
+        track.read("bass")
+
+
+def test_tracks_with_bad_files_can_be_left_out(tmp_path: Path) -> None:
+    for name in ("bad", "good"):
+        write_track(tmp_path / "train" / name)
+    write_track(tmp_path / "valid" / "c")
+    (tmp_path / "train/bad/drums.wav").write_bytes(b"junk")
+    problems: list[str] = []
+    assert names(find(tmp_path, on_bad=problems.append)) == ["good"]
+    assert len(problems) == 1
+    assert "bad/drums.wav" in problems[0]
+    with pytest.raises(DatasetError, match=r"bad.drums\.wav"):
+        find(tmp_path)
 
 
 def test_official_songs_are_for_validation_and_never_in_both(tmp_path: Path) -> None:
