@@ -4,18 +4,12 @@ The checkpoint is read as plain data: separating needs neither the solver nor th
 """
 
 import os
-from pathlib import Path
 
 from torch import nn
 
 from demucs.errors import CheckpointError, ModelNotFoundError
 from demucs.nn import ModelSpec, build_model
-from demucs.release.checkpoint import newest_checkpoint
-
-
-def experiments_folder() -> Path:
-    """Where experiments lie: `outputs/xps`, or in the folder that `DEMUCS_OUTPUTS` names."""
-    return Path(os.environ.get("DEMUCS_OUTPUTS", "outputs")) / "xps"
+from demucs.release.checkpoint import NAME, newest_checkpoint, outputs_folder, with_checkpoint
 
 
 def load_experiment(signature: str) -> nn.Module:
@@ -25,13 +19,13 @@ def load_experiment(signature: str) -> nn.Module:
         ModelNotFoundError: no such experiment, or it has not finished an epoch.
         CheckpointError: its checkpoint is corrupted.
     """
-    folder = experiments_folder()
-    path = folder / signature / "checkpoint.th"
+    folder = outputs_folder() / "xps"
+    path = folder / signature / NAME
     if os.sep in signature or not path.is_file():
-        known = sorted(found.parent.name for found in folder.glob("*/checkpoint.th"))
+        known = ", ".join(with_checkpoint(folder)) or "none"
         raise ModelNotFoundError(
-            f"No checkpoint of experiment {signature!r} in {folder}. There are: "
-            f"{', '.join(known) or 'none'}. Train it with `dora run`, or name a release with -n."
+            f"No checkpoint of experiment {signature!r} in {folder}. There are: {known}. "
+            "Train it with `dora run`, or name a release with -n."
         )
     state = newest_checkpoint(path.parent)
     assert state is not None

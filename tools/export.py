@@ -6,7 +6,6 @@ configuration: no data set, no GPU and no configuration files are needed.
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -36,9 +35,13 @@ from demucs.release import (
     save_release,
     weights_sha256,
 )
-from demucs.release.checkpoint import newest_checkpoint_file
+from demucs.release.checkpoint import (
+    NAME,
+    newest_checkpoint_file,
+    outputs_folder,
+    with_checkpoint,
+)
 
-CHECKPOINT = "checkpoint.th"
 VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state
 
 
@@ -49,12 +52,12 @@ def find_checkpoint(signature: str, dora_dir: Path) -> Path:
         ModelNotFoundError: there is no such run, or it has saved nothing yet.
     """
     folder = dora_dir / "xps"
-    path = folder / signature / CHECKPOINT
+    path = folder / signature / NAME
     if is_valid_name(signature) and path.is_file():
         return path
-    there = sorted(p.parent.name for p in folder.glob(f"*/{CHECKPOINT}"))
+    there = with_checkpoint(folder)
     if is_valid_name(signature) and (folder / signature).is_dir():
-        problem = f"The run {signature} has no {CHECKPOINT} in {folder / signature} yet."
+        problem = f"The run {signature} has no {NAME} in {folder / signature} yet."
     else:
         problem = f"There is no training run {signature!r} in {folder.absolute()}."
     near = get_close_matches(signature, there, n=3, cutoff=0.5)
@@ -173,14 +176,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python3 -m tools.export", description="Make a release of a training run."
     )
     parser.add_argument("signature", metavar="SIG", help="the run's signature (dora info)")
-    outputs = os.environ.get("DEMUCS_OUTPUTS") or "outputs"
     parser.add_argument(
         "-o", "--out", type=Path, default=Path(DEFAULT_FOLDER), help="folder (default: %(default)s)"
     )
     parser.add_argument(
         "--dora_dir",
         type=Path,
-        default=Path(outputs),
+        default=outputs_folder(),
         help="where the runs are (default: $DEMUCS_OUTPUTS or ./outputs)",
     )
     parser.add_argument("--half", action="store_true", help="store float16: half the size")

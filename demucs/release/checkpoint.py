@@ -129,6 +129,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(content)
 
 
+def outputs_folder() -> Path:
+    """Where experiments lie, in `xps/`: `$DEMUCS_OUTPUTS`, or `outputs` in the current folder."""
+    return Path(os.environ.get("DEMUCS_OUTPUTS") or "outputs")
+
+
+def with_checkpoint(experiments: Path) -> list[str]:
+    """Signatures of the experiments in a folder that have saved a checkpoint."""
+    return sorted(path.parent.name for path in experiments.glob(f"*/{NAME}"))
+
+
 def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The newest good checkpoint of an experiment's folder; None if it has none at all.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
 from demucs.pretrained import get_model
-from demucs.release.checkpoint import newest_checkpoint
+from demucs.release.checkpoint import newest_checkpoint, with_checkpoint
 from demucs.training.blocks import RunConfig
 from demucs.training.state import TrainingState
 from demucs.training.transfer import load_matching
@@ -46,7 +46,7 @@ def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
     origin = f"the experiment {folder.name}"
     content = newest_checkpoint(folder)
     if content is None:
-        there = sorted(path.parent.name for path in folder.parent.glob("*/checkpoint.th"))
+        there = with_checkpoint(folder.parent)
         raise ModelNotFoundError(
             f"continue_from={folder.name}: there is no checkpoint in {folder}; experiments that "
             f"have one: {', '.join(there) or 'none'}"
