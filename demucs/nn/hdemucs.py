@@ -210,6 +210,19 @@ class HDemucs(nn.Module):
             stems = stems + (xt * std_t[:, None] + mean_t[:, None])
         return stems
 
+    def stem_axes(self) -> dict[str, int]:
+        """Weights that give the stems, by name, and the axis along which stem follows stem."""
+        branches = {"decoder": self.decoder}
+        if self.hybrid:
+            branches["tdecoder"] = self.tdecoder
+        axes = {}
+        for branch, decoders in branches.items():
+            outermost = len(decoders) - 1
+            for name, module in decoders[outermost].named_modules(prefix=f"{branch}.{outermost}"):
+                if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+                    axes.update({f"{name}.weight": 1, f"{name}.bias": 0})
+        return axes
+
     # ---- between waveform and what the frequency branch sees
 
     def spectrogram(self, mix: Tensor) -> Tensor:

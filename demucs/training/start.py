@@ -38,7 +38,9 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
         _continue_from(state, run, folder.parent / run.options.continue_from)
     elif run.options.continue_pretrained is not None:
         name, repo = run.options.continue_pretrained, run.options.pretrained_repo
-        load_matching(state.model, get_model(name, repo).state_dict(), f"the release {name}")
+        release = get_model(name, repo)
+        sources = list(release.sources)  # type: ignore[arg-type]
+        load_matching(state.model, release.state_dict(), f"the release {name}", sources)
 
 
 def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
@@ -53,7 +55,8 @@ def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
         )
     best = content["best"] if run.options.continue_best else None
     weights = content["model"] if best is None else best["state"]
-    transfer = load_matching(state.model, weights, origin)
+    sources = content["spec"]["kwargs"]["sources"]
+    transfer = load_matching(state.model, weights, origin, sources)
     if not run.options.continue_opt:
         return
     if not transfer.complete:

@@ -21,7 +21,6 @@ from demucs.training.losses import stem_losses, weighted_mean
 from demucs.training.optim import build_optimiser, gradient_norm
 from demucs.training.step import MAX_SKIPPED, Step, place_seed
 from demucs.training.svd import penalised_matrices, penalty_applies, svd_penalty
-from demucs.training.transfer import load_matching
 
 SVD = SvdConfig(
     penalty=1, min_size=0, dim=8, niters=4, powm=False, proba=1, conv_only=False, convtr=True, bs=4
@@ -262,25 +261,3 @@ def test_a_step_without_finite_gradient_changes_nothing(tmp_path: Path) -> None:
 def test_seeds_of_steps_differ() -> None:
     seeds = {place_seed(s, e, b) for s in range(3) for e in range(5) for b in range(20)}
     assert len(seeds) == 300
-
-
-# --- transfer ---
-
-
-def test_matching_weights_are_loaded_and_the_rest_is_named() -> None:
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
-    state = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(3), "1.weight": torch.ones(5, 3),
-             "2.bias": torch.ones(1)}  # fmt: skip
-    transfer = load_matching(model, state, "a run")
-    assert transfer.loaded == ["0.weight", "0.bias"]
-    assert transfer.reshaped == ["1.weight"]
-    assert transfer.missing == ["1.bias"]
-    assert transfer.unused == ["2.bias"]
-    assert not transfer.complete
-    assert "loaded 2 of 4 tensors; 1 of another shape (1.weight)" in transfer.report()
-    assert torch.equal(model[0].weight, torch.ones(3, 2))
-
-
-def test_nothing_to_load_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="no weight of a run fits"):
-        load_matching(nn.Linear(2, 2), {"other": torch.ones(1)}, "a run")
