@@ -30,7 +30,7 @@ def read_config(plain: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: a value that cannot work, or that this version cannot honour.
     """
-    options = read_section(TrainConfig, plain)
+    options = read_section(TrainConfig, {**plain, "weights": _weights(plain)})
     _refuse_unavailable(plain)
     return RunConfig(
         options=options,
@@ -38,6 +38,36 @@ def read_config(plain: Mapping[str, Any]) -> RunConfig:
         augment=augment_config(plain),
         plain=dict(plain),
     )
+
+
+def _weights(plain: Mapping[str, Any]) -> Any:
+    """`weights` as a list of numbers; of `STEM:NUMBER` entries, stems not named count 1.
+
+    Raises:
+        ConfigError: an entry that is neither, or a name that is no stem.
+    """
+    weights, sources = plain["weights"], list(plain["dset"]["sources"])
+    if not isinstance(weights, list) or not any(isinstance(one, str) for one in weights):
+        return weights
+    named = {}
+    for entry in weights:
+        stem, _, number = str(entry).rpartition(":")
+        try:
+            named[stem.strip()] = float(number)
+        except ValueError:
+            stem = ""
+        if not stem:
+            raise ConfigError(
+                f"weights has the entry {entry!r}: give a number for each stem, or STEM:NUMBER "
+                "entries, as weights=[vocals:2]"
+            )
+    unknown = sorted(set(named) - set(sources))
+    if unknown:
+        raise ConfigError(
+            f"weights names {', '.join(unknown)}, but the stems (dset.sources) are "
+            f"{', '.join(sources)}"
+        )
+    return [named.get(source, 1.0) for source in sources]
 
 
 def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:

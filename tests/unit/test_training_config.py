@@ -42,6 +42,8 @@ def test_the_model_can_have_a_segment_of_its_own() -> None:
         (["model_segment=-1"], "model_segment=-1"),
         (["weights=[1,1]"], "2 numbers for 4 stems.*drums, bass, other, vocals"),
         (["weights=[0,0,0,0]"], "nor all 0"),
+        (["weights=[vocals:loud]"], "'vocals:loud'.*STEM:NUMBER"),
+        (["weights=[vocals:2,1]"], "'?1'?: give a number for each"),
         (["epochs=0"], "epochs=0"),
         (["epochs=many"], "epochs='many'.*int"),
         (["epochs=true"], "epochs=True.*int"),
@@ -113,3 +115,15 @@ def test_differences_name_keys_and_both_values() -> None:
     new: dict[str, Any] = {"a": {"b": 1, "c": 3}, "misc": {"x": 2}, "here": 4}
     assert differences(old, new) == "a.c: 2 → 3, gone: None → (absent), here: (absent) → 4"
     assert differences(old, old) == ""
+
+
+def test_weights_go_by_name_too() -> None:
+    run = read_config(plain_config("model=hdemucs", "weights=[vocals:2,bass:0]"))
+    assert run.options.weights == (1.0, 0.0, 1.0, 2.0)
+    three = ("dset.sources=[beat,voice,rest]", "weights=[voice:0.5]")
+    assert read_config(plain_config("model=hdemucs", *three)).options.weights == (1.0, 0.5, 1.0)
+
+
+def test_weights_of_a_stem_that_is_not_there_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"weights names piano, .* are drums, bass"):
+        read_config(plain_config("model=hdemucs", "weights=[piano:2]"))
