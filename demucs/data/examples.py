@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from demucs.data.augment import AugmentConfig, StemDraw, Stretch, draw_stems, draw_stretch
+from demucs.data.augment import AugmentConfig, StemDraw, draw_stems, draw_stretch
 from demucs.data.checks import check_remix, check_segment
 from demucs.data.plan import EpochPlan
-from demucs.data.repitch import VOICES, Repitcher
+from demucs.data.repitch import VOICES, Job, Repitcher, find_repitcher
 from demucs.data.tracks import Track
 from demucs.errors import ConfigError
 
@@ -39,7 +39,6 @@ class TrainingSet(Dataset[Tensor]):
     Raises:
         ConfigError: no or unlike tracks, a negative seed, segment not longer than shift, or a
             remix group larger than an epoch.
-        MissingToolError: repitch is on and soundstretch is not installed.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class TrainingSet(Dataset[Tensor]):
         self._ends = np.cumsum(counts)
         if self.augment.remix_proba > 0:
             check_remix(self.augment.remix_group, len(self))
-        self._repitcher = Repitcher.find() if self.augment.repitch_proba > 0 else None
+        self._repitcher = find_repitcher() if self.augment.repitch_proba > 0 else None
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -81,7 +80,13 @@ class TrainingSet(Dataset[Tensor]):
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} of {len(self)}")
         origins = self._plan(epoch).origins(position)
-        return torch.stack([self._stem(epoch, origin, stem) for stem, origin in enumerate(origins)])
+        draws = [self._draw(epoch, origin, stem) for stem, origin in enumerate(origins)]
+        read = [
+            self._read(epoch, origin, source, draw.offset)
+            for origin, source, draw in zip(origins, self.sources, draws, strict=True)
+        ]
+        stems = zip(draws, self._stretched(read), strict=True)
+        return torch.stack([draw.apply(wav) for draw, wav in stems])
 
     def with_seed(self, seed: int) -> "TrainingSet":
         """The same segments in the order and with the augmentation of another seed."""
@@ -105,11 +110,9 @@ class TrainingSet(Dataset[Tensor]):
             len(self), self.seed, epoch, len(self.sources), config.remix_group, config.remix_proba
         )
 
-    def _stem(self, epoch: int, position: int, stem: int) -> Tensor:
-        """`[C, T]` of one stem of the (unmixed) item that stands at `position`."""
-        segment = self._plan(epoch).segment(position)
-        track, start = self.locate(segment)
-        draw = draw_stems(
+    def _draw(self, epoch: int, position: int, stem: int) -> StemDraw:
+        """What happens to one stem of the (unmixed) item that stands at `position`."""
+        return draw_stems(
             self.augment,
             seed=self.seed,
             epoch=epoch,
@@ -117,24 +120,27 @@ class TrainingSet(Dataset[Tensor]):
             stems=len(self.sources),
             shift=self.shift_frames,
         )[stem]
-        stretch = draw_stretch(self.augment, seed=self.seed, epoch=epoch, segment=segment)
-        return draw.apply(self._excerpt(track, self.sources[stem], start, draw, stretch))
 
-    def _excerpt(
-        self, track: Track, source: str, start: int, draw: StemDraw, stretch: Stretch | None
-    ) -> Tensor:
+    def _read(self, epoch: int, position: int, source: str, offset: int) -> Tensor | Job:
+        """`[C, T]` of one stem of that item, or what is still to be stretched to that."""
+        segment = self._plan(epoch).segment(position)
+        track, start = self.locate(segment)
+        stretch = draw_stretch(self.augment, seed=self.seed, epoch=epoch, segment=segment)
         frames = self.example_frames
         if stretch is not None:
             frames = Repitcher.frames_needed(frames, stretch)
-        wav = track.read(source, start + draw.offset, frames)
+        wav = track.read(source, start + offset, frames)
         if self.normalize:
             wav = track.normalize(wav)
         if stretch is not None:
-            assert self._repitcher is not None
-            return self._repitcher(
-                wav, self.samplerate, stretch, self.example_frames, speech=source in VOICES
-            )
+            return Job(wav, stretch, self.example_frames, speech=source in VOICES)
         return F.pad(wav, (0, frames - wav.shape[1]))
+
+    def _stretched(self, stems: Sequence[Tensor | Job]) -> list[Tensor]:
+        """All stems `[C, T]`, those that wait for it stretched in one call."""
+        jobs = [stem for stem in stems if isinstance(stem, Job)]
+        done = iter(self._repitcher(jobs, self.samplerate) if self._repitcher else [])
+        return [next(done) if isinstance(stem, Job) else stem for stem in stems]
 
 
 @lru_cache(maxsize=4)

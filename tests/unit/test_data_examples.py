@@ -13,7 +13,7 @@ from torch import Tensor
 
 from demucs.data import AugmentConfig, EpochSampler, Track, TrainingSet, training_loader
 from demucs.data.readers import Header
-from demucs.errors import AudioError, ConfigError, MissingToolError
+from demucs.errors import AudioError, ConfigError
 
 RATE = 100
 SOURCES = ("drums", "bass", "voice")
@@ -232,14 +232,3 @@ def test_wrong_settings_are_refused(make: Callable[[], object], message: str) ->
 def test_positions_beyond_the_epoch_are_an_index_error() -> None:
     with pytest.raises(IndexError):
         dataset()[0, 10_000]
-
-
-def test_repitch_without_soundstretch_is_refused_at_construction(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        MissingToolError, match=r"apt install soundstretch.*augment\.repitch\.proba=0"
-    ):
-        dataset(augment=AugmentConfig())
