@@ -50,8 +50,9 @@ class Step:
 
         Returns:
             `loss` (what is minimised), `reco` and `reco_STEM` (the error), `penalty` (of singular
-            values, before its weight), `grad` (norm of the gradient). A step whose gradient is
-            not finite changes nothing and returns `skipped` alone.
+            values, before its weight; 0 in a step that leaves it out), `grad` (norm of the
+            gradient). A step whose gradient is not finite changes nothing and returns `skipped`
+            alone.
 
         Raises:
             ConfigError: too many such steps in a row.
@@ -74,8 +75,8 @@ class Step:
         losses.update(
             {f"reco_{name}": e.item() for name, e in zip(self.sources, errors, strict=True)}
         )
-        if penalty is not None:
-            losses["penalty"] = penalty.item()
+        if self.options.svd.penalty > 0:  # also where it is left out: the mean is then of all steps
+            losses["penalty"] = 0.0 if penalty is None else penalty.item()
         return losses
 
     def _penalty(self, epoch: int, batch: int) -> Tensor | None:

@@ -12,7 +12,6 @@ from demucs.training.config import SvdConfig
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
-_OTHERS = (nn.Linear, nn.LSTM, nn.MultiheadAttention)
 _FLOATS_PER_MB = 2**20 // 4
 
 
@@ -21,18 +20,18 @@ def penalised_matrices(
 ) -> list[Tensor]:
     """The weights that a penalty looks at, as matrices `[rows, columns]`.
 
-    A convolution is a matrix of one row an output channel. A transposed one keeps its input
-    channels first, so it is one of a row an input channel, unless `convtr` turns it round.
+    Those are all parameters of two dimensions or more, an embedding's too. A convolution is a
+    matrix of one row an output channel. A transposed one keeps its input channels first, so it is
+    one of a row an input channel, unless `convtr` turns it round.
 
     Args:
         min_size: smallest weight, in MB of 32-bit floats.
-        conv_only: leave out linear and LSTM layers.
+        conv_only: of convolutions alone: no linear layer, LSTM or embedding.
         convtr: take transposed convolutions by their output channels too.
     """
-    kinds = _CONVOLUTIONS + _TRANSPOSED + (() if conv_only else _OTHERS)
     matrices = []
     for module in model.modules():
-        if not isinstance(module, kinds):
+        if conv_only and not isinstance(module, _CONVOLUTIONS + _TRANSPOSED):
             continue
         turn = convtr and isinstance(module, _TRANSPOSED)
         for weight in module.parameters(recurse=False):
@@ -45,7 +44,7 @@ def svd_penalty(model: nn.Module, config: SvdConfig, *, exact: bool = False) -> 
     """Sum over weights of the squared largest singular value; a scalar that has a gradient.
 
     Args:
-        model: its convolutions, linear and LSTM layers are looked at.
+        model: its weights are looked at.
         config: which of them, and how the value is estimated. `proba` is not applied here: see
             `penalty_applies`.
         exact: by a full SVD; slow, for reports.
