@@ -1,0 +1,157 @@
+"""A fingerprint of sound: pairs of spectral peaks, as in Wang's "An Industrial-Strength Audio
+Search Algorithm" (ISMIR 2003). It stands a change of gain, an offset, noise and mp3; not another
+pitch or tempo.
+
+Times and frequencies are in units that do not depend on the sample rate, so that a song at 48 kHz
+has the landmarks that it has at 44.1 kHz.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+
+from demucs.data.doctor.spectra import HOP_SECONDS
+
+UNIT_HZ = 1 / (2 * HOP_SECONDS)
+_BAND_HZ = (200.0, 5000.0)  # below, peaks are broad; above, codecs leave little
+_AROUND = (11, 31)  # hops and bins in which a peak is the highest: some 25 peaks a second
+_RANGE = 10**-5.0  # peaks more than 50 dB below the block's loudest may be noise or codec
+_FLOOR = 1e-11  # power of a peak; digital silence has none
+_FAN = 3  # later peaks that a peak is paired with
+_NEXT = (2, 40)  # hops between the two, 0.1 to 1.9 s
+_APART = 120  # bins between the two at most, 1.3 kHz
+_REPEATS = 12  # times that a song may hold one landmark: loops would count as many songs do
+_COMMON = 300  # occurrences of a landmark in others: one that is so frequent says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Fingerprint: landmarks `[N]`, and their times `[N]` in units of `HOP_SECONDS`."""
+
+    marks: NDArray[np.uint32]
+    times: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two fingerprints with landmarks in common.
+
+    Attributes:
+        first: number of the one.
+        second: number of the other, larger than `first`.
+        count: landmarks that they share at the best offset.
+        share: the same as a part of the shorter one's.
+        offset: seconds by which the second has them later.
+    """
+
+    first: int
+    second: int
+    count: int
+    share: float
+    offset: float
+
+
+class Peaks:
+    """Gathers the spectral peaks of one wave.
+
+    Args:
+        samplerate: Hz.
+        hop: of the spectra, in samples.
+    """
+
+    def __init__(self, samplerate: int, hop: int) -> None:
+        self._time = hop / samplerate / HOP_SECONDS
+        self._bin = samplerate / (2 * hop) / UNIT_HZ
+        self._low, high = (int(hz / (UNIT_HZ * self._bin)) for hz in _BAND_HZ)
+        self._band = slice(self._low, high)
+        self._hops = 0
+        self._found: list[NDArray[np.int64]] = []
+
+    def add(self, powers: NDArray[np.float32]) -> None:
+        """Takes in squared magnitudes `[K, F]` of the next hops."""
+        band = powers[:, self._band]
+        least = max(_FLOOR, float(band.max(initial=0.0)) * _RANGE)
+        tops = (band == maximum_filter(band, _AROUND, mode="nearest")) & (band > least)
+        self._found.append(np.argwhere(tops) + np.array([self._hops, self._low]))
+        self._hops += len(powers)
+
+    def landmarks(self) -> Landmarks:
+        """Pairs of peaks as numbers: frequency, difference in frequency, difference in time."""
+        if not self._found:
+            return Landmarks(np.zeros(0, np.uint32), np.zeros(0, np.int32))
+        peaks = np.concatenate(self._found) * np.array([self._time, self._bin])
+        times, bins = np.rint(peaks).astype(np.int64).T
+        marks, when = [], []
+        paired = np.zeros(len(times), np.int64)
+        for step in range(1, 40):
+            later, rise = times[step:] - times[:-step], bins[step:] - bins[:-step]
+            good = (later >= _NEXT[0]) & (later <= _NEXT[1]) & (np.abs(rise) <= _APART)
+            good &= paired[:-step] < _FAN
+            paired[:-step] += good
+            code = (bins[:-step] << 15) | ((rise + 128) << 7) | later
+            marks.append(code[good])
+            when.append(times[:-step][good])
+        return _without_loops(np.concatenate(marks), np.concatenate(when))
+
+
+def _without_loops(marks: NDArray[np.int64], times: NDArray[np.int64]) -> Landmarks:
+    """The first few of each landmark."""
+    order = np.lexsort((times, marks))
+    marks, times = marks[order], times[order]
+    again = np.zeros(len(marks), bool)
+    again[_REPEATS:] = marks[_REPEATS:] == marks[:-_REPEATS]
+    return Landmarks(marks[~again].astype(np.uint32), times[~again].astype(np.int32))
+
+
+def matches(
+    prints: Sequence[Landmarks], wanted: Callable[[int, int], bool] = lambda i, j: True
+) -> list[Match]:
+    """Pairs of fingerprints that share landmarks at one offset, whatever their share.
+
+    Args:
+        prints: the fingerprints.
+        wanted: whether a pair of numbers is of interest.
+    """
+    count = len(prints)
+    sizes = np.array([len(one.marks) for one in prints])
+    if not sizes.sum():
+        return []
+    marks = np.concatenate([one.marks for one in prints]).astype(np.int64)
+    times = np.concatenate([one.times for one in prints]).astype(np.int64)
+    keys = marks * count + np.repeat(np.arange(count), sizes)  # by landmark, then by owner
+    order = np.argsort(keys)
+    keys, times = keys[order], times[order]
+    found = []
+    for number, one in enumerate(prints[:-1]):  # one at a time: the pairs of all are too many
+        own = one.marks.astype(np.int64) * count
+        begin, end = np.searchsorted(keys, own + number + 1), np.searchsorted(keys, own + count)
+        twins = np.where(end - begin > _COMMON, 0, end - begin)
+        which = np.repeat(begin - np.cumsum(twins) + twins, twins) + np.arange(twins.sum())
+        later = times[which] - np.repeat(one.times, twins)
+        for second, offset, votes in _best_offsets(keys[which] % count, later):
+            if wanted(number, second):
+                share = votes / max(1, int(min(sizes[number], sizes[second])))
+                found.append(Match(number, second, votes, share, offset * HOP_SECONDS))
+    return found
+
+
+def _best_offsets(
+    owners: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> Iterator[tuple[int, int, int]]:
+    """For each owner its most frequent offset, and how often; those beside it count too."""
+    if not len(owners):
+        return
+    low = int(offsets.min())
+    span = int(offsets.max()) - low + 2  # one more than there are, so that owners do not touch
+    keys, votes = np.unique(owners * span + offsets - low, return_counts=True)
+    total = votes.copy()
+    beside = np.diff(keys) == 1
+    total[1:][beside] += votes[:-1][beside]
+    total[:-1][beside] += votes[1:][beside]
+    order = np.lexsort((total, keys // span))
+    last = order[np.flatnonzero(np.diff(keys[order] // span, append=-1))]
+    for key, count in zip(keys[last], total[last], strict=True):
+        yield int(key) // span, int(key) % span + low, int(count)

@@ -1,0 +1,170 @@
+"""Examines a dataset before it costs days of training: `python3 -m tools.doctor DATASET`.
+
+DATASET holds train/, test/ and perhaps valid/, with a folder NAME/ of SOURCE.wav files (MUSDB18-HQ,
+or stems with names of your own) or a file NAME.stem.mp4 (MUSDB18) for each track. Every file is
+read once. A row for each problem: what it is, in which track and stem, how much, and what to do.
+
+    python3 -m tools.doctor musdb18hq
+    python3 -m tools.doctor mine --sources drums,bass,piano,vocals --segment 8 --json doctor.json
+    python3 -m tools.doctor mine --against musdb18hq/test    no song of the one in the other
+
+Errors break training or scores. Warnings are likely harm, or a suspicion (swapped, bleed) to listen
+to. Notes are good to know. Exit code: 0 if there are no errors and no warnings (with --strict, no
+notes either), 1 if there are, 2 if DATASET or an option cannot be used.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
+from demucs.errors import DemucsError
+from demucs.files import atomic_path
+from tools._columns import duration, table
+
+HEAD = ("", "TRACK", "STEM", "WHAT", "VALUE", "REMEDY")
+SHORTENED = (5, 1, 4)  # where the terminal is narrow
+JSON_VERSION = 1  # raise it when a field changes its meaning
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(argv)
+    wanted = Wanted(
+        samplerate=options.samplerate,
+        channels=options.channels,
+        segment=options.segment,
+        sources=options.sources,
+    )
+    try:
+        found = diagnose(
+            options.dataset,
+            wanted,
+            against=options.against,
+            ignore=options.ignore,
+            workers=options.workers,
+            progress=options.progress,
+        )
+        if options.json:
+            write_json(options.json, options.dataset, wanted, found)
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    try:
+        print(report(found, terminal_width()), flush=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_code(found, options.strict)
+
+
+def parser() -> argparse.ArgumentParser:
+    checks = "\n".join(f"  {name:<11} {text}" for name, text in CHECKS.items())
+    made = argparse.ArgumentParser(
+        prog="python3 -m tools.doctor",
+        description=__doc__,
+        epilog=f"checks:\n{checks}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("dataset", type=Path, metavar="DATASET", help="the folder")
+    made.add_argument(
+        "--sources", type=names, default=(), metavar="A,B", help="(the stems most tracks have)"
+    )
+    made.add_argument("--segment", type=float, default=11.0, metavar="S", help="seconds (11)")
+    made.add_argument("--samplerate", type=int, default=44100, metavar="HZ", help="(44100)")
+    made.add_argument("--channels", type=int, default=2, metavar="N", help="(2)")
+    made.add_argument(
+        "--against",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="OTHER",
+        help="a dataset or any folder of songs that must not be in DATASET; may be repeated",
+    )
+    made.add_argument(
+        "--ignore", type=names, default=(), metavar="CHECK,..", help="leave these out"
+    )
+    made.add_argument("--strict", action="store_true", help="notes are problems too")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    made.add_argument(
+        "-j", dest="workers", type=int, default=None, metavar="N", help="processes (one a core)"
+    )
+    made.add_argument(
+        "--no-progress", dest="progress", action="store_false", help="no progress bar"
+    )
+    return made
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def report(found: Diagnosis, width: int | None) -> str:
+    """The table and the summary."""
+    lines = []
+    if found.findings:
+        rows = [cells(one) for one in found.findings]
+        lines += [table(HEAD, rows, width, SHORTENED), ""]
+    lines += [f"not checked - {line}" for line in found.skipped]
+    head = f"{found.tracks} tracks, {duration(found.seconds)} of {', '.join(found.sources) or '-'}"
+    if not found.findings:
+        return "\n".join([*lines, f"{head}: no problems"])
+    by_check = Counter((-one.severity, one.check) for one in found.findings)
+    counted = ", ".join(f"{count} {check}" for (_, check), count in sorted(by_check.items()))
+    totals = ", ".join(
+        f"{count} {severity.word}{'s' * (count != 1)}"
+        for severity in reversed(Severity)
+        if (count := sum(one.severity == severity for one in found.findings))
+    )
+    return "\n".join([*lines, f"{head}: {totals} ({counted})"])
+
+
+def cells(one: Finding) -> tuple[str, ...]:
+    return (one.severity.word, one.track, one.stem or "-", one.check, one.value, one.remedy)
+
+
+def exit_code(found: Diagnosis, strict: bool) -> int:
+    least = Severity.NOTE if strict else Severity.WARNING
+    return int(any(one.severity >= least for one in found.findings))
+
+
+def write_json(path: Path, dataset: Path, wanted: Wanted, found: Diagnosis) -> None:
+    """Everything that was found, for programs."""
+    content: dict[str, Any] = {
+        "version": JSON_VERSION,
+        "dataset": str(dataset),
+        "wanted": {**asdict(wanted), "sources": found.sources},
+        "tracks": found.tracks,
+        "seconds": found.seconds,
+        "counts": {
+            severity.word: sum(one.severity == severity for one in found.findings)
+            for severity in Severity
+        },
+        "skipped": found.skipped,
+        "findings": [{**asdict(one), "severity": one.severity.word} for one in found.findings],
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+def terminal_width() -> int | None:
+    """Characters of a line; None where nobody looks at it, unless $COLUMNS says so."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return shutil.get_terminal_size().columns
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
