@@ -9,9 +9,9 @@ import os
 import platform
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +33,12 @@ from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems,
 
 logger = logging.getLogger(__name__)
 
+LOOK = 0.5  # seconds between looks at `should_stop` while tracks are scored
+
+
+class _Stopped(Exception):
+    """`should_stop` said so."""
+
 
 def evaluate(
     model: nn.Module,
@@ -49,6 +55,9 @@ def evaluate(
     mixture_baseline: bool = True,
     model_name: str | None = None,
     on_track: Callable[[Results], None] | None = None,
+    share: tuple[int, int] = (0, 1),
+    done: Mapping[str, TrackResult] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Results:
     """Separates every track and scores its stems.
 
@@ -69,9 +78,13 @@ def evaluate(
         mixture_baseline: measure the mixture as the estimate of every stem too (nSDR).
         model_name: what the results call the model; the signature of its release if None.
         on_track: called with the incomplete results after each track, to save them.
+        share: (rank, number) of this process among some that divide the tracks.
+        done: results of tracks by name that are there already, and taken over.
+        should_stop: asked after each track, and while tracks are scored; if true, what is under
+            way is given up.
 
     Returns:
-        Results, with the tracks that failed and their reasons.
+        Results, with the tracks that failed and their reasons; `complete` if all tracks are there.
 
     Raises:
         ConfigError: an unknown metric, or an argument out of its range.
@@ -82,29 +95,42 @@ def evaluate(
     settings = {**asdict(how), "metrics": list(metrics), "backend": "museval"}
     facts = ModelFacts.of(model)
     results = _new_results(model, model_name, settings)
-    waiting: deque[tuple[str, Future[StemScores]]] = deque()
-    with ExitStack() as stack:
+    results.tracks.update(done or {})
+    rank, number = share
+    own = [track for track in tracks if track.name not in results.tracks][rank::number]
+    waiting: deque[tuple[str, TrackResult, Future[StemScores]]] = deque()
+    with suppress(_Stopped), ExitStack() as stack:
         pool = stack.enter_context(ScoringPool(workers if "sdr" in metrics else 0))
         bar = stack.enter_context(
-            tqdm(total=len(tracks), desc="evaluate", unit="track", disable=not progress)
+            tqdm(total=len(own), desc="evaluate", unit="track", disable=not progress)
         )
 
-        def finish(name: str) -> None:
-            reason = results.tracks[name].failed
-            if reason is not None:
-                logger.error("track %s failed: %s", name, reason)
+        def look() -> None:
+            if should_stop is not None and should_stop():
+                raise _Stopped
+
+        def finish(name: str, found: TrackResult) -> None:
+            results.tracks[name] = found
+            if found.failed is not None:
+                logger.error("track %s failed: %s", name, found.failed)
             bar.update()
             if on_track is not None:
                 on_track(results)
 
-        def collect(*, wait: bool) -> None:
-            while waiting and (wait or waiting[0][1].done()):
-                name, future = waiting.popleft()
-                add_scores(results.tracks[name], future)
-                finish(name)
+        def collect(*, leave: int) -> None:
+            """Takes what is scored, and waits until at most `leave` tracks are under way."""
+            while waiting and (len(waiting) > leave or waiting[0][2].done()):
+                name, found, future = waiting[0]
+                while not future.done():
+                    look()
+                    wait([future], timeout=LOOK)
+                waiting.popleft()
+                add_scores(found, future)
+                finish(name, found)
 
-        for track in tracks:
-            found = results.tracks[track.name] = TrackResult()
+        for track in own:
+            look()
+            found = TrackResult()
             try:
                 mixture, stems = load_track(track, facts)
                 found.seconds = mixture.shape[-1] / facts.samplerate
@@ -118,13 +144,14 @@ def evaluate(
                 logger.debug("track %s failed", track.name, exc_info=True)
                 found.failed = reason_of(error)
             if found.failed is None and "sdr" in metrics:
+                collect(leave=workers)  # the pool would wait too, but deaf to `should_stop`
                 scores = pool.submit(stems, estimates, facts.samplerate, facts.sources)
-                waiting.append((track.name, scores))
+                waiting.append((track.name, found, scores))
             else:
-                finish(track.name)
-            collect(wait=False)
-        collect(wait=True)
-    results.complete = True
+                finish(track.name, found)
+            collect(leave=len(waiting))
+        collect(leave=0)
+    results.complete = all(track.name in results.tracks for track in tracks)
     return results
 
 

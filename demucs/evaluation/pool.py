@@ -6,13 +6,14 @@ not run the caller's main module again, and use one BLAS thread each.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,14 @@ class _Process:
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
         )
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "demucs.evaluation.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(paths)},
-        )
+        with _signals_held():
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "demucs.evaluation.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(paths)},
+            )
 
     def ask(self, header: dict[str, Any], *arrays: NDArray[Any]) -> dict[str, Any]:
         """Sends one request and waits for its answer.
@@ -158,6 +160,24 @@ class _Process:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         hint = " (out of memory? use fewer test.workers)" if code == -9 else ""
         return f"the scoring process ended with code {code}{hint}: {' | '.join(lines[-3:])}"
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Processes started inside never get a scheduler's signals, which go to all of a job.
+
+    Their parent decides what becomes of them; if it ends, so does their input, and they with it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _array(stems: Tensor) -> NDArray[Any]:

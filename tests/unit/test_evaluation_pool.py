@@ -62,7 +62,7 @@ def test_a_killed_process_is_reported_and_replaced():
         assert len(pool._processes) == 2
 
 
-def test_signals_of_a_scheduler_are_left_to_the_parent():
+def test_signals_while_it_scores_are_left_to_the_parent():
     with ScoringPool(1) as pool:
         pool.submit(stems(0), stems(1), RATE, ["a", "b"]).result()
         for number in (signal.SIGUSR1, signal.SIGINT):
@@ -86,3 +86,18 @@ def test_leaving_by_an_exception_does_not_wait():
         leave_by_an_exception(pool, started)
     assert time.monotonic() - started[0] < 3
     assert not any(process.alive() for process in pool._processes)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2"])
+def test_signals_of_a_scheduler_are_left_to_the_parent(name):
+    """They come at any moment, also before the process has loaded what could ignore them."""
+    with ScoringPool(1) as pool:
+        future = pool.submit(stems(0), stems(1), RATE, ["a", "b"])
+        while not pool._processes:
+            time.sleep(0.01)
+        process = pool._processes[0]._process
+        while not future.done():
+            os.kill(process.pid, getattr(signal, name))
+            time.sleep(0.05)
+        assert future.result().values["sdr"]["a"] is not None
+        assert process.poll() is None

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import re
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -268,3 +269,52 @@ def test_tracks_must_exist_and_differ():
         run(Share(1, 1), [])
     with pytest.raises(DatasetError, match="Two tracks are called 'song 1'"):
         run(Share(1, 1), songs(1, 1))
+
+
+def test_shares_of_tracks_add_up():
+    tracks, model = songs(1, 2, 3), Share(0.5, 0.4)
+    whole = run(model, tracks)
+    parts = [run(model, tracks, share=(rank, 2)) for rank in range(2)]
+    assert [list(part.tracks) for part in parts] == [["song 1", "song 3"], ["song 2"]]
+    assert not any(part.complete for part in parts)
+    assert parts[0].tracks | parts[1].tracks == whole.tracks
+    rest = run(model, tracks, done=parts[0].tracks)
+    assert rest.complete
+    assert rest.tracks == whole.tracks
+    assert run(model, tracks, share=(3, 4), done=parts[0].tracks).tracks == parts[0].tracks
+
+
+def test_tracks_that_are_done_are_not_done_again():
+    first = run(Share(0.5, 0.5), songs(1))
+    again = run(Broken(0.5, 0.5), songs(1, 2), done=first.tracks)
+    assert again.tracks["song 1"].failed is None
+    assert again.tracks["song 2"].failed is not None
+
+
+def test_stopped_between_tracks():
+    seen = []
+    found = run(
+        Share(0.5, 0.5),
+        songs(1, 2, 3),
+        on_track=seen.append,
+        should_stop=lambda: len(seen) == 2,
+    )
+    assert list(found.tracks) == ["song 1", "song 2"]
+    assert not found.complete
+
+
+def test_stopped_while_tracks_are_scored():
+    """The second would take a minute to score: it is given up, and its process killed."""
+    seen = []
+    began = time.monotonic()
+    found = run(
+        Share(0.5, 0.5),
+        [Song("short", 1), Song("long", 2, seconds=20_000)],
+        metrics=["nsdr", "sdr"],
+        workers=1,
+        on_track=seen.append,
+        should_stop=lambda: len(seen) == 1,
+    )
+    assert list(found.tracks) == ["short"]
+    assert found.tracks["short"].values["sdr"]["low"] is not None
+    assert time.monotonic() - began < 60
