@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check lint format types imports unit oracle integration results clean
+.PHONY: help demo test check lint format types imports unit oracle integration slurm results clean
 
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
@@ -33,7 +33,7 @@ demo: $(VENV)/.run
 
 test: check
 
-check: lint types imports unit oracle integration
+check: lint types imports unit oracle integration slurm
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -51,8 +51,8 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # Threads that wait sleep: with cores shared by test processes, spinning slows steps many times over.
-unit oracle integration: export OMP_WAIT_POLICY = PASSIVE
-unit oracle integration: $(VENV)/.dev
+unit oracle integration slurm: export OMP_WAIT_POLICY = PASSIVE
+unit oracle integration slurm: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/$@
 
 results: $(VENV)/.run

@@ -8,8 +8,9 @@ import os
 from torch import nn
 
 from demucs.errors import CheckpointError, ModelNotFoundError
+from demucs.experiments import outputs_folder, with_checkpoint
 from demucs.nn import ModelSpec, build_model
-from demucs.release.checkpoint import NAME, newest_checkpoint, outputs_folder, with_checkpoint
+from demucs.release.checkpoint import NAME, newest_checkpoint
 
 
 def load_experiment(signature: str) -> nn.Module:

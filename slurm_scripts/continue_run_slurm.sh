@@ -5,22 +5,32 @@
 #SBATCH --ntasks=8
 #SBATCH --gres=gpu:8
 #SBATCH --cpus-per-task=8
+#SBATCH --requeue
+#SBATCH --signal=USR1@120
 #
-# Goes on with an experiment:  sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE
+# Goes on with an experiment:  sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE [KEY=VALUE ...]
 
-. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh" || {
-    echo "error: start this from the folder of the repository, not from ${SLURM_SUBMIT_DIR:-$PWD}" >&2
-    exit 2
-}
+usage='sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE [KEY=VALUE ...]'
 
-[ $# -eq 1 ] || { echo "usage: sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE" >&2; exit 2; }
-argv="${DEMUCS_OUTPUTS:-outputs}/xps/$1/.argv.json" # Dora keeps the overrides of each experiment
-[ -f "$argv" ] || { echo "error: no experiment $1: $argv does not exist" >&2; exit 1; }
-mapfile -t overrides < <(python3 -c 'import json, sys; print(*json.load(open(sys.argv[1])), sep="\n")' "$argv")
-
-if [ -n "${SLURM_JOB_ID:-}" ]; then
-    export SUBMITIT_EXECUTOR=slurm
-    srun python3 -m demucs.train "${overrides[@]}"
-else
-    python3 -m demucs.train "${overrides[@]}"
+# SLURM runs a copy of this script: the repository is where it has the script from, or else at or
+# above the folder of the submission. (The same lines in all scripts.)
+scripts=$(dirname "$0") above=${SLURM_SUBMIT_DIR:-$PWD}
+if [[ $0 = */slurm_script && $(scontrol show job "$SLURM_JOB_ID") =~ Command=([^$'\n']*) ]]; then
+    scripts=${BASH_REMATCH[1]%%/slurm_scripts/*}/slurm_scripts
 fi
+while [ ! -f "$scripts/common.sh" ] && [ -n "$above" ]; do
+    scripts=$above/slurm_scripts above=${above%/*}
+done
+[ -f "$scripts/common.sh" ] || {
+    echo "error: no repository at or above ${SLURM_SUBMIT_DIR:-$PWD}: submit from its folder" >&2
+    exit 1
+}
+# shellcheck source=slurm_scripts/common.sh
+. "$scripts/common.sh"
+
+[ $# -ge 1 ] || wrong "the SIGNATURE is missing; 'python3 -m tools.status' lists them"
+check_experiment "$1"
+for override in "${@:2}"; do
+    [[ $override = *=* ]] || wrong "'$override' is not KEY=VALUE, as misc.num_workers=4"
+done
+train -f "$@"

@@ -1,16 +1,33 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_evaluate
 #SBATCH --output=slurm_out/demucs_evaluate.out
+#SBATCH --open-mode=append
 #SBATCH --cpus-per-task=8
 #SBATCH --gres=gpu:1
+#SBATCH --requeue
 #
 # Evaluates a release on the test songs:  sbatch slurm_scripts/evaluate_slurm.sh [NAME] [FLAG ...]
 
-. "${SLURM_SUBMIT_DIR:-.}/slurm_scripts/environment.sh" || {
-    echo "error: start this from the folder of the repository, not from ${SLURM_SUBMIT_DIR:-$PWD}" >&2
-    exit 2
-}
+usage='sbatch slurm_scripts/evaluate_slurm.sh [NAME] [FLAG ...]'
 
-name=${1:-53288a8c}
-shift $(($# > 0))
-python3 -m tools.test_pretrained --repo ./release_models -n "$name" "$@"
+# SLURM runs a copy of this script: the repository is where it has the script from, or else at or
+# above the folder of the submission. (The same lines in all scripts.)
+scripts=$(dirname "$0") above=${SLURM_SUBMIT_DIR:-$PWD}
+if [[ $0 = */slurm_script && $(scontrol show job "$SLURM_JOB_ID") =~ Command=([^$'\n']*) ]]; then
+    scripts=${BASH_REMATCH[1]%%/slurm_scripts/*}/slurm_scripts
+fi
+while [ ! -f "$scripts/common.sh" ] && [ -n "$above" ]; do
+    scripts=$above/slurm_scripts above=${above%/*}
+done
+[ -f "$scripts/common.sh" ] || {
+    echo "error: no repository at or above ${SLURM_SUBMIT_DIR:-$PWD}: submit from its folder" >&2
+    exit 1
+}
+# shellcheck source=slurm_scripts/common.sh
+. "$scripts/common.sh"
+
+name=53288a8c # unless given
+case ${1:--} in -* | *=*) ;; *) name=$1 && shift ;; esac
+check_release "$name" "$@"
+is_check || python3 -m tools.test_pretrained --repo ./release_models -n "$name" \
+    test.workers="${SLURM_CPUS_PER_TASK:-2}" "$@"

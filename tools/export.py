@@ -22,6 +22,7 @@ from demucs.errors import (
     ModelNotFoundError,
     ReleaseError,
 )
+from demucs.experiments import outputs_folder, with_checkpoint
 from demucs.nn import ModelSpec, build_model
 from demucs.release import (
     DEFAULT_FOLDER,
@@ -35,12 +36,9 @@ from demucs.release import (
     save_release,
     weights_sha256,
 )
-from demucs.release.checkpoint import (
-    NAME,
-    newest_checkpoint_file,
-    outputs_folder,
-    with_checkpoint,
-)
+from demucs.release.checkpoint import NAME, newest_checkpoint_file
+
+logger = logging.getLogger(__name__)
 
 VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state
 
@@ -95,6 +93,8 @@ def release_of(
         ) from error
     provenance = provenance_of(checkpoint, file_sha256(checkpoint_path))
     provenance["precision"] = "float16" if half else "float32"
+    if half and "quantised" in provenance:
+        logger.warning("--half rounds the quantised weights once more: leave it out to keep them")
     provenance["weights_sha256"] = weights_sha256(state)
     info = ReleaseInfo(
         signature=str(checkpoint.get("signature") or signature),
@@ -164,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"  size:       {path.stat().st_size / 2**20:.1f} MiB ({info.provenance['precision']})")
     print(f"  best epoch: {best['epoch']} of {info.provenance['epochs']}")
     print(f"  metric:     {best['name']} = {best['metric']}")
+    if quantised := info.provenance.get("quantised"):
+        print(f"  quantised:  {', '.join(f'{key} {value}' for key, value in quantised.items())}")
     print(f"  sha256:     {file_sha256(path)}")
     print(f"  weights:    {info.provenance['weights_sha256']}")
     print(f"  licence:    {info.licence}")

@@ -18,12 +18,13 @@ from typing import IO, Any
 import torch
 
 from demucs.errors import CheckpointError
+from demucs.experiments import CHECKPOINT, PREVIOUS_CHECKPOINT
 from demucs.files import atomic_path
 
 logger = logging.getLogger(__name__)
 
-NAME = "checkpoint.th"
-PREVIOUS_NAME = "checkpoint.prev.th"
+NAME = CHECKPOINT
+PREVIOUS_NAME = PREVIOUS_CHECKPOINT
 VERSION = 1
 MAGIC = b"demucs-checkpoint\n"
 _DIGEST_SIZE = 64
@@ -127,16 +128,6 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{VERSION}: use the version that wrote it"
         )
     return dict(content)
-
-
-def outputs_folder() -> Path:
-    """Where experiments lie, in `xps/`: `$DEMUCS_OUTPUTS`, or `outputs` in the current folder."""
-    return Path(os.environ.get("DEMUCS_OUTPUTS") or "outputs")
-
-
-def with_checkpoint(experiments: Path) -> list[str]:
-    """Signatures of the experiments in a folder that have saved a checkpoint."""
-    return sorted(path.parent.name for path in experiments.glob(f"*/{NAME}"))
 
 
 def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:

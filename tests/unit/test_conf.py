@@ -7,8 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from demucs.grids.repro import GROUP_RUN as GRID_RUN
-from demucs.grids.repro import explorer
+from demucs.grids._group_run import group_run
 from demucs.train import main as train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -121,18 +120,8 @@ def test_the_groups_run_keeps_its_signature() -> None:
     assert signature(*GROUP_RUN) == "aa9b63ad"
 
 
-def test_the_grid_starts_from_the_groups_run() -> None:
-    assert GRID_RUN == GROUP_RUN
-
-
-def test_a_grids_table_has_the_latest_of_each_stage() -> None:
-    first = {"train": {"loss": 1.0}, "valid": {"nsdr": 1.0}, "test": {"sdr": 5.0}}
-    last = {"train": {"loss": 0.5}, "valid": {"nsdr": 2.0}}
-    shown = explorer.process_history([first, last])
-    assert shown["train"] == {"epoch": 2, "loss": 0.5}
-    assert (shown["valid"]["nsdr"], shown["test"]["sdr"]) == (2.0, 5.0)
-    groups = explorer.get_grid_metrics()
-    assert [group.key for group in groups] == ["train", "valid", "test"]
+def test_the_script_trains_the_groups_run() -> None:
+    assert group_run() == GROUP_RUN
 
 
 def test_public_keys_and_defaults_are_here() -> None:

@@ -1,0 +1,153 @@
+"""Eight processes train through `train_slurm.sh`, and nothing that happens to them changes it."""
+
+import json
+import signal
+import time
+
+import torch
+
+from demucs.evaluation import Results, evaluate
+from demucs.nn import ModelSpec, build_model
+from demucs.training import Workers, find_songs, read_config
+from demucs.training.validate import validate
+from tests.slurm.baseline import Trained
+from tests.slurm.desk import Desk
+from tests.slurm.experiment import differences
+from tests.slurm.songs import EPOCHS, TINY, TWO
+from tests.slurm.tasks import held, task_processes, wait_for_signal
+
+STOPPED = "stopped in epoch"  # what a run says that was asked to stop and has saved
+
+
+def test_eight_tasks_train_together(trained: Trained) -> None:
+    assert trained.job.restarts == 0
+    log = trained.desk.log
+    assert "8 process(es)" in log
+    assert log.count(f"epoch {EPOCHS}/{EPOCHS} |") == 1, "several runs wrote into the log"
+    assert "error" not in log.lower()
+    record = trained.experiment.record
+    assert (record["schema"], record["state"]) == ("demucs-run-1", "finished")
+    assert (record["processes"], record["epoch"], record["epochs"]) == (8, EPOCHS, EPOCHS)
+    assert (record["job_id"], record["restarts"]) == (trained.job.number, 0)
+
+
+def test_shares_of_validation_and_test_add_up_to_what_one_process_finds(trained: Trained) -> None:
+    """Bit for bit, on fewer songs than there were processes."""
+    content = trained.experiment.checkpoint
+    metrics = trained.experiment.history[-1]
+    config = content["config"]
+    config["dset"]["metadata"] = str(trained.desk.folder / "metadata")
+    run = read_config(config)
+    songs = find_songs(run)
+    model = build_model(ModelSpec.from_dict(content["spec"]))
+    torch.set_num_threads(1)
+
+    model.load_state_dict(content["model"])
+    assert validate(model, songs.valid, run.options, Workers()) == metrics["valid"]["main"]
+
+    model.load_state_dict(content["best"]["state"])
+    results = evaluate(
+        model, songs.test, metrics=("nsdr",), shifts=1, overlap=0.25, split=True, workers=1
+    )
+    assert results.summary() == metrics["test"]
+    saved = Results.load(trained.experiment.folder / "test" / f"epoch_{EPOCHS}.json")
+    assert saved.tracks == results.tracks
+    assert list(saved.tracks) == [track.name for track in songs.test]
+
+
+def test_status_while_it_ran_and_afterwards(trained: Trained) -> None:
+    assert trained.status.returncode == 0, trained.status.stderr
+    (while_running,) = json.loads(trained.status.stdout)
+    assert while_running["signature"] == trained.experiment.signature
+    assert while_running["job"] == trained.job.number
+    after = trained.desk.type("python3", "-m", "tools.status", "--json")
+    assert after.returncode == 0, after.stderr
+    (finished,) = json.loads(after.stdout)
+    assert finished["epoch"] == finished["epochs"] == EPOCHS
+
+
+def test_two_nodes_and_a_requeue(desk: Desk, trained: Trained) -> None:
+    """Four tasks on each of two nodes, and an administrator who queues the job again."""
+    options = ("--nodes=2", "--ntasks-per-node=4", "--gres=gpu:4")
+    number = desk.train(EPOCHS, *TINY, options=options)
+    desk.wait_for_epoch(number)
+    assert desk.cluster.job(number).fields["NodeList"] == "127.0.0.[1-2]"
+    desk.cluster.ask("scontrol", "requeue", number)
+    assert_same_end(desk, number, trained, restarts=1)
+    assert desk.log.count("8 process(es)") == 2
+
+
+def test_a_signal_queues_the_job_again(desk: Desk, trained_by_two: Trained) -> None:
+    number = desk.train(EPOCHS, *TINY, options=TWO)
+    desk.wait_for_epoch(number)
+    desk.cluster.ask("scancel", "--signal=USR1", number)
+    assert_same_end(desk, number, trained_by_two, restarts=1)
+
+
+def test_the_time_limit_queues_the_job_again(desk: Desk, trained_by_two: Trained) -> None:
+    """SLURM looks every 30 s whose time is up, and warns a job that it may find too late next time:
+    here between 10 and 40 s after its start. So one task is held until it has looked.
+    """
+    options = (*TWO, "--time=1", "--signal=USR1@20")
+    number = desk.train(EPOCHS, *TINY, options=options)
+    desk.cluster.wait_until(number, lambda job: job.is_running)
+    warned = time.monotonic() + 45
+    desk.wait_for_epoch(number)
+    slow = task_processes(number).get(1)
+    if slow is not None:  # on a machine so slow that it was warned already, it has ended
+        with held(slow):
+            wait_for_signal(slow, signal.SIGUSR1, until=warned)
+    assert_same_end(desk, number, trained_by_two)
+
+
+def test_scancel_ends_a_job_that_continue_goes_on_with(desk: Desk, trained_by_two: Trained) -> None:
+    number = desk.train(EPOCHS, *TINY, options=TWO)
+    desk.wait_for_epoch(number)
+    desk.cluster.ask("scancel", number)
+    job = desk.wait(number)
+    assert (job.state, job.restarts) == ("CANCELLED", 0)
+    assert desk.experiment.epochs_done < EPOCHS
+
+    signature = trained_by_two.experiment.signature
+    again = desk.submit(*TWO, "slurm_scripts/continue_run_slurm.sh", signature)
+    assert_same_end(desk, again, trained_by_two, restarts=0)
+    assert desk.cluster.job(number).state == "CANCELLED", "it was queued again after all"
+
+
+def test_a_task_that_dies_ends_the_job_with_an_error(desk: Desk) -> None:
+    number = desk.train(EPOCHS, *TINY, options=TWO)
+    desk.wait_for_epoch(number)
+    desk.type("kill", "-KILL", str(task_processes(number)[1]))
+    job = desk.wait(number)
+    assert (job.state, job.restarts) == ("FAILED", 0)
+    errors = {line.partition("error: ")[2] for line in desk.log.splitlines() if "error: " in line}
+    assert any("another process" in error for error in errors), desk.log
+    assert "Traceback" not in desk.log
+    assert not task_processes(number)
+
+
+def test_tasks_that_srun_did_not_start_are_refused(desk: Desk) -> None:
+    """One process, or eight independent ones, would train in place of eight together."""
+    command = f"python3 -m demucs.train model=hdemucs {' '.join(TINY)}"
+    number = desk.submit("--ntasks=8", "--output=alone.out", "--wrap", command)
+    job = desk.wait(number)
+    assert job.state == "FAILED"
+    (line,) = (desk.folder / "alone.out").read_text().splitlines()
+    assert line.startswith("error: ")
+    assert "srun" in line
+    assert not list(desk.folder.glob("outputs/**/checkpoint.th"))
+
+
+def assert_same_end(
+    desk: Desk, number: str, trained: Trained, *, restarts: int | None = None
+) -> None:
+    """The job ends as the undisturbed one did, after it was stopped within an epoch."""
+    job = desk.wait(number)
+    assert (job.state, job.exit_code) == ("COMPLETED", 0), desk.log
+    if restarts is None:
+        assert job.restarts >= 1
+    else:
+        assert job.restarts == restarts
+    assert STOPPED in desk.log
+    assert desk.experiment.signature == trained.experiment.signature
+    assert differences(desk.experiment, trained.experiment) == []
