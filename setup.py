@@ -38,6 +38,7 @@ setup(
         "scipy",
         "soundfile>=0.12",
         "stempeg>=0.2.3",
+        "tensorboard>=2.12",
         "torch>=2.2",
         "torchaudio>=2.2",
         "tqdm",

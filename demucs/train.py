@@ -5,10 +5,20 @@ Every key is in `conf/config.yaml`, with its meaning and default. As examples:
     python3 -m demucs.train model=hdemucs epochs=100 batch_size=16 dset.musdb=FOLDER
     python3 -m demucs.train dset=demo variant=demo          (small, on songs of tools.demo_songs)
     python3 -m demucs.train model=hdemucs misc.show=true    (print the model and leave)
+    python3 -m demucs.train -f SIGNATURE                    (go on with an experiment)
+    python3 -m demucs.train --check model=hdemucs           (print the signature if all is well)
+    srun python3 -m demucs.train model=hdemucs              (in a SLURM job: all its tasks together)
 
-The same command goes on where it was stopped. Hydra and Dora end here: below are plain values.
+The same command goes on where it was stopped. On SIGTERM, SIGUSR1 and SIGUSR2 a run saves, and ends
+with exit code 85. Hydra and Dora end here: below are plain values.
 """
 
+from demucs.stopping import EXIT_STOPPED, Interrupted, listen, stop_signal
+
+if __name__ == "__main__":
+    listen()  # before the seconds that the imports below take
+
+import json
 import logging
 import os
 import sys
@@ -21,19 +31,88 @@ from typing import Any, NoReturn
 # readers or other jobs it then keeps them from the work it waits for.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-from dora import distrib, get_xp
+from dora import get_xp
 from dora.hydra import HydraMain
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.cluster import asked_world_size, find_world
+from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
+from demucs.experiments import CHECKPOINT
+from demucs.files import atomic_path
 
 logger = logging.getLogger(__name__)
 
 
 class _Door(HydraMain):  # type: ignore[misc]
-    """Dora's main, which tells a wrong override in one line."""
+    """Dora's main, with two more flags, and with errors in one line."""
+
+    def __call__(self) -> Any:
+        listen()  # again, since submitit has handlers of its own
+        try:
+            check, argv = self._read(sys.argv[1:])
+            if check:
+                return self._check(argv)
+            # What Dora finds out by itself would be wrong under srun.
+            os.environ.update(find_world(os.environ).variables())
+        except DemucsError as error:
+            _leave(error)
+        sys.argv[1:] = argv
+        return super().__call__()
+
+    def _check(self, argv: Sequence[str]) -> None:
+        from demucs.training import check_config
+
+        xp = self.get_xp(argv)
+        check_config(_plain(xp.cfg), asked_world_size(os.environ))
+        print(xp.sig)
+
+    def _read(self, argv: Sequence[str]) -> tuple[bool, list[str]]:
+        """Whether to check only, and all overrides, those of `-f SIGNATURE` among them.
+
+        Raises:
+            ConfigError: `-f` without a signature, or with overrides that make another experiment.
+            ModelNotFoundError: there is no such experiment.
+        """
+        left, check, signature = list(argv), False, None
+        for place, argument in enumerate(argv):
+            if argument == "--check":
+                check = True
+                left.remove(argument)
+            elif argument in ("-f", "--from_sig"):
+                signature = argv[place + 1] if place + 1 < len(argv) else "-"
+                if signature.startswith("-") or "=" in signature:
+                    raise ConfigError(f"{argument} needs a signature, as {argument} 53288a8c")
+                left.remove(argument)
+                left.remove(signature)
+        if signature is None:
+            return check, left
+        overrides = [*self._overrides_of(signature), *left]
+        found = self.get_xp(overrides).sig
+        if found != signature:
+            more = " ".join(left)
+            raise ConfigError(
+                f"-f {signature} with {more} is another experiment, {found}: to start it from the "
+                f"weights of this one, add continue_from={signature} {more} to its overrides "
+                "instead of -f"
+                if left
+                else f"the overrides of {signature} now make {found}: conf/ has changed since; "
+                "use the version of the project that trained it"
+            )
+        return check, overrides
+
+    def _overrides_of(self, signature: str) -> list[str]:
+        experiments = self.dora.dir / self.dora.xps
+        try:
+            path = experiments / signature / ".argv.json"
+            return [str(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+        except (OSError, ValueError):
+            there = sorted(path.parent.name for path in experiments.glob("*/.argv.json"))
+            raise ModelNotFoundError(
+                f"there is no experiment {signature} in {experiments}; there are: "
+                f"{', '.join(there) or 'none'}"
+            ) from None
 
     def get_xp(self, argv: Sequence[str]) -> Any:
         if {"-h", "--help"} & set(argv):
@@ -53,54 +132,13 @@ class _Door(HydraMain):  # type: ignore[misc]
                 )
             )
 
-
-def run_training(plain: dict[str, Any], xp: Any) -> None:
-    """Trains the experiment `xp` as `plain`, its resolved configuration, says.
-
-    Raises:
-        DemucsError: anything the user can act on, as far as possible before training starts.
-    """
-    import torch
-
-    from demucs.nn.allocator import tune_allocator
-    from demucs.training import Solver, Workers, find_songs, read_config
-    from demucs.training.distributed import available_cores
-
-    run = read_config(plain)
-    spec = distrib.get_distrib_spec()
-    workers = Workers(rank=spec.rank, local_rank=spec.local_rank, world_size=spec.world_size)
-    set_up_logging(verbose=run.options.misc.verbose, first=workers.is_first)
-    cores = max(1, available_cores() // max(1, spec.world_size // spec.num_nodes))
-    readers = run.options.misc.num_workers
-    if workers.device.type == "cpu":
-        tune_allocator()
-        torch.set_num_threads(min(cores, torch.get_num_threads()))
-        readers = min(readers, cores - 1)
-    if run.options.misc.show:
-        _show(run)
-        return
-    if workers.world_size > 1:
-        distrib.set_distrib_env()
-    with workers.connected():
-        songs = workers.first_then_all(lambda: find_songs(run))
-        solver = Solver(
-            run,
-            songs,
-            folder=Path(xp.folder),
-            signature=xp.sig,
-            workers=workers,
-            num_workers=readers,
-            on_history=xp.link.update_history,
-        )
-        logger.info(
-            "experiment %s in %s: %s on %s, %d process(es), %d thread(s), %d reader(s)",
-            xp.sig, xp.folder, run.spec.name, workers.device, workers.world_size,
-            torch.get_num_threads(), readers,
-        )  # fmt: skip
-        solver.train()
-    if workers.is_first:
-        print(f"Trained {solver.state.epoch} epochs: {Path(xp.folder) / 'checkpoint.th'}")
-        print(f"Next: python3 -m tools.export {xp.sig}")
+    def init_xp(self, xp: Any) -> Any:
+        """As Dora's, but whole at any time: several processes write and read it at once."""
+        path, text = xp.folder / ".argv.json", json.dumps(xp.argv)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return xp
 
 
 def set_up_logging(*, verbose: bool, first: bool) -> None:
@@ -124,6 +162,38 @@ def _leave(error: DemucsError) -> NoReturn:
     sys.exit(1)
 
 
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _train(plain: dict[str, Any], xp: Any) -> None:
+    from demucs.training import Experiment, read_config, run_training
+
+    run = read_config(plain)
+    first = os.environ["RANK"] == "0"
+    set_up_logging(verbose=run.options.misc.verbose, first=first)
+    if run.options.misc.show:
+        _show(run)
+        return
+    experiment = Experiment(
+        signature=xp.sig,
+        name=main.get_name(xp),
+        folder=Path(xp.folder),
+        on_history=xp.link.update_history,
+    )
+    try:
+        run_training(run, experiment, os.environ, lambda: stop_signal() is not None)
+    except Interrupted as stop:
+        if first:
+            print(stop, file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
+    if first:
+        print(f"Trained {run.options.epochs} epochs: {experiment.folder / CHECKPOINT}")
+        print(f"Next: python3 -m tools.export {xp.sig}")
+
+
 def _door(function: Callable[[DictConfig], None]) -> _Door:
     return _Door(function, config_name="config", config_path="../conf", version_base="1.3")
 
@@ -131,14 +201,12 @@ def _door(function: Callable[[DictConfig], None]) -> _Door:
 @_door
 def main(cfg: DictConfig) -> None:
     """What Dora and Hydra call with the configuration."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
     try:
-        run_training({str(key): value for key, value in plain.items()}, get_xp())
+        _train(_plain(cfg), get_xp())
     except DemucsError as error:
         _leave(error)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on after the last whole epoch", file=sys.stderr)
+        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
         sys.exit(130)
 
 

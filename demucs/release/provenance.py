@@ -24,10 +24,13 @@ def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict
     Returns:
         Plain JSON: `data` (name of the data set's folder, and its fingerprint where the
         checkpoint has one), `epochs` (trained), `best` (epoch, metric and its name),
-        `checkpoint_sha256`, `versions`, `date` (UTC, ISO 8601) and `test_set_seen`.
+        `checkpoint_sha256`, `versions`, `date` (UTC, ISO 8601) and `test_set_seen`. And of weights
+        that were trained for few bits, `quantised`: the keys of the configuration, and the size in
+        MB that they could be stored in.
     """
     config = checkpoint.get("config") or {}
     best = checkpoint.get("best") or {}
+    quantised = _quantised(checkpoint, config)
     return {
         "data": _data(checkpoint, config),
         "epochs": checkpoint.get("epoch"),
@@ -44,6 +47,7 @@ def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict
         },
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "test_set_seen": _test_set_seen(checkpoint, config),
+        **({"quantised": quantised} if quantised else {}),
     }
 
 
@@ -74,6 +78,20 @@ def _test_set_seen(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> 
         if config.get(key):
             return f"unknown: it was continued from {config[key]}"
     return "no"
+
+
+def _quantised(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Empty for weights that may have any value."""
+    quant = config.get("quant") or {}
+    kept = [key for key in ("diffq", "qat") if quant.get(key)]
+    if not kept:
+        return {}
+    if "diffq" in kept:
+        kept.append("group_size")
+    epoch = int((checkpoint.get("best") or {}).get("epoch") or 0)
+    history = checkpoint.get("history") or []
+    valid = history[epoch - 1]["valid"] if 0 < epoch <= len(history) else {}
+    return {**{key: quant[key] for key in kept}, "size_mb": _plain(valid.get("ms"))}
 
 
 def _plain(value: Any) -> Any:

@@ -1,22 +1,27 @@
 """The solver: stages, state, checkpoints."""
 
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from demucs.stopping import Interrupted
 from demucs.training.blocks import RunConfig, read_config
 from demucs.training.config import TrainConfig
 from demucs.training.distributed import Workers
-from demucs.training.solver import Interrupted, Solver
+from demucs.training.run import Experiment, check_config, run_training
+from demucs.training.solver import Solver
 from demucs.training.songs import Songs, find_songs
 
 __all__ = [
+    "Experiment",
     "Interrupted",
     "RunConfig",
     "Solver",
     "Songs",
     "TrainConfig",
     "Workers",
+    "check_config",
     "find_songs",
     "load_checkpoint",
     "newest_checkpoint",
     "read_config",
+    "run_training",
     "save_checkpoint",
 ]

@@ -1,6 +1,6 @@
 """Means of what a stage measures, over its batches and over processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from demucs.training.distributed import Workers
 
@@ -10,6 +10,17 @@ class Averages:
 
     def __init__(self, sums: Mapping[str, float] | None = None) -> None:
         self.sums: dict[str, float] = dict(sums or {})
+
+    @classmethod
+    def resumed(cls, saved: Sequence[Mapping[str, float]], workers: Workers) -> "Averages":
+        """This process' part of the sums that all had saved; their total if they are others now."""
+        if len(saved) == workers.world_size:
+            return cls(saved[workers.rank])
+        total = cls()
+        for sums in saved if workers.is_first else ():
+            for name, value in sums.items():
+                total.sums[name] = total.sums.get(name, 0.0) + value
+        return total
 
     def update(self, values: Mapping[str, float], weight: float = 1.0) -> None:
         """Takes one more measurement of each name in."""

@@ -9,6 +9,7 @@ from demucs.errors import ConfigError
 from demucs.nn import MODELS, ModelSpec
 from demucs.training.config import DataConfig, TrainConfig
 from demucs.training.parse import read_section
+from demucs.training.quantise import check_quantisation
 
 PUBLIC_MODELS = ("demucs", "htdemucs", "torch_hdemucs")  # known names that are not here yet
 SEGMENTS_APPLIED = 4  # separation works on chunks of so many training segments
@@ -31,10 +32,11 @@ def read_config(plain: Mapping[str, Any]) -> RunConfig:
         ConfigError: a value that cannot work, or that this version cannot honour.
     """
     options = read_section(TrainConfig, {**plain, "weights": _weights(plain)})
-    _refuse_unavailable(plain)
+    spec = model_spec(plain, options.dset)
+    check_quantisation(options.quant, spec)
     return RunConfig(
         options=options,
-        spec=model_spec(plain, options.dset),
+        spec=spec,
         augment=augment_config(plain),
         plain=dict(plain),
     )
@@ -141,14 +143,3 @@ def augment_config(plain: Mapping[str, Any]) -> AugmentConfig:
         repitch_proba=block.repitch.proba,
         repitch_max_tempo=block.repitch.max_tempo,
     )
-
-
-def _refuse_unavailable(plain: Mapping[str, Any]) -> None:
-    """Keys of the public Demucs that would do nothing here are refused when they are set."""
-    quant = plain.get("quant") or {}
-    for key in ("diffq", "qat"):
-        if quant.get(key):
-            raise ConfigError(
-                f"quant.{key}={quant[key]}: quantisation is not available in this version; "
-                "leave it null"
-            )

@@ -9,6 +9,8 @@ from demucs.errors import ConfigError
 
 LOSSES = ("l1", "mse")
 OPTIMISERS = ("adam", "adamw")
+SCHEDULES = ("constant", "linear", "cosine")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
 
 def _check(condition: bool, message: str) -> None:
@@ -110,6 +112,9 @@ class OptimConfig:
     optim: str
     weight_decay: float
     clip_grad: float
+    warmup: int
+    schedule: str
+    final_lr: float
 
     def __post_init__(self) -> None:
         _check(self.lr > 0, f"optim.lr={self.lr} must be above 0")
@@ -122,6 +127,15 @@ class OptimConfig:
         )
         _check(self.weight_decay >= 0, f"optim.weight_decay={self.weight_decay} is negative")
         _check(self.clip_grad >= 0, f"optim.clip_grad={self.clip_grad} is negative; 0 is no limit")
+        _check(self.warmup >= 0, f"optim.warmup={self.warmup} steps is negative; 0 is none")
+        _check(
+            self.schedule in SCHEDULES,
+            f"optim.schedule={self.schedule} is not one of: {', '.join(SCHEDULES)}",
+        )
+        _check(
+            0 <= self.final_lr <= 1,
+            f"optim.final_lr={self.final_lr} is a share of optim.lr: give it in [0, 1]",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,16 +175,50 @@ class SvdConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QuantConfig:
+    """The block `quant`: training for few bits. A key that is null or 0 is not set."""
+
+    diffq: float | None
+    qat: int | None
+    min_size: float
+    group_size: int
+
+    def __post_init__(self) -> None:
+        _check(
+            not (self.diffq and self.qat),
+            f"quant.diffq={self.diffq} and quant.qat={self.qat} are both set: keep one",
+        )
+        _check((self.diffq or 0) >= 0, f"quant.diffq={self.diffq} must not be negative")
+        _check(
+            not self.qat or 1 <= self.qat <= 15, f"quant.qat={self.qat} bits: give 1 to 15, as 8"
+        )
+        _check(self.min_size >= 0, f"quant.min_size={self.min_size} MB must not be negative")
+        _check(self.group_size >= 1, f"quant.group_size={self.group_size} must be at least 1")
+
+    @property
+    def method(self) -> str | None:
+        """The key that is set, `diffq` or `qat`; None: no quantisation."""
+        return "diffq" if self.diffq else "qat" if self.qat else None
+
+    @property
+    def value(self) -> float | None:
+        """What it is set to."""
+        return self.diffq or self.qat or None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MiscConfig:
     """The block `misc`: what has no influence on the result."""
 
     num_workers: int
+    timeout: float
     num_prints: int
     show: bool
     verbose: bool
 
     def __post_init__(self) -> None:
         _check(self.num_workers >= 0, f"misc.num_workers={self.num_workers} is negative")
+        _check(self.timeout > 0, f"misc.timeout={self.timeout} minutes must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,10 +230,14 @@ class TrainConfig:
     optim: OptimConfig
     ema: EmaConfig
     svd: SvdConfig
+    quant: QuantConfig
     misc: MiscConfig
     epochs: int
     batch_size: int
     max_batches: int | None
+    micro_batch: int | None
+    precision: str
+    compile: bool
     seed: int
     debug: bool
     valid_apply: bool
@@ -200,6 +252,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check(self.epochs > 0, f"epochs={self.epochs} trains nothing: give at least 1")
         _check(self.batch_size > 0, f"batch_size={self.batch_size} must be at least 1")
+        _check(
+            self.micro_batch is None or self.micro_batch > 0,
+            f"micro_batch={self.micro_batch} must be at least 1, or null for the whole batch",
+        )
+        _check(
+            self.precision in PRECISIONS,
+            f"precision={self.precision} is not one of: {', '.join(PRECISIONS)}",
+        )
+        _check(
+            not (self.compile and self.quant.method),
+            f"compile=true does not go with quant.{self.quant.method}={self.quant.value}, which "
+            "changes the weights in each step: set compile=false",
+        )
         _check(self.seed >= 0, f"seed={self.seed} must not be negative")
         _check(
             self.max_batches is None or self.max_batches > 0,

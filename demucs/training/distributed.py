@@ -1,6 +1,7 @@
 """The processes that train together; with one, nothing here does anything.
 
 Rank and world size are passed in: who starts processes (Dora, SLURM) is the door's business.
+What processes tell each other goes through the CPU (gloo); only gradients on GPUs go through NCCL.
 """
 
 import os
@@ -8,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from demucs.errors import DemucsError
+from demucs.training.meeting import lost_peers_told, meet
 
 T = TypeVar("T")
-TIMEOUT = timedelta(hours=3)  # the others wait while rank 0 evaluates the test songs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,48 +42,65 @@ class Workers:
         return torch.device("cpu")
 
     @contextmanager
-    def connected(self) -> Iterator[None]:
-        """Joins the others, where the environment (MASTER_ADDR, MASTER_PORT) says they meet."""
+    def connected(
+        self, host: str = "127.0.0.1", port: int = 29500, minutes: float = 30
+    ) -> Iterator[None]:
+        """Joins the others at `host:port`; inside, nobody waits longer than `minutes` for them.
+
+        Raises:
+            LostPeerError: they did not come, one of them ended, or they do not answer.
+        """
         if self.world_size == 1:
             yield
             return
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
-        dist.init_process_group(
-            "nccl" if self.device.type == "cuda" else "gloo",
-            rank=self.rank,
-            world_size=self.world_size,
-            timeout=TIMEOUT,
-        )
-        try:
-            yield
-        finally:
-            dist.destroy_process_group()
+        store = meet(self.rank, self.world_size, host, port, minutes)
+        cuda = self.device.type == "cuda"
+        with lost_peers_told(self.rank, self.world_size, minutes):
+            if cuda:
+                torch.cuda.set_device(self.device)
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                rank=self.rank,
+                world_size=self.world_size,
+                store=store,
+                timeout=timedelta(minutes=minutes),
+            )
+            try:
+                yield
+            finally:
+                dist.destroy_process_group()
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """A model whose backward pass averages gradients over all processes."""
         if self.world_size == 1:
             return model
-        devices = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=devices)
+        if self.device.type == "cuda":
+            return nn.parallel.DistributedDataParallel(model, device_ids=[self.device.index])
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        wrapped.register_comm_hook(self.world_size, _mean_in_order_of_ranks)
+        return wrapped
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """The items that fall to this process."""
         return items[self.rank :: self.world_size]
 
-    def sums(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The sum over processes of each value; all have the same keys, or none at all."""
+    def gathered(self, value: T) -> list[T]:
+        """The values of all processes, by rank, in each of them."""
         if self.world_size == 1:
-            return dict(values)
-        everyone: list[dict[str, float]] = [{} for _ in range(self.world_size)]
-        dist.all_gather_object(everyone, dict(values))
+            return [value]
+        everyone: list[Any] = [None] * self.world_size
+        dist.all_gather_object(everyone, value)
+        return everyone
+
+    def sums(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The sum over processes of each value; what a process does not have is 0 there."""
+        everyone = self.gathered(dict(values))
         names = {name: None for one in everyone for name in one}
         return {name: sum(one.get(name, 0.0) for one in everyone) for name in names}
 
     def barrier(self) -> None:
         """Waits until all are here."""
-        if self.world_size > 1:
-            dist.barrier()
+        self.any(False)
 
     def first_then_all(self, work: Callable[[], T]) -> T:
         """Does `work` on the first process, then on the others, for whom caches are then filled.
@@ -104,7 +122,35 @@ class Workers:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
-        return self.sums({"flag": float(flag)})["flag"] > 0
+        if self.world_size == 1:
+            return flag
+        found = torch.tensor([int(flag)])  # on the CPU: no GPU waits for it
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return bool(found.item())
+
+
+def _mean_in_order_of_ranks(
+    world_size: int,
+    bucket: dist.GradBucket,  # type: ignore[name-defined]
+) -> torch.futures.Future[Tensor]:
+    """The mean gradient of a bucket, added up in the order of ranks.
+
+    The usual ring adds up in an order that depends on where in its bucket a gradient lies, and
+    buckets change after the first step: a run that goes on would then round differently from one
+    that was never stopped.
+    """
+    own: Tensor = bucket.buffer()
+    parts = [torch.empty_like(own) for _ in range(world_size)]
+    work = dist.all_gather(parts, own, async_op=True)
+
+    def mean(_: Any) -> Tensor:
+        total = parts[0]
+        for part in parts[1:]:
+            total += part
+        return own.copy_(total.div_(world_size))
+
+    future: torch.futures.Future[Tensor] = work.get_future().then(mean)
+    return future
 
 
 def available_cores() -> int:

@@ -2,18 +2,18 @@
 
 import logging
 import shutil
-import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from demucs.data import training_loader
-from demucs.evaluation import evaluate
 from demucs.nn import build_model
 from demucs.release.checkpoint import NAME, save_checkpoint
+from demucs.stopping import Interrupted
 from demucs.training.averages import Averages
 from demucs.training.best import Best, best_name, is_better
 from demucs.training.blocks import RunConfig
@@ -26,17 +26,15 @@ from demucs.training.songs import Songs
 from demucs.training.start import start_from
 from demucs.training.state import TrainingState, cpu_state, new_averages
 from demucs.training.step import Step
+from demucs.training.stop import Stop
 from demucs.training.svd import svd_penalty
-from demucs.training.validate import validate
+from demucs.training.testing import plain_results, test_songs
+from demucs.training.validate import Measures, means, measure
 
 logger = logging.getLogger(__name__)
 
 DEBUG_BATCHES = 2
 Metrics = dict[str, Any]
-
-
-class Interrupted(Exception):
-    """Training was asked to stop, and has saved where it was."""
 
 
 class Solver:
@@ -50,7 +48,8 @@ class Solver:
         workers: this process among those that train together.
         num_workers: processes that read audio.
         on_history: told the metrics of all epochs after each (on the first process).
-        should_stop: asked after each step; if true in any process, all save and stop.
+        should_stop: asked after each step, excerpt and test song; if true in any process, all
+            save and stop.
 
     Raises:
         ConfigError: the model cannot be built, or what to continue from does not exist.
@@ -73,7 +72,7 @@ class Solver:
         self.folder, self.signature = folder, signature
         self.workers = workers if workers is not None else Workers()
         self.num_workers = num_workers
-        self.on_history, self.should_stop = on_history, should_stop
+        self.on_history, self.stop = on_history, Stop(should_stop)
         torch.manual_seed(self.options.seed)
         self.model = build_model(run.spec).to(self.workers.device)
         optimiser = build_optimiser(self.model.parameters(), self.options.optim)
@@ -97,22 +96,47 @@ class Solver:
             self.on_history(self.state.history)
         while self.state.epoch < self.options.epochs:
             self.run_epoch()
+            if self.state.epoch < self.options.epochs and self.workers.any(self.stop.wanted()):
+                raise self._interrupted("train")
 
     def run_epoch(self) -> None:
-        """One epoch, through all stages."""
-        began = time.monotonic()
-        metrics: Metrics = {"train": self._train()}
-        trained = time.monotonic()
-        metrics["valid"] = self._validate()
-        metrics["seconds"] = {"train": trained - began, "valid": time.monotonic() - trained}
-        if self._test_is_due():
-            metrics["test"] = self._test()
-        self._commit(metrics)
+        """One epoch: the stages that are left of it, and the commit.
 
-    def _train(self) -> Metrics:
+        Raises:
+            Interrupted: `should_stop` said so; what is done of the epoch is saved.
+        """
+        self._stage("train", self._train)
+        self._stage("valid", self._validate)
+        if self._test_is_due():
+            self._save()  # should the test end badly, it alone is lost
+            self._stage("test", self._test)
+        self._commit()
+
+    def _stage(self, name: str, work: Callable[[], Metrics | None]) -> None:
+        """Does a stage, unless it was done before this run; `work` gives None if it was stopped."""
+        pending = self.state.pending
+        if name in pending:
+            return
+        began, seconds = time.monotonic(), pending.setdefault("seconds", {})
+        found = work()
+        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
+        if found is None:
+            self._save()
+            raise self._interrupted(name)
+        pending[name] = found
+
+    def _interrupted(self, stage: str) -> Interrupted:
+        where = {"valid": "in its validation", "test": "in its test"}.get(
+            stage, f"after {self.state.batch} batches"
+        )
+        return Interrupted(
+            f"stopped in epoch {self.state.epoch + 1} {where}, and saved; the same command goes on"
+        )
+
+    def _train(self) -> Metrics | None:
         """Every batch of the epoch that is left; means of the losses."""
-        state, averages = self.state, Averages(self.state.sums)
-        state.sums = averages.sums
+        state = self.state
+        averages = Averages.resumed(state.sums, self.workers)
         self.model.train()
         loader = training_loader(
             self.songs.training,
@@ -139,24 +163,26 @@ class Solver:
             for average in state.batch_averages.values():
                 average.update(self.model)
             state.batch += 1
-            self._stop_if_asked()
+            self.stop.worked()
+            if self.workers.any(self.stop.wanted()):
+                state.sums = self.workers.gathered(averages.sums)
+                return None
         if "loss" not in averages.sums:
             self.step.give_up()
         for average in state.epoch_averages.values():
             average.update(self.model)
         return averages.means(self.workers)
 
-    def _stop_if_asked(self) -> None:
-        if self.should_stop is not None and self.workers.any(self.should_stop()):
-            self._save()
-            raise Interrupted(f"stopped in epoch {self.state.epoch + 1}, and saved")
-
-    def _validate(self) -> Metrics:
+    def _validate(self) -> Metrics | None:
         """The model and each moving average, of which the best is kept if it is so of all."""
-        found = {"main": self._measured("main")}
-        for name, average in self.state.averages.items():
-            with swapped_state(self.model, average.state):
-                found[name] = self._measured(name)
+        measures: dict[str, Measures] = self.state.pending.setdefault("measures", {})
+        for name, state in {"main": None, **self.state.averages}.items():
+            with nullcontext() if state is None else swapped_state(self.model, state.state):
+                measures[name] = self._measured(name, measures.get(name, {}))
+            if len(measures[name]) < len(self.songs.valid):
+                return None
+        del self.state.pending["measures"]
+        found = {name: means(one) for name, one in measures.items()}
         metric = self.options.test.metric
         name = best_name(metric, found)
         self._keep_best(name, found[name][metric])
@@ -168,9 +194,12 @@ class Solver:
                 metrics["penalty"] = float(svd_penalty(self.model, self.options.svd, exact=True))
         return metrics
 
-    def _measured(self, name: str) -> dict[str, float]:
+    def _measured(self, name: str, done: Measures) -> Measures:
         title = self._title("valid" if name == "main" else f"valid {name}")
-        return validate(self.model, self.songs.valid, self.options, self.workers, name=title)
+        return measure(
+            self.model, self.songs.valid, self.options, self.workers, self.stop,
+            name=title, done=done,
+        )  # fmt: skip
 
     def _keep_best(self, name: str, value: float) -> None:
         state, metric = self.state, self.options.test.metric
@@ -190,57 +219,60 @@ class Solver:
             return False
         return number % every == 0 or number == self.options.epochs
 
-    def _test(self) -> Metrics:
-        """The best state (or the latest) on the test songs; by the first process, all wait."""
-        found: Metrics = {}
+    def _test(self) -> Metrics | None:
+        """The best state (or the latest) on the test songs."""
+        best, number = self.state.best, self.state.epoch + 1
+        tested = best.state if self.options.test.best and best is not None else None
+        where = self.folder / "test" / f"epoch_{number}"
+        with nullcontext() if tested is None else swapped_state(self.model, tested):
+            results = test_songs(
+                self.model,
+                self.songs.test,
+                self.options.test,
+                self.workers,
+                self.stop,
+                last=number == self.options.epochs,
+                done=self.state.pending.get("tracks", {}),
+                save_dir=where,
+            )
+        self.state.pending["tracks"] = plain_results(results)
+        if not results.complete:
+            return None
+        del self.state.pending["tracks"]
         if self.workers.is_first:
-            best, test = self.state.best, self.options.test
-            last = self.state.epoch + 1 == self.options.epochs
-            weights = best.state if test.best and best is not None else cpu_state(self.model)
-            where = self.folder / "test" / f"epoch_{self.state.epoch + 1}"
-            with swapped_state(self.model, weights):
-                results = evaluate(
-                    self.model,
-                    self.songs.test,
-                    metrics=("nsdr", "sdr") if test.sdr and last else ("nsdr",),
-                    shifts=test.shifts,
-                    overlap=test.overlap,
-                    split=test.split,
-                    device=self.workers.device,
-                    workers=test.workers,
-                    save_dir=where if test.save else None,
-                    progress=sys.stderr.isatty(),
-                )
             results.save(where.with_suffix(".json"))
-            logger.info("test after epoch %d\n%s", self.state.epoch + 1, results.table())
-            found = dict(results.summary())
-        self.workers.barrier()
-        return found
+            logger.info("test after epoch %d\n%s", number, results.table())
+        return dict(results.summary())
 
-    def _commit(self, metrics: Metrics) -> None:
+    def _commit(self) -> None:
         """Ends the epoch: history, checkpoint, and what others are told."""
         state = self.state
+        stages = ("train", "valid", "seconds", "test")
+        metrics = {name: state.pending[name] for name in stages if name in state.pending}
         state.history.append(metrics)
-        state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        state.epoch, state.batch, state.sums, state.pending = state.epoch + 1, 0, [], {}
         logger.info("epoch %d/%d | %s", state.epoch, self.options.epochs, describe(metrics))
         self._save()
-        if self.on_history is not None and self.workers.is_first:
-            self.on_history(state.history)
+        if self.workers.is_first:
+            every = self.options.save_every
+            if every and state.epoch % every == 0:
+                copy = self.folder / f"checkpoint_{state.epoch}.th"
+                shutil.copyfile(self.folder / NAME, copy)
+            if self.on_history is not None:
+                self.on_history(state.history)
 
     def _save(self) -> None:
-        if self.workers.is_first:
-            path = self.folder / NAME
-            header = {
-                "signature": self.signature,
-                "spec": self.run.spec.to_dict(),
-                "config": self.run.plain,
-                "data": self.songs.summary(),
-            }
-            save_checkpoint(path, {**header, **self.state.capture()})
-            every = self.options.save_every
-            if every and self.state.batch == 0 and self.state.epoch % every == 0:
-                shutil.copyfile(path, self.folder / f"checkpoint_{self.state.epoch}.th")
-        self.workers.barrier()
+        def write() -> None:
+            if self.workers.is_first:
+                header = {
+                    "signature": self.signature,
+                    "spec": self.run.spec.to_dict(),
+                    "config": self.run.plain,
+                    "data": self.songs.summary(),
+                }
+                save_checkpoint(self.folder / NAME, {**header, **self.state.capture()})
+
+        self.workers.first_then_all(write)
 
     def _title(self, stage: str) -> str:
         return f"{stage} {self.state.epoch + 1}/{self.options.epochs}"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
+from demucs.experiments import with_checkpoint
 from demucs.pretrained import get_model
-from demucs.release.checkpoint import newest_checkpoint, with_checkpoint
+from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
 from demucs.training.state import TrainingState
 from demucs.training.transfer import load_matching
@@ -72,6 +73,9 @@ def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
 
 def _progress(state: TrainingState) -> str:
     inside = f" and {state.batch} batches" if state.batch else ""
+    if "train" in state.pending:
+        inside = " and the next one's training"
+        inside += " and validation" if "valid" in state.pending else ""
     return f"{state.epoch} epochs{inside}"
 
 

@@ -32,7 +32,10 @@ class TrainingState:
         batch_averages, epoch_averages: moving averages by name (`ema_batch_0`, …).
         epoch: epochs that are complete.
         batch: batches of the present epoch that are done.
-        sums: what the present epoch's training measured so far (`Averages.sums`).
+        sums: what each process measured in the present epoch's training (`Averages.sums`), where
+            it was stopped in it.
+        pending: what is done of the present epoch besides: the metrics of its complete stages, and
+            the parts of the stage that was stopped.
         history: the metrics of each complete epoch.
         best: the best state so far.
     """
@@ -43,7 +46,8 @@ class TrainingState:
     epoch_averages: dict[str, WeightAverage]
     epoch: int = 0
     batch: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
+    sums: list[dict[str, float]] = field(default_factory=list)
+    pending: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     best: Best | None = None
 
@@ -60,6 +64,7 @@ class TrainingState:
             "epoch": self.epoch,
             "batch": self.batch,
             "sums": self.sums,
+            "pending": self.pending,
             "history": self.history,
             "best": None if self.best is None else self.best.to_dict(),
         }
@@ -82,7 +87,9 @@ class TrainingState:
                 "the project that wrote it, or train from the start with `dora run --clear`"
             ) from error
         self.epoch, self.batch = int(content["epoch"]), int(content["batch"])
-        self.sums, self.history = dict(content["sums"]), list(content["history"])
+        sums = content["sums"]  # a dictionary, of one process, in checkpoints of old
+        self.sums = [sums] if isinstance(sums, dict) else list(sums)
+        self.pending, self.history = dict(content.get("pending", {})), list(content["history"])
         self.best = None if content["best"] is None else Best.from_dict(content["best"])
 
 

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import NoReturn
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -12,14 +13,26 @@ from demucs.errors import ConfigError
 from demucs.training.config import TrainConfig
 from demucs.training.losses import stem_losses, weighted_mean
 from demucs.training.optim import gradient_norm
+from demucs.training.precision import Precision
+from demucs.training.quantise import Quantiser
 from demucs.training.svd import penalty_applies, svd_penalty
 
-MAX_SKIPPED = 10  # steps in a row without a finite gradient
+MAX_SKIPPED = 5  # steps in a row without a finite gradient
+Penalties = dict[str, tuple[float, Tensor]]  # by name, the weight in the loss and the value
 
 
-def place_seed(seed: int, epoch: int, batch: int) -> int:
-    """The seed of a step's randomness: the same on all ranks, and after any interruption."""
-    return int(np.random.SeedSequence((seed, epoch, batch)).generate_state(1, np.uint64)[0])
+class DivergedError(ConfigError):
+    """Too many steps in a row had no finite gradient."""
+
+
+def place_seed(seed: int, epoch: int, batch: int, attempt: int = 0) -> int:
+    """The seed of a step's randomness: the same on all ranks, and after any interruption.
+
+    Args:
+        attempt: how often the run went back to an earlier state: it then draws anew.
+    """
+    place = (seed, epoch, batch, attempt) if attempt else (seed, epoch, batch)
+    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
 
 
 class Step:
@@ -29,8 +42,9 @@ class Step:
         model: what is called (it may average gradients over processes).
         module: the network itself, for its weights.
         optimiser: of those weights.
-        options: loss, weights of the stems, penalty, clipping.
+        options: loss, weights of the stems, penalty, clipping, precision, micro-batches.
         sources: names of the stems.
+        quantiser: of the network, if it is trained for few bits.
     """
 
     def __init__(
@@ -40,70 +54,119 @@ class Step:
         optimiser: torch.optim.Optimizer,
         options: TrainConfig,
         sources: Sequence[str],
+        quantiser: Quantiser | None = None,
     ) -> None:
         self.model, self.module, self.optimiser = model, module, optimiser
-        self.options, self.sources = options, list(sources)
+        self.options, self.sources, self.quantiser = options, list(sources), quantiser
+        self.precision = Precision(options.precision, next(module.parameters()).device)
         self.skipped = 0
 
-    def __call__(self, stems: Tensor, epoch: int, batch: int) -> dict[str, float]:
+    def __call__(
+        self, stems: Tensor, epoch: int, batch: int, *, rate: float = 1.0, attempt: int = 0
+    ) -> dict[str, float]:
         """Learns from stems `[B, S, C, T]` whose sum is the mixture.
+
+        Args:
+            epoch, batch: its place in the run, which decides what is random in it.
+            rate: share of the learning rate that the optimiser was built with.
+            attempt: see `place_seed`.
 
         Returns:
             `loss` (what is minimised), `reco` and `reco_STEM` (the error), `penalty` (of singular
-            values, before its weight; 0 in a step that leaves it out), `grad` (norm of the
-            gradient). A step whose gradient is not finite changes nothing and returns `skipped`
-            alone.
+            values, before its weight; 0 in a step that leaves it out), `ms` (MB of a quantised
+            model, with fractional bits), `grad` (norm of the gradient). A step whose gradient is
+            not finite changes nothing and returns `skipped` alone.
 
         Raises:
-            ConfigError: too many such steps in a row.
+            DivergedError: too many such steps in a row.
         """
-        torch.manual_seed(place_seed(self.options.seed, epoch, batch))
-        estimates = self.model(stems.sum(1))
-        errors = stem_losses(estimates, stems, self.options.optim.loss)
-        loss = reco = weighted_mean(errors, self.options.weights)
-        penalty = self._penalty(epoch, batch)
-        if penalty is not None:
-            loss = reco + self.options.svd.penalty * penalty
+        torch.manual_seed(place_seed(self.options.seed, epoch, batch, attempt))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        errors, penalties = self._gradients(stems, epoch, batch)
+        self.precision.unscale(self.optimiser)
         norm = float(gradient_norm(self.module.parameters()))
-        if not math.isfinite(norm):
-            return self._skip()
+        finite = math.isfinite(norm)
+        if finite:
+            self._clip(norm)
+        excused = self.precision.apply(self.optimiser, finite=finite)
+        if not finite:
+            return self._skip(excused)
         self.skipped = 0
-        self._update(norm)
-        losses = {"loss": loss.item(), "reco": reco.item(), "grad": norm}
-        losses.update(
-            {f"reco_{name}": e.item() for name, e in zip(self.sources, errors, strict=True)}
-        )
-        if self.options.svd.penalty > 0:  # also where it is left out: the mean is then of all steps
-            losses["penalty"] = 0.0 if penalty is None else penalty.item()
-        return losses
+        return self._measures(errors, penalties, norm)
 
-    def _penalty(self, epoch: int, batch: int) -> Tensor | None:
-        svd = self.options.svd
-        if svd.penalty == 0 or not penalty_applies(svd.proba, self.options.seed, epoch, batch):
-            return None
-        return svd_penalty(self.module, svd) / svd.proba
+    def _gradients(self, stems: Tensor, epoch: int, batch: int) -> tuple[Tensor, Penalties]:
+        """Adds up the gradients of micro-batches, of penalties with the last; errors `[S]`."""
+        parts = torch.split(stems, self.options.micro_batch or len(stems))
+        errors = torch.zeros(len(self.sources), device=stems.device)
+        for number, part in enumerate(parts, 1):
+            last, share = number == len(parts), len(part) / len(stems)
+            with nullcontext() if last else self._without_exchange():
+                with self.precision.autocast():
+                    estimates = self.model(part.sum(1))
+                found = stem_losses(estimates, part, self.options.optim.loss)
+                loss = weighted_mean(found, self.options.weights) * share
+                penalties = self._penalties(epoch, batch) if last else {}
+                for weight, value in penalties.values():
+                    loss = loss + weight * value
+                self.precision.backward(loss)
+            errors = errors + found.detach() * share
+        return errors, penalties
 
-    def _update(self, norm: float) -> None:
+    def _without_exchange(self) -> AbstractContextManager[Any]:
+        """Processes exchange gradients once a step, not once a micro-batch."""
+        no_sync = getattr(self.model, "no_sync", nullcontext)
+        exchange: AbstractContextManager[Any] = no_sync()
+        return exchange
+
+    def _penalties(self, epoch: int, batch: int) -> Penalties:
+        svd, found = self.options.svd, {}
+        if svd.penalty > 0 and penalty_applies(svd.proba, self.options.seed, epoch, batch):
+            found["penalty"] = (svd.penalty, svd_penalty(self.module, svd) / svd.proba)
+        if self.quantiser is not None:
+            found["ms"] = (self.quantiser.weight, self.quantiser.size())
+        return found
+
+    def _clip(self, norm: float) -> None:
         limit = self.options.optim.clip_grad
         if 0 < limit < norm:
             for parameter in self.module.parameters():
                 if parameter.grad is not None:
                     parameter.grad.mul_(limit / norm)
-        self.optimiser.step()
 
-    def _skip(self) -> dict[str, float]:
-        self.skipped += 1
-        if self.skipped >= MAX_SKIPPED:
-            self.give_up()
+    def _measures(self, errors: Tensor, penalties: Penalties, norm: float) -> dict[str, float]:
+        reco = float(weighted_mean(errors, self.options.weights))
+        found = {"loss": reco, "reco": reco, "grad": norm}
+        found.update({f"reco_{n}": float(e) for n, e in zip(self.sources, errors, strict=True)})
+        if self.options.svd.penalty > 0:  # also where it is left out: the mean is then of all steps
+            found["penalty"] = 0.0
+        for name, (weight, value) in penalties.items():
+            found[name] = float(value.detach())
+            found["loss"] += weight * found[name]
+        return found
+
+    def _skip(self, excused: bool) -> dict[str, float]:
+        """Leaves the weights as they are; a scale that has only to fall is not counted."""
         self.optimiser.zero_grad()
+        if not excused:
+            self.skipped += 1
+            if self.skipped >= MAX_SKIPPED:
+                self.give_up()
         return {"skipped": 1.0}
 
     def give_up(self) -> NoReturn:
         """Says that nothing is learnt any more."""
-        raise ConfigError(
+        raise DivergedError(
             f"training diverged: {self.skipped} steps in a row had a gradient that is not "
             f"finite. Lower optim.lr={self.options.optim.lr}, or set optim.clip_grad; "
             "what earlier epochs saved is intact"
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a step remembers of those before it."""
+        return {"skipped": self.skipped, "precision": self.precision.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.skipped = int(state.get("skipped", 0))
+        self.precision.load_state_dict(state.get("precision", {}))

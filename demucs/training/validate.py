@@ -1,6 +1,6 @@
 """How good a state is on the validation songs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from demucs.training.distributed import Workers
 from demucs.training.losses import stem_losses, weighted_mean
 from demucs.training.progress import tracked
 from demucs.training.songs import Excerpt
+from demucs.training.stop import Stop
+
+Measures = dict[int, dict[str, float]]  # of excerpts, by their place in the validation set
 
 
-@torch.no_grad()
 def validate(
     model: nn.Module,
     excerpts: Sequence[Excerpt],
@@ -28,11 +30,34 @@ def validate(
 
     Returns:
         Means over excerpts: `loss` (= `reco`), `reco_STEM`, `nsdr` and `nsdr_STEM` in dB; the
-        first and third weighted over stems as in the training loss. The same on all processes.
+        first and third weighted over stems as in the training loss. The same on all processes, and
+        for any number of them.
+    """
+    return means(measure(model, excerpts, options, workers, Stop(), name=name))
+
+
+@torch.no_grad()
+def measure(
+    model: nn.Module,
+    excerpts: Sequence[Excerpt],
+    options: TrainConfig,
+    workers: Workers,
+    stop: Stop,
+    *,
+    name: str = "valid",
+    done: Mapping[int, dict[str, float]] | None = None,
+) -> Measures:
+    """The measures of each excerpt, on all processes; of fewer than all if it was stopped.
+
+    Args:
+        stop: looked at before each excerpt, by each process for itself: shares are uneven, and
+            they agree when all are through theirs.
+        name: of the stage.
+        done: measures that are there already, and taken over.
     """
     model.eval()
-    averages = Averages()
-    share = workers.share(excerpts)
+    averages, own, found = Averages(), {}, dict(done or {})
+    share = workers.share([place for place in range(len(excerpts)) if place not in found])
     shown = tracked(
         share,
         total=len(share),
@@ -41,11 +66,25 @@ def validate(
         quiet=not workers.is_first,
         infos=lambda: {k: v for k, v in averages.means().items() if k in ("loss", "nsdr")},
     )
-    for excerpt in shown:
-        stems = excerpt.stems(normalize=options.dset.normalize)[None]
+    for place in shown:
+        if stop.wanted():
+            break
+        stems = excerpts[place].stems(normalize=options.dset.normalize)[None]
         estimates = _separate(model, stems.sum(1), options, workers.device)
-        averages.update(_measures(estimates, stems, options))
-    return averages.means(workers)
+        own[place] = _measures(estimates, stems, options)
+        averages.update(own[place])
+        stop.worked()
+    for part in workers.gathered(own):
+        found.update(part)
+    return found
+
+
+def means(measures: Measures) -> dict[str, float]:
+    """Means over excerpts, added up in their order."""
+    averages = Averages()
+    for _, found in sorted(measures.items()):
+        averages.update(found)
+    return averages.means()
 
 
 def _separate(model: nn.Module, mix: Tensor, options: TrainConfig, device: torch.device) -> Tensor:

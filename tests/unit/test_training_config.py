@@ -81,8 +81,6 @@ def test_the_model_can_have_a_segment_of_its_own() -> None:
         (["svd.min_size=-1"], "svd.min_size"),
         (["svd.bs=0"], "svd.bs=0"),
         (["misc.num_workers=-1"], "num_workers=-1"),
-        (["quant.diffq=1e-4"], "quantisation is not available"),
-        (["quant.qat=8"], "quant.qat=8"),
         (["augment.remix.proba=2"], "augment.remix.proba=2"),
         (["augment.remix.group_size=two"], "augment.remix.group_size='two'.*int"),
         (["continue_opt=true"], "continue_from=SIG"),

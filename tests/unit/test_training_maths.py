@@ -194,8 +194,9 @@ def test_the_share_of_steps_with_a_penalty_is_that_asked_for() -> None:
 def test_adam_is_built_as_told() -> None:
     layer = nn.Linear(2, 2)
     config = OptimConfig(
-        lr=0.1, momentum=0.8, beta2=0.99, loss="l1", optim="adamw", weight_decay=0.5, clip_grad=0
-    )
+        lr=0.1, momentum=0.8, beta2=0.99, loss="l1", optim="adamw", weight_decay=0.5, clip_grad=0,
+        warmup=0, schedule="constant", final_lr=0,
+    )  # fmt: skip
     optimiser = build_optimiser(layer.parameters(), config)
     assert isinstance(optimiser, torch.optim.AdamW)
     (group,) = optimiser.param_groups

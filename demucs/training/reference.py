@@ -1,0 +1,90 @@
+"""Where a run is against the curve of another, its reference."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from demucs.errors import ConfigError
+
+SHOWN = (
+    ("train", "loss", ".5f", ""),
+    ("valid", "loss", ".5f", ""),
+    ("valid", "nsdr", ".2f", " dB"),
+)
+_LOWER_IS_BETTER = "loss"
+
+
+class Reference:
+    """The history of a run to compare with.
+
+    Args:
+        history: one entry an epoch, as Dora's `history.json`.
+        name: for messages.
+    """
+
+    def __init__(self, history: Sequence[Mapping[str, Any]], name: str) -> None:
+        self.history, self.name = history, name
+
+    @classmethod
+    def load(cls, path: Path) -> "Reference":
+        """Reads a `history.json`, or that of the experiment whose folder `path` is.
+
+        Raises:
+            ConfigError: there is none, or it is empty or no history.
+        """
+        file = path / "history.json" if path.is_dir() else path
+        try:
+            history = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"misc.reference={path} cannot be read as a history ({error}): give a "
+                "history.json, or the folder of an experiment"
+            ) from None
+        good = isinstance(history, list) and all(isinstance(epoch, dict) for epoch in history)
+        if not good or not history:
+            raise ConfigError(f"misc.reference={path} has no epochs: give a history that has some")
+        return cls(history, file.parent.name)
+
+    def line(self, epoch: int, metrics: Mapping[str, Any]) -> str:
+        """How the metrics of an epoch (from 1) compare with the reference's, as one line.
+
+        Says also at which epoch the reference first was as good on the validation songs.
+        """
+        if epoch > len(self.history):
+            there: Mapping[str, Any] = self.history[-1]
+            head = f"against {self.name} (its last epoch, {len(self.history)})"
+        else:
+            there = self.history[epoch - 1]
+            head = f"against {self.name} at this epoch"
+        parts = []
+        for stage, key, form, unit in SHOWN:
+            here_value, there_value = _number(metrics, stage, key), _number(there, stage, key)
+            if here_value is None or there_value is None:
+                continue
+            difference = here_value - there_value
+            parts.append(
+                f"{stage} {key} {here_value:{form}} and {there_value:{form}}{unit} "
+                f"({difference:+{form}})"
+            )
+        return f"{head}: {', '.join(parts) or 'nothing to compare'}{self._same_level(metrics)}"
+
+    def _same_level(self, metrics: Mapping[str, Any]) -> str:
+        here = _number(metrics, "valid", _LOWER_IS_BETTER)
+        if here is None:
+            return ""
+        for number, epoch in enumerate(self.history, 1):
+            there = _number(epoch, "valid", _LOWER_IS_BETTER)
+            if there is not None and there <= here:
+                return f"; it had this valid loss at epoch {number}"
+        return "; it never had a valid loss as low"
+
+
+def _number(metrics: Mapping[str, Any], stage: str, key: str) -> float | None:
+    """A finite number out of an epoch's metrics, or None."""
+    inside = metrics.get(stage)
+    value = inside.get(key) if isinstance(inside, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

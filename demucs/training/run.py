@@ -1,0 +1,149 @@
+"""A run from its configuration to its end: the processes meet, hold the experiment, and train."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from demucs.cluster import World, check_gpus, find_world, meeting_point, requeue
+from demucs.errors import ConfigError
+from demucs.experiments import RunRecord, recorded
+from demucs.nn import build_model
+from demucs.nn.allocator import tune_allocator
+from demucs.stopping import Interrupted
+from demucs.training.blocks import RunConfig, read_config
+from demucs.training.distributed import Workers, available_cores
+from demucs.training.solver import Solver
+from demucs.training.songs import find_songs
+
+logger = logging.getLogger(__name__)
+
+_STOPS = (Interrupted, KeyboardInterrupt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What a run belongs to.
+
+    Attributes:
+        signature, name: of the experiment; the name lists its overrides, in short.
+        folder: where all of it lies.
+        on_history: told the metrics of all epochs, at the start and after each.
+    """
+
+    signature: str
+    name: str
+    folder: Path
+    on_history: Callable[[list[dict[str, Any]]], None]
+
+
+def check_config(plain: Mapping[str, Any], processes: int) -> RunConfig:
+    """Reads a configuration, and refuses what `processes` could not train, before any starts.
+
+    Raises:
+        ConfigError: a value that cannot work.
+    """
+    run = read_config(plain)
+    with torch.device("meta"):  # neither memory nor time for the weights
+        build_model(run.spec)
+    size = run.options.batch_size
+    if size % processes:
+        raise ConfigError(
+            f"batch_size={size} does not divide over {processes} processes: it is the global "
+            f"batch, so choose a multiple of {processes}"
+        )
+    return run
+
+
+def run_training(
+    run: RunConfig,
+    experiment: Experiment,
+    environ: Mapping[str, str],
+    should_stop: Callable[[], bool],
+) -> World:
+    """Trains an experiment to its end, together with the other processes of this world.
+
+    Args:
+        run: the configuration.
+        experiment: what is trained.
+        environ: tells the world (see `demucs.cluster`).
+        should_stop: asked now and then; if true in any process, all save and stop.
+
+    Returns:
+        The world: its first process has something to say to the user.
+
+    Raises:
+        DemucsError: anything the user can act on, as far as possible before training starts.
+        Interrupted: the run was asked to stop, and it has saved.
+    """
+    world = find_world(environ)
+    check_gpus(world, torch.cuda.device_count())
+    workers = Workers(rank=world.rank, local_rank=world.local_rank, world_size=world.world_size)
+    readers = _share_cores(world, workers, run.options.misc.num_workers)
+    record = RunRecord.begin(
+        signature=experiment.signature,
+        name=experiment.name,
+        epochs=run.options.epochs,
+        processes=world.world_size,
+        environ=environ,
+    )
+
+    def tell(history: list[dict[str, Any]]) -> None:
+        experiment.on_history(history)
+        record.advance(experiment.folder, history)
+
+    host, port = meeting_point(world, environ, experiment.signature)
+    with workers.connected(host, port, run.options.misc.timeout), ExitStack() as stack:
+
+        def hold() -> None:
+            if workers.is_first:
+                stack.enter_context(recorded(experiment.folder, record, _STOPS))
+
+        workers.first_then_all(hold)
+        songs = workers.first_then_all(lambda: find_songs(run))
+        solver = Solver(
+            run,
+            songs,
+            folder=experiment.folder,
+            signature=experiment.signature,
+            workers=workers,
+            num_workers=readers,
+            on_history=tell,
+            should_stop=should_stop,
+        )
+        logger.info(
+            "experiment %s in %s: %s on %s, %d process(es), %d thread(s), %d reader(s)",
+            experiment.signature, experiment.folder, run.spec.name, workers.device,
+            workers.world_size, torch.get_num_threads(), readers,
+        )  # fmt: skip
+        try:
+            solver.train()
+        except Interrupted:
+            _requeue_for_submitit(workers, environ)
+            raise
+    return world
+
+
+def _share_cores(world: World, workers: Workers, readers: int) -> int:
+    """Gives this process its part of the cores; returns how many readers of audio it may have."""
+    if workers.device.type != "cpu":
+        return readers
+    cores = max(1, available_cores() // world.per_node)
+    tune_allocator()
+    torch.set_num_threads(min(cores, torch.get_num_threads()))
+    return min(readers, cores - 1)
+
+
+def _requeue_for_submitit(workers: Workers, environ: Mapping[str, str]) -> None:
+    """`dora grid` and `dora launch` have no script around us that queues the job again.
+
+    Under them the first process that ends takes the others with it, so all wait for the first.
+    """
+    if environ.get("SUBMITIT_EXECUTOR") == "slurm":
+        if workers.is_first:
+            requeue(environ)
+        workers.barrier()

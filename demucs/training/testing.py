@@ -1,0 +1,65 @@
+"""The test songs, divided over processes."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from demucs.data import Track
+from demucs.evaluation import Results, TrackResult, evaluate
+from demucs.training.config import TestConfig
+from demucs.training.distributed import Workers
+from demucs.training.stop import Stop
+
+
+def test_songs(
+    model: nn.Module,
+    tracks: Sequence[Track],
+    options: TestConfig,
+    workers: Workers,
+    stop: Stop,
+    *,
+    last: bool,
+    done: Mapping[str, Mapping[str, Any]],
+    save_dir: Path,
+) -> Results:
+    """Evaluates `model` on the songs that are not done yet, each process on some of them.
+
+    Args:
+        last: this is the test after the last epoch, which may be more thorough.
+        done: results of songs by name, as `plain_results` made them.
+        save_dir: where separated stems go, if they are saved.
+
+    Returns:
+        The results of all, the same on all processes; not `complete` if it was stopped.
+    """
+    results = evaluate(
+        model.eval(),
+        tracks,
+        metrics=("nsdr", "sdr") if options.sdr and last else ("nsdr",),
+        shifts=options.shifts,
+        overlap=options.overlap,
+        split=options.split,
+        device=workers.device,
+        workers=options.workers,
+        save_dir=save_dir if options.save else None,
+        progress=sys.stderr.isatty() and workers.is_first,
+        on_track=lambda _: stop.worked(),
+        share=(workers.rank, workers.world_size),
+        done={name: TrackResult(**plain) for name, plain in done.items()},
+        should_stop=stop.wanted,
+    )
+    found: dict[str, TrackResult] = {}
+    for part in workers.gathered(results.tracks):
+        found.update(part)
+    results.tracks = {track.name: found[track.name] for track in tracks if track.name in found}
+    results.complete = len(results.tracks) == len(tracks)
+    return results
+
+
+def plain_results(results: Results) -> dict[str, dict[str, Any]]:
+    """The songs that are done, as plain containers for a checkpoint."""
+    return {name: asdict(track) for name, track in results.tracks.items()}

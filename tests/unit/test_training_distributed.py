@@ -1,0 +1,150 @@
+"""Processes that meet, add up in the same order, and do not wait for ever."""
+
+import os
+import re
+import socket
+import time
+
+import pytest
+import torch
+from training_world import free_port, in_processes
+
+from demucs.errors import ConfigError, DemucsError
+from demucs.training import Workers
+from demucs.training.meeting import LostPeerError, lost_peers_told, meet
+
+SHORT = 0.02  # minutes
+
+
+class Backwards(torch.nn.Module):
+    """Uses its layers in another order than it has them, as buckets then do after a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.first = torch.nn.Linear(90, 30), torch.nn.Linear(40, 90)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.last(self.first(values).tanh())
+        return found
+
+
+def test_they_tell_each_other() -> None:
+    def work(workers: Workers) -> None:
+        assert workers.gathered(workers.rank) == [0, 1, 2]
+        assert workers.sums({"a": 1.0, f"only {workers.rank}": 2.0}) == {
+            "a": 3.0, "only 0": 2.0, "only 1": 2.0, "only 2": 2.0
+        }  # fmt: skip
+        assert workers.any(workers.rank == 1)
+        assert not workers.any(False)
+        workers.barrier()
+        assert workers.first_then_all(lambda: workers.rank) == workers.rank
+
+        def fail() -> None:
+            raise ConfigError("my reason")
+
+        with pytest.raises(DemucsError, match="my reason" if workers.is_first else "the first"):
+            workers.first_then_all(fail)
+
+    in_processes(3, work)
+
+
+def test_gradients_do_not_depend_on_when_a_run_was_stopped() -> None:
+    """PyTorch arranges its buckets anew after the first step; a ring then rounds differently."""
+
+    def steps(model: torch.nn.Module, workers: Workers, numbers: range) -> None:
+        wrapped = workers.wrap(model)
+        for number in numbers:
+            torch.manual_seed(10 * number + workers.rank)
+            model.zero_grad()
+            wrapped(torch.randn(4, 40)).square().sum().backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter -= 1e-3 * parameter.grad  # type: ignore[operator]
+
+    def trained(workers: Workers, *parts: range) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = Backwards()
+        for part in parts:
+            steps(model, workers, part)
+        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    def work(workers: Workers) -> None:
+        whole = trained(workers, range(4))
+        assert torch.equal(trained(workers, range(1), range(1, 3), range(3, 4)), whole)
+        assert all(torch.equal(whole, other) for other in workers.gathered(whole))
+
+    in_processes(3, work)
+
+
+def test_the_mean_gradient_is_that_of_the_whole_batch() -> None:
+    torch.manual_seed(0)
+    model, batch = torch.nn.Linear(6, 2), torch.randn(6, 6)
+    model(batch).square().mean().backward()
+    assert model.weight.grad is not None
+    expected = model.weight.grad.clone()
+
+    def work(workers: Workers) -> None:
+        model.zero_grad()
+        own = batch[2 * workers.rank : 2 * workers.rank + 2]
+        wrapped = workers.wrap(model)
+        wrapped(own).square().mean().backward()
+        assert model.weight.grad is not None
+        torch.testing.assert_close(model.weight.grad, expected)
+
+    in_processes(3, work)
+
+
+def test_who_waits_for_nobody_is_told() -> None:
+    began = time.monotonic()
+    with pytest.raises(LostPeerError, match=r"process 0 of 3 waited 0\.02 min.* 1 of 3 came"):
+        meet(0, 3, "127.0.0.1", free_port(), SHORT)
+    with pytest.raises(LostPeerError, match=r"process 1 of 3 could not reach.*127\.0\.0\.1:"):
+        meet(1, 3, "127.0.0.1", free_port(), SHORT)
+    assert time.monotonic() - began < 20
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(LostPeerError, match=rf"port {port}.*MASTER_PORT={port + 1}"):
+            meet(0, 2, "127.0.0.1", port, SHORT)
+
+
+def test_others_that_end_or_sleep_are_told() -> None:
+    def ends(workers: Workers) -> None:
+        workers.barrier()
+        if workers.rank == 1:
+            os._exit(0)
+        workers.barrier()
+
+    def sleeps(workers: Workers) -> None:
+        workers.barrier()
+        if workers.rank == 1:
+            time.sleep(4)
+            os._exit(0)
+        workers.barrier()
+
+    def told(workers: Workers) -> None:
+        for number, (what, words) in enumerate(
+            [(ends, "process 0 of 2: another process ended"), (sleeps, "waited 0.02 min")]
+        ):
+            if workers.rank == 1 and os.fork() == 0:
+                with workers.connected("127.0.0.1", ports[number], SHORT):
+                    what(workers)
+                os._exit(1)
+            if workers.rank == 0:
+                with (
+                    pytest.raises(LostPeerError, match=re.escape(words)),
+                    workers.connected("127.0.0.1", ports[number], SHORT),
+                ):
+                    what(workers)
+
+    ports = [free_port(), free_port()]
+    in_processes(2, told, connected=False)
+
+
+def test_other_errors_are_left_alone() -> None:
+    with pytest.raises(RuntimeError, match="shape"), lost_peers_told(0, 2, 1):
+        raise RuntimeError("wrong shape")
