@@ -46,6 +46,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "diffq>=0.2.4",
             "hypothesis",
             "import-linter",
             "matplotlib",
@@ -59,6 +60,8 @@ setup(
             "types-tqdm",
         ],
         "plots": ["matplotlib"],
+        # Training for few bits. Its licence, CC BY-NC 4.0, allows no commercial use.
+        "quant": ["diffq>=0.2.4"],
     },
     entry_points={"console_scripts": ["demucs=demucs.separate:main"]},
 )

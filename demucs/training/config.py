@@ -213,11 +213,14 @@ class MiscConfig:
     num_workers: int
     timeout: float
     num_prints: int
+    board: int
+    reference: str | None
     show: bool
     verbose: bool
 
     def __post_init__(self) -> None:
         _check(self.num_workers >= 0, f"misc.num_workers={self.num_workers} is negative")
+        _check(self.board >= 0, f"misc.board={self.board} steps is negative; 0 is no TensorBoard")
         _check(self.timeout > 0, f"misc.timeout={self.timeout} minutes must be above 0")
 
 

@@ -15,6 +15,7 @@ from demucs.errors import CheckpointError
 from demucs.training.best import Best
 from demucs.training.config import EmaConfig
 from demucs.training.ema import WeightAverage
+from demucs.training.step import Step
 
 
 def cpu_state(model: nn.Module) -> dict[str, Tensor]:
@@ -29,6 +30,7 @@ class TrainingState:
     Attributes:
         model: the network.
         optimiser: of its weights.
+        step: learns from a batch, and remembers a little.
         batch_averages, epoch_averages: moving averages by name (`ema_batch_0`, …).
         epoch: epochs that are complete.
         batch: batches of the present epoch that are done.
@@ -38,10 +40,12 @@ class TrainingState:
             the parts of the stage that was stopped.
         history: the metrics of each complete epoch.
         best: the best state so far.
+        rollbacks: the epochs, from 1, in which the run went back to its last checkpoint.
     """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
+    step: Step
     batch_averages: dict[str, WeightAverage]
     epoch_averages: dict[str, WeightAverage]
     epoch: int = 0
@@ -50,6 +54,12 @@ class TrainingState:
     pending: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     best: Best | None = None
+    rollbacks: list[int] = field(default_factory=list)
+
+    @property
+    def attempt(self) -> int:
+        """How often the run went back: what is random is then drawn anew."""
+        return len(self.rollbacks)
 
     @property
     def averages(self) -> dict[str, WeightAverage]:
@@ -60,6 +70,7 @@ class TrainingState:
         return {
             "model": dict(self.model.state_dict()),
             "optimiser": self.optimiser.state_dict(),
+            "step": self.step.state_dict(),
             "averages": {name: one.state_dict() for name, one in self.averages.items()},
             "epoch": self.epoch,
             "batch": self.batch,
@@ -67,6 +78,7 @@ class TrainingState:
             "pending": self.pending,
             "history": self.history,
             "best": None if self.best is None else self.best.to_dict(),
+            "rollbacks": self.rollbacks,
         }
 
     def restore(self, content: Mapping[str, Any]) -> None:
@@ -78,6 +90,7 @@ class TrainingState:
         try:
             self.model.load_state_dict(content["model"])
             self.optimiser.load_state_dict(content["optimiser"])
+            self.step.load_state_dict(content.get("step", {}))
             for name, average in self.averages.items():
                 device = next(self.model.parameters()).device
                 average.load_state_dict(content["averages"][name], device)
@@ -91,6 +104,7 @@ class TrainingState:
         self.sums = [sums] if isinstance(sums, dict) else list(sums)
         self.pending, self.history = dict(content.get("pending", {})), list(content["history"])
         self.best = None if content["best"] is None else Best.from_dict(content["best"])
+        self.rollbacks = list(content.get("rollbacks", []))
 
 
 def new_averages(config: EmaConfig) -> tuple[dict[str, WeightAverage], dict[str, WeightAverage]]:

@@ -59,6 +59,8 @@ class Step:
         self.model, self.module, self.optimiser = model, module, optimiser
         self.options, self.sources, self.quantiser = options, list(sources), quantiser
         self.precision = Precision(options.precision, next(module.parameters()).device)
+        # Kept apart from the optimiser's state, which may be another run's, with its rates.
+        self._rates = [float(group["lr"]) for group in optimiser.param_groups]
         self.skipped = 0
 
     def __call__(
@@ -81,8 +83,8 @@ class Step:
             DivergedError: too many such steps in a row.
         """
         torch.manual_seed(place_seed(self.options.seed, epoch, batch, attempt))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
+        for group, full in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = full * rate
         self.optimiser.zero_grad()
         errors, penalties = self._gradients(stems, epoch, batch)
         self.precision.unscale(self.optimiser)

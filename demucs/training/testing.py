@@ -1,5 +1,6 @@
-"""The test songs, divided over processes."""
+"""The last stage of some epochs: the test songs, divided over processes."""
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +13,46 @@ from demucs.data import Track
 from demucs.evaluation import Results, TrackResult, evaluate
 from demucs.training.config import TestConfig
 from demucs.training.distributed import Workers
+from demucs.training.parts import Metrics, Parts
+from demucs.training.quantise import judged
 from demucs.training.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+
+def test_is_due(parts: Parts) -> bool:
+    """Whether the present epoch ends with a test."""
+    every, number = parts.options.test.every, parts.state.epoch + 1
+    if not parts.songs.test or every == 0:
+        return False
+    return number % every == 0 or number == parts.options.epochs
+
+
+def test_best(parts: Parts) -> Metrics | None:
+    """The best state (or the latest) on the test songs; None if the run is to stop."""
+    state, options = parts.state, parts.options
+    number = state.epoch + 1
+    tested = state.best.state if options.test.best and state.best is not None else None
+    where = parts.folder / "test" / f"epoch_{number}"
+    with judged(parts.model, tested, parts.quantiser, final=True) as model:
+        results = test_songs(
+            model,
+            parts.songs.test,
+            options.test,
+            parts.workers,
+            parts.stop,
+            last=number == options.epochs,
+            done=state.pending.get("tracks", {}),
+            save_dir=where,
+        )
+    state.pending["tracks"] = plain_results(results)
+    if not results.complete:
+        return None
+    del state.pending["tracks"]
+    if parts.workers.is_first:
+        results.save(where.with_suffix(".json"))
+        logger.info("test after epoch %d\n%s", number, results.table())
+    return dict(results.summary())
 
 
 def test_songs(

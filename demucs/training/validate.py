@@ -70,7 +70,7 @@ def measure(
         if stop.wanted():
             break
         stems = excerpts[place].stems(normalize=options.dset.normalize)[None]
-        estimates = _separate(model, stems.sum(1), options, workers.device)
+        estimates = separate(model, stems.sum(1), options, workers.device)
         own[place] = _measures(estimates, stems, options)
         averages.update(own[place])
         stop.worked()
@@ -87,7 +87,7 @@ def means(measures: Measures) -> dict[str, float]:
     return averages.means()
 
 
-def _separate(model: nn.Module, mix: Tensor, options: TrainConfig, device: torch.device) -> Tensor:
+def separate(model: nn.Module, mix: Tensor, options: TrainConfig, device: torch.device) -> Tensor:
     """`[1, C, T]` to `[1, S, C, T]` on the CPU, without random shifts, so that epochs compare."""
     if options.valid_apply:
         return apply_model(model, mix, shifts=0, split=options.test.split, overlap=0, device=device)

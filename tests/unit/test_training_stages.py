@@ -151,7 +151,7 @@ def test_an_error_in_the_test_costs_the_test_alone(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr("demucs.training.solver.test_songs", fail)
+        patched.setattr("demucs.training.testing.test_songs", fail)
         with pytest.raises(MemoryError):
             solver(songs, tmp_path).train()
     resumed = solver(songs, tmp_path)

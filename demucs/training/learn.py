@@ -1,0 +1,81 @@
+"""The first stage of an epoch: learning from each of its batches."""
+
+from demucs.data import training_loader
+from demucs.training.averages import Averages
+from demucs.training.parts import Metrics, Parts
+from demucs.training.progress import tracked
+from demucs.training.schedule import rate_factor
+
+SHOWN = ("loss", "grad")
+
+
+def learn(parts: Parts) -> Metrics | None:
+    """Every batch of the epoch that is left.
+
+    Returns:
+        Means of what the steps measured, `skipped` as a share of all steps; None if the run is to
+        stop (`parts.state` knows where).
+
+    Raises:
+        DivergedError: nothing is learnt any more.
+        AudioError: names the file that could not be read.
+    """
+    state, workers = parts.state, parts.workers
+    averages = Averages.resumed(state.sums, workers)
+    parts.model.train()
+    loader = training_loader(
+        parts.songs.training,
+        batch_size=parts.options.batch_size,
+        epoch=state.epoch,
+        seed=parts.options.seed + state.attempt,  # after a roll-back, other examples
+        start_batch=state.batch,
+        rank=workers.rank,
+        world_size=workers.world_size,
+        num_workers=parts.num_workers,
+        max_batches=parts.batches,
+    )
+    shown = tracked(
+        loader,
+        total=parts.batches,
+        start=state.batch,
+        name=parts.title("train"),
+        prints=parts.options.misc.num_prints,
+        quiet=not workers.is_first,
+        infos=lambda: {k: v for k, v in averages.means().items() if k in SHOWN},
+    )
+    for stems in shown:
+        rate = _rate(parts)
+        measures = parts.step(
+            stems.to(workers.device, non_blocking=True),
+            state.epoch,
+            state.batch,
+            rate=rate,
+            attempt=state.attempt,
+        )
+        averages.update({"skipped": 0.0, **measures})  # its mean is then a share of all steps
+        parts.watch.step(parts.steps, measures, rate)
+        for average in state.batch_averages.values():
+            average.update(parts.model)
+        state.batch += 1
+        parts.stop.worked()
+        if workers.any(parts.stop.wanted()):
+            state.sums = workers.gathered(averages.sums)
+            return None
+    means = averages.means(workers)
+    if "loss" not in means:
+        parts.step.give_up()
+    for average in state.epoch_averages.values():
+        average.update(parts.model)
+    return means
+
+
+def _rate(parts: Parts) -> float:
+    """The share of `optim.lr` at the present step."""
+    optim = parts.options.optim
+    return rate_factor(
+        parts.steps,
+        parts.options.epochs * parts.batches,
+        warmup=optim.warmup,
+        schedule=optim.schedule,
+        final=optim.final_lr,
+    )

@@ -1,0 +1,60 @@
+"""The second stage of an epoch: validating the model and its averages, and keeping the best."""
+
+import torch
+
+from demucs.training.best import Best, best_name, is_better
+from demucs.training.parts import Metrics, Parts
+from demucs.training.quantise import judged
+from demucs.training.state import cpu_state
+from demucs.training.svd import svd_penalty
+from demucs.training.validate import Measures, means, measure
+
+
+def select(parts: Parts) -> Metrics | None:
+    """The model and each moving average, of which the best is kept if it is so of all epochs.
+
+    Returns:
+        The measures of the best, and of all by name (`main`, `ema_batch_0`, …), which of them it is
+        (`bname`), the best value so far (`best`), the exact `penalty`, and `ms`, the MB of a
+        quantised model. None if the run is to stop.
+    """
+    state, metric = parts.state, parts.options.test.metric
+    measures: dict[str, Measures] = state.pending.setdefault("measures", {})
+    for name in ("main", *state.averages):
+        title = parts.title("valid" if name == "main" else f"valid {name}")
+        average = state.averages.get(name)
+        weights = None if average is None else average.state
+        with judged(parts.model, weights, parts.quantiser) as model:
+            measures[name] = measure(
+                model, parts.songs.valid, parts.options, parts.workers, parts.stop,
+                name=title, done=measures.get(name, {}),
+            )  # fmt: skip
+            if len(measures[name]) < len(parts.songs.valid):
+                return None
+            if name == "main":
+                parts.watch.sound(state.epoch + 1, model)
+    del state.pending["measures"]
+    found = {name: means(one) for name, one in measures.items()}
+    chosen = best_name(metric, found)
+    _keep_best(parts, chosen, found[chosen][metric])
+    metrics: Metrics = {**found, **found[chosen], "bname": chosen}
+    metrics["best"] = None if state.best is None else state.best.metric
+    if parts.options.svd.penalty > 0:
+        with torch.no_grad():
+            penalty = svd_penalty(parts.model, parts.options.svd, exact=True)
+        metrics["penalty"] = float(penalty)
+    if parts.quantiser is not None:
+        average = state.averages.get(chosen)
+        metrics["ms"] = parts.quantiser.true_size(None if average is None else average.state)
+    return metrics
+
+
+def _keep_best(parts: Parts, name: str, value: float) -> None:
+    state, metric = parts.state, parts.options.test.metric
+    if not is_better(metric, value, None if state.best is None else state.best.metric):
+        return
+    average = state.averages.get(name)
+    weights = None if average is None else average.state
+    with judged(parts.model, weights, parts.quantiser) as model:
+        kept = cpu_state(model)
+    state.best = Best(state=kept, epoch=state.epoch + 1, name=metric, metric=value, weights=name)

@@ -1,0 +1,124 @@
+"""What a run tells while it trains: curves and sound, its reference, and alarms."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from demucs.training.alarm import PenaltyAlarm
+from demucs.training.blocks import RunConfig
+from demucs.training.board import Board
+from demucs.training.reference import Reference
+from demucs.training.songs import Excerpt, Songs
+from demucs.training.validate import separate
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 8.0  # of sound
+Metrics = Mapping[str, Any]
+
+
+class Watch:
+    """Tells on one process how the run goes; on the others, nothing.
+
+    Args:
+        run: the configuration.
+        excerpt: of a validation song, to be heard; None for none.
+        board: where curves and sound go.
+        reference: a run to compare with.
+        speaks: false on all processes but the first.
+    """
+
+    def __init__(
+        self,
+        run: RunConfig,
+        *,
+        excerpt: Excerpt | None = None,
+        board: Board | None = None,
+        reference: Reference | None = None,
+        speaks: bool = True,
+    ) -> None:
+        self.options, self.excerpt, self.speaks = run.options, excerpt, speaks
+        self.board, self.reference = board or Board(), reference
+        self._alarm = PenaltyAlarm(run.options.svd.penalty, run.options.svd.proba)
+        self._since = (time.monotonic(), 0)
+
+    @classmethod
+    def open(
+        cls, run: RunConfig, songs: Songs, folder: Path, *, steps: int, speaks: bool
+    ) -> "Watch":
+        """The watch of an experiment in `folder` that has done so many `steps`.
+
+        Raises:
+            ConfigError: `misc.reference` cannot be read.
+        """
+        misc = run.options.misc
+        if not speaks:
+            return cls(run, speaks=False)
+        reference = None if misc.reference is None else Reference.load(Path(misc.reference))
+        board = Board.open(folder, steps=steps, every=misc.board)
+        return cls(run, excerpt=_middle(songs), board=board, reference=reference)
+
+    def begin(self, history: Sequence[Metrics]) -> None:
+        """An epoch begins, after those of `history`."""
+        self._alarm.begin(history)
+        self._since = (time.monotonic(), 0)
+
+    def step(self, number: int, measures: Mapping[str, float], rate: float) -> None:
+        """A step is done, at a share `rate` of the learning rate."""
+        if not self.speaks:
+            return
+        alarm = self._alarm.look(measures)
+        if alarm is not None:
+            logger.warning(alarm)
+        began, steps = self._since[0], self._since[1] + 1
+        self._since = (began, steps)
+        if number % self.board.every == 0:
+            now = time.monotonic()
+            speed = steps * self.options.batch_size / max(now - began, 1e-9)
+            lr = rate * self.options.optim.lr
+            self.board.step(number, {**measures, "lr": lr, "examples_per_second": speed})
+            self._since = (now, 0)
+
+    def epoch(self, number: int, metrics: Metrics) -> None:
+        """Epoch `number`, from 1, is done."""
+        if not self.speaks:
+            return
+        self.board.epoch(number, metrics)
+        if self.reference is not None:
+            logger.info(self.reference.line(number, metrics))
+
+    @torch.no_grad()
+    def sound(self, number: int, model: nn.Module) -> None:
+        """Lets one hear what `model` makes of a song: after epochs 1, 2, 4, 8, …, and the last."""
+        due = number & (number - 1) == 0 or number == self.options.epochs
+        if self.board.writer is None or self.excerpt is None or not due:
+            return
+        stems = self.excerpt.stems(normalize=self.options.dset.normalize)
+        training = model.training
+        model.eval()
+        device = next(model.parameters()).device
+        estimates = separate(model, stems.sum(0)[None], self.options, device)[0]
+        model.train(training)
+        sources = self.options.dset.sources
+        audio = {"mixture": stems.sum(0)}
+        audio.update(zip(sources, estimates, strict=True))
+        audio.update(zip((f"{source}_reference" for source in sources), stems, strict=True))
+        rate = self.options.dset.samplerate
+        self.board.sound(number, self.excerpt.track.name, audio, rate)
+
+    def close(self) -> None:
+        self.board.close()
+
+
+def _middle(songs: Songs) -> Excerpt | None:
+    """Some seconds of the middle of the first validation song."""
+    if not songs.valid:
+        return None
+    track = songs.valid[0].track
+    frames = min(track.frames, round(SECONDS * track.samplerate))
+    return Excerpt(track, (track.frames - frames) // 2, frames)

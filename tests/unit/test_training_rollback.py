@@ -1,0 +1,180 @@
+"""A run that diverges goes back to its last good checkpoint, and says so."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from training_support import tiny_config, write_songs
+from training_world import in_processes
+
+from demucs.errors import ConfigError
+from demucs.release.checkpoint import NAME
+from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
+from demucs.training.alarm import FACTOR, PenaltyAlarm
+from demucs.training.solver import MAX_ROLLBACKS
+from demucs.training.step import MAX_SKIPPED
+
+BATCHES = MAX_SKIPPED + 2
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_songs(tmp_path_factory.mktemp("songs"), train=4, valid=1)
+
+
+def solver(songs: Path, folder: Path, *overrides: str, **kwargs: Any) -> Solver:
+    run = read_config(
+        tiny_config(songs, f"max_batches={BATCHES}", "misc.board=0", "epochs=3", *overrides)
+    )
+    return Solver(run, find_songs(run), folder=folder, signature="abc", **kwargs)
+
+
+class Spoiled(nn.Module):
+    """A model whose output is NaN in the given calls, counted from 0; from the last one on if
+    `for_good`."""
+
+    def __init__(self, model: nn.Module, calls: range, *, for_good: bool = False) -> None:
+        super().__init__()
+        self.model, self.spoiled, self.for_good, self.calls = model, calls, for_good, 0
+
+    def forward(self, mix: Tensor) -> Tensor:
+        spoiled = self.calls in self.spoiled or (self.for_good and self.calls >= self.spoiled.stop)
+        self.calls += 1
+        found: Tensor = self.model(mix)
+        return found * math.nan if spoiled else found
+
+
+def spoil(run: Solver, calls: range, *, for_good: bool = False) -> None:
+    run.parts.step.model = Spoiled(run.parts.step.model, calls, for_good=for_good)
+
+
+def test_a_few_bad_steps_are_left_out_and_counted(songs: Path, tmp_path: Path) -> None:
+    run = solver(songs, tmp_path, "epochs=1")
+    spoil(run, range(1, MAX_SKIPPED))
+    run.train()
+    (epoch,) = run.state.history
+    assert epoch["train"]["skipped"] == pytest.approx((MAX_SKIPPED - 1) / BATCHES)
+    assert math.isfinite(epoch["train"]["loss"])
+    assert "rollbacks" not in epoch
+    assert all(torch.isfinite(one).all() for one in run.model.state_dict().values())
+
+
+def test_more_of_them_lead_back_to_the_last_checkpoint(
+    songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = solver(songs, tmp_path)
+    run.run_epoch()
+    good = {name: one.clone() for name, one in run.model.state_dict().items()}
+    with torch.no_grad():
+        next(run.model.parameters()).fill_(math.nan)
+    spoil(run, range(0))
+    seen: list[bool] = []
+    run.parts.step.model.register_forward_pre_hook(
+        lambda *_: seen.append(
+            all(torch.equal(good[name], one) for name, one in run.model.state_dict().items())
+        )
+    )
+    run.train()
+    assert run.state.epoch == 3
+    assert seen.index(True) == MAX_SKIPPED  # the first step after them starts from the checkpoint
+    assert [epoch.get("rollbacks") for epoch in run.state.history] == [None, 1, None]
+    (line,) = [text for text in caplog.messages if "Going back" in text]
+    assert "training diverged" in line
+    assert "after 1 epochs and 0 batches" in line
+    assert load_checkpoint(tmp_path / NAME)["rollbacks"] == [2]
+
+
+def test_a_run_that_went_back_is_resumed_as_it_was(songs: Path, tmp_path: Path) -> None:
+    def diverged(folder: Path) -> Solver:
+        run = solver(songs, folder)
+        run.run_epoch()
+        with torch.no_grad():
+            next(run.model.parameters()).fill_(math.nan)
+        return run
+
+    diverged(tmp_path / "whole").train()
+    stopped = diverged(tmp_path / "parts")
+    stopped.stop._asked = lambda: stopped.state.attempt == 1 and stopped.state.batch == 2
+    with pytest.raises(Interrupted):
+        stopped.train()
+    solver(songs, tmp_path / "parts").train()
+    one, other = (load_checkpoint(tmp_path / name / NAME) for name in ("whole", "parts"))
+    assert all(torch.equal(value, other["model"][name]) for name, value in one["model"].items())
+
+
+def test_going_back_has_an_end(songs: Path, tmp_path: Path) -> None:
+    run = solver(songs, tmp_path)
+    run.run_epoch()
+    spoil(run, range(0), for_good=True)
+    with pytest.raises(ConfigError, match="diverged"):
+        run.train()
+    assert run.state.rollbacks == [2] * MAX_ROLLBACKS
+    content = load_checkpoint(tmp_path / NAME)
+    assert content["epoch"] == 1
+    assert all(torch.isfinite(one).all() for one in content["model"].values())
+
+
+def test_with_nothing_saved_there_is_nowhere_to_go(songs: Path, tmp_path: Path) -> None:
+    run = solver(songs, tmp_path)
+    spoil(run, range(0), for_good=True)
+    with pytest.raises(ConfigError, match=r"diverged: 5 steps in a row.*Lower optim.lr"):
+        run.train()
+    assert not (tmp_path / NAME).exists()
+
+
+def test_all_processes_go_back_together(songs: Path, tmp_path: Path) -> None:
+    def work(workers: Workers) -> None:
+        run = solver(songs, tmp_path, workers=workers)
+        run.run_epoch()
+        if workers.rank == 1:  # its gradient spoils that of all
+            spoil(run, range(MAX_SKIPPED))
+        run.train()
+        assert run.state.rollbacks == [2]
+        first, second = workers.gathered(
+            {name: one.clone() for name, one in run.model.state_dict().items()}
+        )
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+    in_processes(2, work)
+
+
+@pytest.mark.parametrize("proba", [1.0, 0.25])
+def test_the_alarm_rings_once_an_epoch(proba: float) -> None:
+    alarm = PenaltyAlarm(1e-5, proba)
+    alarm.begin([])
+    usual, exploded = 40.0 / proba, 1.01 * FACTOR * 40.0 / proba
+    assert alarm.look({"penalty": usual}) is None
+    assert alarm.look({"penalty": 0.0}) is None  # a step that leaves it out
+    said = alarm.look({"penalty": exploded, "loss": 0.25})
+    assert said is not None
+    assert said.startswith("the penalty on singular values explodes: 404, and it was 40;")
+    assert "Lower optim.lr" in said
+    assert alarm.look({"penalty": exploded}) is None
+    alarm.begin([{"train": {"penalty": 40.0}}, {"train": {}}])
+    assert alarm.look({"penalty": math.inf}) is not None
+
+
+def test_the_alarm_is_in_the_log(
+    songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = solver(songs, tmp_path, "epochs=1", "svd.penalty=1e-9", "svd.min_size=0.001")
+    with caplog.at_level(logging.WARNING):
+        step = run.parts.step
+        usual = step._penalties
+
+        def larger(epoch: int, batch: int) -> Any:
+            found = usual(epoch, batch)
+            return {name: (w, v * (100 if batch else 1)) for name, (w, v) in found.items()}
+
+        step._penalties = larger  # type: ignore[method-assign]
+        run.train()
+    assert len([text for text in caplog.messages if "explodes" in text]) == 1
