@@ -41,6 +41,7 @@ from demucs.cluster import asked_world_size, find_world
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
 from demucs.experiments import CHECKPOINT
 from demucs.files import atomic_path
+from demucs.neighbours import ARGV, tell_nearest
 
 logger = logging.getLogger(__name__)
 
@@ -105,10 +106,10 @@ class _Door(HydraMain):  # type: ignore[misc]
     def _overrides_of(self, signature: str) -> list[str]:
         experiments = self.dora.dir / self.dora.xps
         try:
-            path = experiments / signature / ".argv.json"
+            path = experiments / signature / ARGV
             return [str(one) for one in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError):
-            there = sorted(path.parent.name for path in experiments.glob("*/.argv.json"))
+            there = sorted(path.parent.name for path in experiments.glob(f"*/{ARGV}"))
             raise ModelNotFoundError(
                 f"there is no experiment {signature} in {experiments}; there are: "
                 f"{', '.join(there) or 'none'}"
@@ -134,7 +135,7 @@ class _Door(HydraMain):  # type: ignore[misc]
 
     def init_xp(self, xp: Any) -> Any:
         """As Dora's, but whole at any time: several processes write and read it at once."""
-        path, text = xp.folder / ".argv.json", json.dumps(xp.argv)
+        path, text = xp.folder / ARGV, json.dumps(xp.argv)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -183,6 +184,11 @@ def _train(plain: dict[str, Any], xp: Any) -> None:
         folder=Path(xp.folder),
         on_history=xp.link.update_history,
     )
+    starts_from = run.options.continue_from or run.options.continue_pretrained
+    if first and not starts_from:
+        told = tell_nearest(experiment.folder.parent, xp.sig, xp.argv)
+        if told is not None:
+            logger.warning(told)
     try:
         run_training(run, experiment, os.environ, lambda: stop_signal() is not None)
     except Interrupted as stop:

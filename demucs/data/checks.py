@@ -1,9 +1,14 @@
 """Configurations that cannot work, refused before anything is read or any GPU is touched."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 5  # names in a message
 
 
 def check_sources(sources: Sequence[str], available: Iterable[str], folder: str | Path) -> None:
@@ -74,3 +79,29 @@ def check_remix(group: int, examples: int) -> None:
             f"augment.remix.group_size={group}, but an epoch has only {examples} examples: lower "
             "it, add tracks, or set augment.remix.proba=0"
         )
+
+
+def check_lengths(seconds: Mapping[str, float], segment: float) -> None:
+    """Tracks shorter than a segment give one that is padded: some may be, but not all.
+
+    Args:
+        seconds: of the tracks, by name.
+        segment: seconds.
+
+    Raises:
+        ConfigError: every track is shorter.
+    """
+    short = [name for name, length in seconds.items() if length < segment]
+    if not short:
+        return
+    names = ", ".join(f"{name} ({seconds[name]:.1f} s)" for name in short[:SHOWN])
+    more = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
+    if len(short) == len(seconds):
+        raise ConfigError(
+            f"dset.segment={segment} s is longer than every track ({names}{more}), so that all "
+            f"examples would be padded: lower dset.segment, to {min(seconds.values()):.1f} or less"
+        )
+    logger.warning(
+        "%d of %d tracks are shorter than dset.segment=%s s and padded with silence: %s%s",
+        len(short), len(seconds), segment, names, more,
+    )  # fmt: skip

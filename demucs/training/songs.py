@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from demucs.data import Track, TrainingSet, find_tracks
+from demucs.data.checks import check_lengths
 from demucs.errors import ConfigError, DatasetError
 from demucs.training.blocks import RunConfig
 from demucs.training.config import DataConfig
@@ -87,6 +88,7 @@ def find_songs(run: RunConfig) -> Songs:
             f"{len(train)} tracks give with dset.segment={dset.segment} and "
             f"dset.shift={dset.shift}: lower batch_size or dset.shift"
         )
+    check_lengths({track.name: track.frames / track.samplerate for track in train}, dset.segment)
     excerpts = _excerpts(valid, dset)
     if options.debug:
         excerpts = excerpts[:DEBUG_EXAMPLES]

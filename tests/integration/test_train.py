@@ -121,6 +121,11 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     assert killed["model"].keys() == whole["model"].keys()
     assert all(torch.equal(killed["model"][name], whole["model"][name]) for name in whole["model"])
     assert killed["best"]["metric"] == whole["best"]["metric"]
+    # Another value of a key is another experiment, and does not begin without a word.
+    (signature,) = [path.name for path in (tmp_path / "killed/outputs/xps").iterdir()]
+    changed = train(songs, tmp_path / "killed", "epochs=1", "test.every=0")
+    (line,) = [line for line in changed.stdout.splitlines() if "new experiment" in line]
+    assert f"is {signature}, which differs in epochs (3 there, 1 here)." in line
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 from training_support import tiny_config, write_songs
 
@@ -208,6 +209,20 @@ def test_continue_from_nowhere_names_what_there_is(songs: Path, tmp_path: Path) 
         solver(songs, tmp_path / "new", "epochs=1", "continue_from=abce")
     with pytest.raises(ModelNotFoundError):
         solver(songs, tmp_path / "new", "continue_pretrained=x", f"pretrained_repo={tmp_path}")
+
+
+def test_songs_shorter_than_a_segment_are_told_and_only_such_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    songs = write_songs(tmp_path / "songs", train=2, valid=1)
+    with pytest.raises(ConfigError, match=r"dset.segment=2.0 s is longer than every.*1.0 or less"):
+        solver(songs, tmp_path / "a", "dset.segment=2")
+    for path in (songs / "train" / "train0").glob("*.wav"):
+        wav, rate = soundfile.read(path)
+        soundfile.write(path, wav[: rate // 2], rate)
+    solver(songs, tmp_path / "b", "dset.segment=0.6")
+    assert "1 of 2 tracks are shorter than dset.segment=0.6 s" in caplog.text
+    assert "train0 (0.5 s)" in caplog.text
 
 
 def test_copies_are_kept_every_so_many_epochs(songs: Path, tmp_path: Path) -> None:

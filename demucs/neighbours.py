@@ -1,0 +1,61 @@
+"""The experiment that a new one resembles most: a changed key begins a new one, from nothing."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from demucs.experiments import CHECKPOINT, with_checkpoint
+
+ARGV = ".argv.json"  # Dora's, of an experiment's overrides
+SHOWN = 8  # keys in a message
+DEFAULT = "the default"
+
+
+def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str | None:
+    """Says which trained experiment differs least from a new one, and how to go on from it.
+
+    Args:
+        experiments: the folder of all experiments.
+        signature: of the new one.
+        argv: its overrides, as `epochs=100`.
+
+    Returns:
+        What to tell the user; None if the experiment is not new, or no other has a checkpoint.
+    """
+    if (experiments / signature / CHECKPOINT).exists():
+        return None
+    found = []
+    for other in with_checkpoint(experiments):
+        differs = _differences(_by_key(argv), _by_key(_overrides(experiments / other)))
+        saved = (experiments / other / CHECKPOINT).stat().st_mtime
+        found.append((len(differs), -saved, other, differs))
+    if not found:
+        return None
+    _, _, nearest, differs = min(found)
+    more = f" and {len(differs) - SHOWN} keys more" if len(differs) > SHOWN else ""
+    return (
+        f"{signature} is a new experiment and starts from the beginning. The nearest that has "
+        f"been trained is {nearest}, which differs in {', '.join(differs[:SHOWN])}{more}. To start "
+        f"from its weights, add continue_from={nearest}; to go on with it as it is, give "
+        f"-f {nearest} instead of overrides"
+    )
+
+
+def _overrides(folder: Path) -> list[str]:
+    try:
+        return [str(one) for one in json.loads((folder / ARGV).read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return []
+
+
+def _by_key(argv: Sequence[str]) -> dict[str, str]:
+    """The value of each key; the last one counts."""
+    return {key.lstrip("+"): value for key, _, value in (one.partition("=") for one in argv)}
+
+
+def _differences(here: dict[str, str], there: dict[str, str]) -> list[str]:
+    return [
+        f"{key} ({there.get(key, DEFAULT)} there, {here.get(key, DEFAULT)} here)"
+        for key in sorted({*here, *there})
+        if here.get(key) != there.get(key)
+    ] or ["nothing that was typed: conf/ has changed"]
