@@ -107,7 +107,7 @@ class Solver:
         wrapped = self.workers.wrap(self.model)
         if not self.options.compile:
             return wrapped
-        compiled: nn.Module = torch.compile(wrapped)  # type: ignore[assignment]
+        compiled: nn.Module = torch.compile(wrapped, dynamic=False)  # type: ignore[assignment]
         return compiled
 
     def train(self) -> None:
