@@ -1,4 +1,4 @@
-"""One side of `bench_training.py`: trains step by step, each when a line comes in on standard input.
+"""One side of `bench_training.py`: a training step for each line that comes in on standard input.
 
     python training_sides.py SIDE OVERRIDE ...      (SIDE: ours or public)
 

@@ -19,11 +19,7 @@ class Interrupted(Exception):
 
 
 def listen() -> None:
-    """From now on these signals are noted and do nothing else; in the main thread only.
-
-    Processes that are forked from this one inherit that, so readers of audio live until the run
-    ends them.
-    """
+    """From now on these signals are noted and do nothing else; in the main thread only."""
     for name in SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _note)

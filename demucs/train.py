@@ -66,7 +66,10 @@ class _Door(HydraMain):  # type: ignore[misc]
         from demucs.training import check_config
 
         xp = self.get_xp(argv)
-        check_config(_plain(xp.cfg), asked_world_size(os.environ))
+        run = check_config(_plain(xp.cfg), asked_world_size(os.environ))
+        for root in run.options.dset.roots:
+            if not Path(root).is_dir():  # it may be there on the machine that will train
+                print(f"warning: there is no folder {root} on this machine", file=sys.stderr)
         print(xp.sig)
 
     def _read(self, argv: Sequence[str]) -> tuple[bool, list[str]]:

@@ -23,13 +23,18 @@ from matplotlib.ticker import MaxNLocator
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
-def main() -> None:
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the program with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("histories", nargs="+", type=Path, help="history.json of Dora")
     parser.add_argument("--out", type=Path, help="folder for the figures")
-    options = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    options = parse_options()
     failed = False
     for path in options.histories:
         try:

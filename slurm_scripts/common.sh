@@ -28,14 +28,22 @@ is_batch() { in_job && [ "${0##*/}" = slurm_script ]; }
 is_check() { [ -n "${DEMUCS_CHECK:-}" ]; }
 is_check_now() { [ "${DEMUCS_CHECK:-}" = 1 ]; }
 
+# The scripts' --output is /dev/null, since SLURM would look for slurm_out/ where one submits: each
+# names its `log`, which is written from here on, unless another --output was given.
+write_log() {
+    [[ $(scontrol show job "$SLURM_JOB_ID") = *StdOut=/dev/null* ]] || return 0
+    mkdir -p "$root/slurm_out"
+    exec >>"$root/slurm_out/${log:-$SLURM_JOB_NAME.out}" 2>&1
+}
+
 read_site() {
     local site=${DEMUCS_SITE:-slurm_scripts/site.env}
     local submitted_to=${SBATCH_PARTITION:-} submitted_as=${SBATCH_ACCOUNT:-}
     if [ -e "$site" ]; then
-        set -a
+        set +eu -a # a line of it may fail, or read what is not set: it is the site's own
         # shellcheck source=/dev/null
         . "$site"
-        set +a
+        set -eu +a
     elif [ -n "${DEMUCS_SITE:-}" ]; then
         fail "DEMUCS_SITE=$DEMUCS_SITE does not exist: copy slurm_scripts/site.env.example there"
     fi
@@ -96,9 +104,22 @@ train_in_job() {
     # Since SLURM 22.05 srun would otherwise give each task a single core.
     [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
     # When one task ends, the others have a minute to save and to say why.
-    srun --kill-on-bad-exit=0 --wait=60 python3 -m demucs.train "$@" || code=$?
+    srun --kill-on-bad-exit=0 --wait=60 python3 -m demucs.train "$@" &
+    step=$!
+    [ -z "$told" ] || kill -USR1 "$step"
+    # A signal to this shell interrupts `wait`, which then is asked again.
+    while kill -0 "$step" 2>/dev/null; do wait "$step" || :; done
+    wait "$step" || code=$?
     [ "$code" != "$STOPPED" ] || requeue
     exit "$code"
+}
+
+# SLURM may signal this shell too (--signal=B:..., scancel --batch or --full, preemption): it hands
+# that on to the tasks, and stays until they have saved.
+told='' step=''
+hand_on() {
+    told=yes
+    [ -z "$step" ] || kill -USR1 "$step" 2>/dev/null || :
 }
 
 requeue() { # the job, unless it was cancelled, or SLURM has queued it again by itself
@@ -115,27 +136,35 @@ requeue() { # the job, unless it was cancelled, or SLURM has queued it again by 
 }
 
 train_here() { # one process a GPU, or DEMUCS_WORKERS
-    local workers=${DEMUCS_WORKERS:-} from=()
+    local workers=${DEMUCS_WORKERS:-}
     [ -n "$workers" ] || workers=$(python3 -c 'import torch; print(torch.cuda.device_count() or 1)')
     [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "DEMUCS_WORKERS=$workers: give a number, as 2"
     [ "$workers" -gt 1 ] || exec python3 -m demucs.train "$@"
     export DEMUCS_WORLD_SIZE=$workers
     python3 -m demucs.train --check "$@" # says what is wrong once, not from every process
-    if [ "$1" = -f ]; then from=(-f "$2") && shift 2; fi
-    exec python3 -m dora -P demucs run -d --ddp_workers="$workers" ${from[@]+"${from[@]}"} -- "$@"
+    exec python3 -m tools.launch "$workers" "$@"
 }
 
-check_experiment() { # SIGNATURE, before a job is queued for it
+check_experiment() { # SIGNATURE FILE, before a job is queued that needs that file of its folder
     local folder=${DEMUCS_OUTPUTS:-outputs}/xps
     [[ $1 =~ ^[A-Za-z0-9_]+$ ]] || wrong "'$1' is no signature, as aa9b63ad"
-    ! is_check_now || [ -d "$folder/$1" ] ||
+    is_check_now || return 0
+    [ -d "$folder/$1" ] ||
         fail "there is no experiment $1 in $folder: 'python3 -m tools.status' lists those there are"
+    [ -e "$folder/$1/$2" ] ||
+        fail "the experiment $1 has no $2 yet: 'python3 -m tools.status $1' says how far it is"
+}
+
+check_flags() { # MODULE ARGUMENT ...: has its parser read them; its own words if it cannot
+    local said
+    said=$(python3 -c 'import sys; from importlib import import_module
+import_module(sys.argv[1]).parse_options(sys.argv[2:])' "$@" 2>&1) || wrong "${said##*error: }"
 }
 
 check_release() { # NAME [FLAG ...], before a job is queued for it
     [[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*$ ]] || wrong "'$1' is no name of a release, as aa9b63ad"
     if ! is_check_now || [[ " $* " = *" --repo"* ]]; then return 0; fi
-    compgen -G "$root/release_models/$1*" >/dev/null ||
+    [ -e "$root/release_models/$1.safetensors" ] || [ -e "$root/release_models/$1.yaml" ] ||
         fail "there is no release $1 in $root/release_models: make it with" \
             "'slurm_scripts/submit.sh slurm_release.sh $1'"
 }
@@ -143,8 +172,9 @@ check_release() { # NAME [FLAG ...], before a job is queued for it
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 # shellcheck disable=SC2034 # typed_in is for the scripts
 if is_batch; then
+    write_log
     typed_in=${SLURM_SUBMIT_DIR:-$PWD} # submit.sh lets the job itself start in $root
-    trap : TERM # SLURM may tell this shell to end as well: stay until the tasks have saved
+    trap hand_on TERM USR1 USR2
     echo "== $(date '+%F %T'): job $SLURM_JOB_ID (${SLURM_JOB_NAME:-}) on" \
         "${SLURM_JOB_NODELIST:-?}, start $((${SLURM_RESTART_COUNT:-0} + 1)), arguments: $*"
 else

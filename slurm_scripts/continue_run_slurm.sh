@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_continue
-#SBATCH --output=slurm_out/demucs_train.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --ntasks=8
 #SBATCH --gres=gpu:8
 #SBATCH --cpus-per-task=8
@@ -10,6 +9,7 @@
 #
 # Goes on with an experiment:  sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE [KEY=VALUE ...]
 
+log=demucs_train.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/continue_run_slurm.sh SIGNATURE [KEY=VALUE ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or
@@ -29,7 +29,7 @@ done
 . "$scripts/common.sh"
 
 [ $# -ge 1 ] || wrong "the SIGNATURE is missing; 'python3 -m tools.status' lists them"
-check_experiment "$1"
+check_experiment "$1" .argv.json
 for override in "${@:2}"; do
     [[ $override = *=* ]] || wrong "'$override' is not KEY=VALUE, as misc.num_workers=4"
 done

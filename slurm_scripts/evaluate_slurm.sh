@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_evaluate
-#SBATCH --output=slurm_out/demucs_evaluate.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --cpus-per-task=8
 #SBATCH --gres=gpu:1
 #SBATCH --requeue
 #
 # Evaluates a release on the test songs:  sbatch slurm_scripts/evaluate_slurm.sh [NAME] [FLAG ...]
 
+log=demucs_evaluate.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/evaluate_slurm.sh [NAME] [FLAG ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or
@@ -29,5 +29,6 @@ done
 name=53288a8c # unless given
 case ${1:--} in -* | *=*) ;; *) name=$1 && shift ;; esac
 check_release "$name" "$@"
-is_check || python3 -m tools.test_pretrained --repo ./release_models -n "$name" \
-    test.workers="${SLURM_CPUS_PER_TASK:-2}" "$@"
+evaluate=(--repo ./release_models -n "$name" test.workers="${SLURM_CPUS_PER_TASK:-2}" "$@")
+check_flags tools.test_pretrained "${evaluate[@]}"
+is_check || python3 -m tools.test_pretrained "${evaluate[@]}"

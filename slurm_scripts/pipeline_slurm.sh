@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_pipeline
-#SBATCH --output=slurm_out/demucs_pipeline.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --requeue
 #
 # Trains, exports, evaluates and draws the curves, as four jobs, each after the one before:
@@ -9,6 +8,7 @@
 # One after the other on this machine, as also where there is no SLURM:
 #   bash slurm_scripts/pipeline_slurm.sh --here [EPOCHS] [KEY=VALUE ...]
 
+log=demucs_pipeline.out # in slurm_out/, wherever one submits from
 usage='bash slurm_scripts/pipeline_slurm.sh [--here] [EPOCHS] [KEY=VALUE ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or
@@ -49,6 +49,6 @@ step() { # SCRIPT [ARGUMENT ...]: runs it here, or submits it to start after the
 if is_check || [ "$here" = yes ]; then echo "$experiment"; fi # else submit.sh says it
 ! is_check || exit 0
 step train_slurm.sh "$@"
-step slurm_release.sh "$signature"
+step slurm_release.sh "$signature" --force # in place of an earlier release of it
 step evaluate_slurm.sh "$signature"
 step plots_slurm.sh "$signature"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_plots
-#SBATCH --output=slurm_out/demucs_plots.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --requeue
 #
 # Draws an experiment's curves, into its folder:
 #   sbatch slurm_scripts/plots_slurm.sh [SIGNATURE] [FLAG ...]
 
+log=demucs_plots.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/plots_slurm.sh [SIGNATURE] [FLAG ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or
@@ -27,6 +27,7 @@ done
 
 signature=53288a8c # unless given
 case ${1:--} in -*) ;; *) signature=$1 && shift ;; esac
-check_experiment "$signature"
+check_experiment "$signature" history.json
 history=${DEMUCS_OUTPUTS:-outputs}/xps/$signature/history.json
+PYTHONPATH=graphing_scripts check_flags training_curves "$history" "$@"
 is_check || python3 graphing_scripts/training_curves.py "$history" "$@"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_release
-#SBATCH --output=slurm_out/demucs_release.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --cpus-per-task=8
 #SBATCH --requeue
 #
 # Exports an experiment into release_models/:
 #   sbatch slurm_scripts/slurm_release.sh [SIGNATURE] [FLAG ...]
 
+log=demucs_release.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/slurm_release.sh [SIGNATURE] [FLAG ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or
@@ -28,5 +28,6 @@ done
 
 signature=53288a8c # unless given
 case ${1:--} in -*) ;; *) signature=$1 && shift ;; esac
-check_experiment "$signature"
+check_experiment "$signature" checkpoint.th
+check_flags tools.export "$signature" "$@"
 is_check || python3 -m tools.export "$signature" "$@"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_separate
-#SBATCH --output=slurm_out/demucs_separate.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --cpus-per-task=8
 #SBATCH --gres=gpu:1
 #SBATCH --requeue
@@ -10,6 +9,7 @@
 #   sbatch slurm_scripts/slurm_separate.sh FILE|FOLDER|LIST.txt NAME [FLAG ...]
 # Several files are a job array, with a task for each of them, up to DEMUCS_ARRAY_SIZE (100) tasks.
 
+log=demucs_separate.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/slurm_separate.sh FILE|FOLDER|LIST.txt NAME [FLAG ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or
@@ -52,10 +52,10 @@ if [ ! -e "$what" ]; then
 fi
 mapfile -t files < <(audio_files)
 [ ${#files[@]} -gt 0 ] || fail "$what has no audio file: give a folder of them, or a list of names"
+for file in "${files[@]}"; do
+    [ -f "$file" ] || fail "$what: there is no file $file; names are relative to $typed_in"
+done
 if [ ${#files[@]} -gt 1 ]; then
-    for file in "${files[@]}"; do
-        [ -f "$file" ] || fail "$what: there is no file $file; names are relative to $typed_in"
-    done
     twice=$(printf '%s\n' "${files[@]}" | sed 's|.*/||; s|\.[^.]*$||' | sort | uniq -d | head -n 1)
     [ -z "$twice" ] || [[ " $*" = *" --filename"* ]] ||
         fail "$what: two files are called $twice, so their stems would be: rename one of them"
@@ -65,6 +65,7 @@ fi
 separate=(--repo "$root/release_models" -n "$name" -o "$root/separated" "$@" --)
 read_flags='import sys; from demucs.separate_options import parse_options as p; p(sys.argv[1:])'
 said=$(python3 -c "$read_flags" "${separate[@]}" "${files[0]}" 2>&1) || wrong "${said##*error: }"
+[[ " $* " != *" -n "* && " $* " != *" --name"[\ =]* ]] || wrong "the NAME is given twice, and with -n"
 
 array=${DEMUCS_ARRAY_SIZE:-100}
 [[ $array =~ ^[1-9][0-9]*$ ]] || fail "DEMUCS_ARRAY_SIZE=$array: give a number of tasks, as 100"

@@ -35,6 +35,8 @@ tasks=$(sed -n 's/^#SBATCH --ntasks=//p' "$script")
 [[ " ${asked[*]} " =~ \ (-n|--ntasks)[=\ ]?([0-9]+)\  ]] && tasks=${BASH_REMATCH[2]}
 check=1
 [[ " ${asked[*]} " =~ \ (-d|--dependency) ]] && check=later
+[[ $script != *train_slurm.sh || " ${asked[*]}" != *" --gpus-per-task"* ]] ||
+    fail "--gpus-per-task shows each task its own GPU only: give --gres=gpu:N, as many as a node has"
 cd "$typed_in"
 said=$(env DEMUCS_CHECK=$check ${tasks:+DEMUCS_WORLD_SIZE="$tasks"} bash "$script" "$@")
 
@@ -44,7 +46,10 @@ if [[ -n $gpus && -n ${DEMUCS_GPU_TYPE:-} && " ${asked[*]}" != *" "@(--gres|--gp
     options+=(--gres="gpu:$DEMUCS_GPU_TYPE:$gpus")
 fi
 while IFS= read -r line; do # what the check printed: options of its own, and words for the user
-    if [[ $line = --* ]]; then options+=("$line"); elif [ -n "$line" ]; then echo "$line" >&2; fi
+    if [[ $line = --* ]]; then options+=("$line"); continue; fi
+    # squeue then tells which experiment a job that waits belongs to, and tools.status too.
+    [[ $line = "experiment "* ]] && options+=(--comment="demucs ${line#experiment }")
+    if [ -n "$line" ]; then echo "$line" >&2; fi
 done <<<"$said"
 
 # A job that submits another would hand down its own number of tasks, memory, array, ...

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=demucs_train
-#SBATCH --output=slurm_out/demucs_train.out
-#SBATCH --open-mode=append
+#SBATCH --output=/dev/null
 #SBATCH --ntasks=8
 #SBATCH --gres=gpu:8
 #SBATCH --cpus-per-task=8
@@ -25,6 +24,7 @@ overrides=(
     seed=42 svd=base svd.penalty=1e-05 svd.dim=80 svd.convtr=True
     optim.lr=0.0003
 )
+log=demucs_train.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/train_slurm.sh [EPOCHS] [KEY=VALUE ...]'
 
 # SLURM runs a copy of this script: the repository is where it has the script from, or else at or

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 WORKING = {"RUNNING", "CONFIGURING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT"}
 PAUSED = {"SUSPENDED", "STOPPED"}
+COMMENT = "demucs"  # the first word of what submit.sh has SLURM remember
 PATIENCE = 10  # seconds to wait for squeue
-FORMAT = "%i|%A|%T|%r|%j"
+FORMAT = "%i|%A|%T|%r|%k|%j"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Job:
         raw: its number without an array's.
         state: SLURM's word, as `RUNNING`.
         reason: why it waits, as `Priority`.
+        comment: what it was submitted with; `demucs SIGNATURE` by `submit.sh`.
         name: what the script calls it.
     """
 
@@ -29,7 +31,14 @@ class Job:
     raw: str
     state: str
     reason: str
+    comment: str
     name: str
+
+    @property
+    def experiment(self) -> str:
+        """The signature that it was submitted for; empty if that is not known."""
+        word, _, signature = self.comment.partition(" ")
+        return signature if word == COMMENT else ""
 
     @property
     def is_live(self) -> bool:
@@ -45,6 +54,10 @@ class Queue:
 
     def find(self, job: str) -> Job | None:
         return self.jobs.get(job)
+
+    def submitted_for(self, signature: str) -> list[str]:
+        """The jobs that run or wait for an experiment, by id."""
+        return [job.id for job in self.jobs.values() if job.is_live and job.experiment == signature]
 
 
 def read_queue(wanted: Iterable[str]) -> Queue | None:
@@ -77,5 +90,5 @@ def _squeue(*arguments: str) -> dict[str, Job] | None:
         raise TimeoutError(f"squeue did not answer within {PATIENCE} s") from None
     if done.returncode:
         return None
-    jobs = [Job(*line.split("|", 4)) for line in done.stdout.splitlines() if line.count("|") >= 4]
+    jobs = [Job(*line.split("|", 5)) for line in done.stdout.splitlines() if line.count("|") >= 5]
     return {job.id: job for job in jobs}

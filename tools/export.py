@@ -143,8 +143,13 @@ def export(
     return path, info, True
 
 
+def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the program with a message if it is wrong."""
+    return _parser().parse_args(argv)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parse_options(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         path, info, written = export(

@@ -22,6 +22,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ def look(options: argparse.Namespace) -> str:
     experiments = (options.dora_dir or outputs_folder()) / "xps"
     runs = [read_run(folder) for folder in chosen(experiments, options.signatures)]
     queue = ask_slurm(job for run in runs for job in run.jobs)
+    if queue is not None:
+        runs = [replace(run, jobs=[*run.jobs, *queue.submitted_for(run.signature)]) for run in runs]
     rows = [(run, state_of(run, queue)) for run in runs]
     if options.running:
         rows = [(run, state) for run, state in rows if state.is_active]
@@ -217,8 +220,8 @@ def others(rows: Sequence[Row], queue: Queue | None) -> list[str]:
         return []
     head = ["", "Other jobs in the queue:"]
     return head + [
-        f"  {job.id}  {job.name}  {job.state.lower()}"
-        + (f" ({job.reason})" if job.reason not in ("None", "") else "")
+        f"  {job.id}  {job.name}{f' of {job.experiment}' if job.experiment else ''}"
+        f"  {job.state.lower()}" + (f" ({job.reason})" if job.reason not in ("None", "") else "")
         for job in left
     ]
 

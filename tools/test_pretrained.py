@@ -179,12 +179,23 @@ def default_out(args: argparse.Namespace, *, subset: bool) -> Path:
     return Path(args.repo) / ("_".join(["evaluation", args.name, *marks]) + ".json")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_intermixed_args(argv)
+def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the program with a message if it is wrong."""
+    parser = _parser()
+    args = parser.parse_intermixed_args(argv)
     # `--tracks A B test.shifts=2`: what is a setting is no track.
     settings = [word for word in args.tracks or [] if word.partition("=")[0] in KEYS]
     args.overrides += settings
     args.tracks = [word for word in args.tracks or [] if word not in settings] or None
+    try:
+        read_settings(args.overrides, {})
+    except ConfigError as error:
+        parser.error(str(error))
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         return run(args)

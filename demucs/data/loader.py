@@ -1,5 +1,6 @@
 """Batches of an epoch, the same on any number of workers and processes."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -130,7 +131,7 @@ def training_loader(
         batch_sampler=sampler,
         num_workers=num_workers,
         collate_fn=_collate,
-        worker_init_fn=_single_thread,
+        worker_init_fn=_settle,
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
     )
     return TrainingLoader(loader)
@@ -156,5 +157,13 @@ def _collate(items: Sequence[Tensor | DemucsError]) -> Tensor | DemucsError:
     return torch.stack([item for item in items if isinstance(item, Tensor)])
 
 
-def _single_thread(worker: int) -> None:
+def _settle(worker: int) -> None:
+    """A reader has one thread, and leaves signals to the process that it reads for.
+
+    A scheduler sends its signals to every process of a job. PyTorch has a reader die of SIGTERM,
+    and the process that waits for it with an error, before it could save.
+    """
     torch.set_num_threads(1)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,66 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     assert f"is {signature}, which differs in epochs (3 there, 1 here)." in line
 
 
+def asked_to_end(
+    number: signal.Signals, *, group: bool, folder: Path, **kwargs: Any
+) -> "tuple[int, str]":
+    """Starts a run, signals it after its first epoch, and waits; exit code and output."""
+    log = folder / "output"
+    with open(log, "w") as output:
+        run = subprocess.Popen(stdout=output, stderr=output, start_new_session=True, **kwargs)
+        deadline = time.monotonic() + 90
+        while "epoch 1/" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        (os.killpg if group else os.kill)(run.pid, number)
+        run.wait(60)
+    return run.returncode, log.read_text()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores, one for a reader")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_all_processes_of_a_job_spares_the_readers(
+    songs: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As SLURM sends it: to the run and to those that read audio for it."""
+    overrides = ("epochs=500", "test.every=0", "misc.num_workers=1")
+    kwargs = command(songs, tmp_path, "demucs.train", *TINY, *overrides)
+    code, output = asked_to_end(number, group=True, folder=tmp_path, **kwargs)
+    assert "1 reader(s)" in output
+    assert code == 85, output
+    assert "Traceback" not in output
+    assert "saved; the same command goes on" in output
+    assert load_checkpoint(only_experiment(tmp_path) / "checkpoint.th")["epoch"] >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_launched_processes_save_together(
+    songs: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    overrides = ("epochs=500", "test.every=0")
+    kwargs = command(songs, tmp_path, "tools.launch", "2", *TINY, *overrides)
+    code, output = asked_to_end(number, group=False, folder=tmp_path, **kwargs)
+    assert code == 85, output
+    assert "2 process(es)" in output
+    assert "Traceback" not in output
+    assert "saved; the same command goes on" in output
+
+
+def test_the_second_run_of_an_experiment_is_refused(songs: Path, tmp_path: Path) -> None:
+    """Also of several processes each: they meet at a port of their own."""
+    overrides = ("epochs=500", "test.every=0", "misc.timeout=1")
+    kwargs = command(songs, tmp_path, "tools.launch", "2", *TINY, *overrides)
+    with subprocess.Popen(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kwargs) as first:
+        deadline = time.monotonic() + 90
+        checkpoints = tmp_path / "outputs" / "xps"
+        while not list(checkpoints.glob("*/checkpoint.th")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        second = subprocess.run(capture_output=True, check=False, timeout=90, **kwargs)
+        assert second.returncode == 1
+        assert "is being trained already, by process" in second.stderr
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 85
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -177,8 +238,7 @@ def test_help_shows_examples(songs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_end_with_the_message_of_the_first(tmp_path: Path) -> None:
-    arguments = ("dora", "run", "-d", "--ddp_workers=2", "--", *TINY)
-    kwargs = command(Path("/does/not/exist"), tmp_path, *arguments)
+    kwargs = command(Path("/does/not/exist"), tmp_path, "tools.launch", "2", *TINY)
     done = subprocess.run(capture_output=True, check=False, timeout=60, **kwargs)  # type: ignore[call-overload]
     assert done.returncode == 1
     assert "error: The dataset folder /does/not/exist" in done.stderr
@@ -190,7 +250,7 @@ def test_two_processes_train_what_one_does(songs: Path, tmp_path: Path) -> None:
     overrides = ("epochs=1", "test.every=1", "test.sdr=false", "svd.penalty=1e-5")
     alone = train(songs, tmp_path / "one", *overrides)
     assert alone.returncode == 0, alone.stderr
-    arguments = ("dora", "run", "-d", "--ddp_workers=2", "--", *TINY, *overrides)
+    arguments = ("tools.launch", "2", *TINY, *overrides)
     both = subprocess.run(
         capture_output=True, check=False, **command(songs, tmp_path / "two", *arguments)
     )  # type: ignore[call-overload]

@@ -84,6 +84,30 @@ def test_a_signal_queues_the_job_again(desk: Desk, trained_by_two: Trained) -> N
     assert_same_end(desk, number, trained_by_two, restarts=1)
 
 
+def test_signals_to_the_batch_script_are_handed_on(desk: Desk, trained_by_two: Trained) -> None:
+    """It is submitted from another folder besides; the log is in the repository all the same."""
+    elsewhere = desk.folder / "docs"
+    number = desk.submit(*TWO, "../slurm_scripts/train_slurm.sh", str(EPOCHS), *TINY, cwd=elsewhere)
+    desk.wait_for_epoch(number)
+    desk.cluster.ask("scancel", "--signal=USR1", "--batch", number)
+    assert_same_end(desk, number, trained_by_two, restarts=1)
+    assert not list(elsewhere.glob("slurm*"))
+
+
+def test_a_reader_of_audio_survives_what_ends_the_job(desk: Desk, trained_by_two: Trained) -> None:
+    """One task on two cores has a reader; SLURM sends SIGTERM to each process of a step."""
+    options = ("--ntasks=1", "--gres=gpu:8", "--cpus-per-task=2")
+    number = desk.train(50, *TINY, "misc.num_workers=1", options=options)
+    desk.wait_for_epoch(number)
+    desk.cluster.ask("scancel", "--signal=TERM", number)
+    desk.wait_for(number, lambda: desk.cluster.job(number).restarts == 1)
+    desk.cluster.ask("scancel", number)
+    desk.wait(number)
+    assert "1 reader(s)" in desk.log
+    assert STOPPED in desk.log
+    assert "Traceback" not in desk.log
+
+
 def test_the_time_limit_queues_the_job_again(desk: Desk, trained_by_two: Trained) -> None:
     """SLURM looks every 30 s whose time is up, and warns a job that it may find too late next time:
     here between 10 and 40 s after its start. So one task is held until it has looked.

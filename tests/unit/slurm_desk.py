@@ -58,9 +58,11 @@ class Done(NamedTuple):
     def trained(self) -> list[str]:
         """Arguments of the only training, by whatever program."""
         (call,) = [
-            call for call in self.calls
-            if {"demucs.train", "dora"} & set(call.arguments) and "--check" not in call.arguments
-        ]  # fmt: skip
+            call
+            for call in self.calls
+            if {"demucs.train", "tools.launch"} & set(call.arguments)
+            and "--check" not in call.arguments
+        ]
         return call.arguments
 
     @property
@@ -81,9 +83,11 @@ class Desk:
         for path in (self.root, self.bin, self.elsewhere):
             path.mkdir()
         shutil.copytree(SCRIPTS, self.root / "slurm_scripts", ignore=only_committed)
-        (self.root / "demucs").symlink_to(ROOT / "demucs")
+        for room in ("demucs", "graphing_scripts"):
+            (self.root / room).symlink_to(ROOT / room)
         self.touch("release_models/53288a8c.safetensors", "release_models/abcd1234.safetensors")
-        self.touch("outputs/xps/53288a8c/history.json", "outputs/xps/abcd1234/history.json")
+        for name in ("history.json", "checkpoint.th", ".argv.json"):
+            self.touch(f"outputs/xps/53288a8c/{name}", f"outputs/xps/abcd1234/{name}")
         for tool in TOOLS.split():
             found = shutil.which(tool)
             if found:
@@ -150,10 +154,11 @@ class Desk:
             self.show(f"{self.root}/slurm_scripts/{script}", *arguments)
         return self.bash(copy, *arguments, cwd=cwd, **settings)
 
-    def show(self, *command: str, state: str = "RUNNING") -> None:
+    def show(self, *command: str, state: str = "RUNNING", log: str = "/somewhere.out") -> None:
         """What `scontrol show job` prints from now on."""
         text = (
-            f"JobId=12 JobName=x\n   JobState={state} Reason=None\n   Command={' '.join(command)}\n"
+            f"JobId=12 JobName=x\n   JobState={state} Reason=None\n"
+            f"   Command={' '.join(command)}\n   StdOut={log}\n"
         )
         self.shown.write_text(text)
 

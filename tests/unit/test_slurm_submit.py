@@ -19,7 +19,8 @@ def test_submit_checks_then_submits_from_any_folder(desk: Desk) -> None:
     assert done.err == "experiment aa9b63ad\n"
     (call,) = done.of("sbatch")
     assert call.arguments == [
-        f"--chdir={desk.root}", "--time=10", "-p", "gpu", script, "2", "a=b c",
+        f"--chdir={desk.root}", "--comment=demucs aa9b63ad", "--time=10", "-p", "gpu", script, "2",
+        "a=b c",
     ]  # fmt: skip
     assert call.folder == str(desk.elsewhere)
     assert {k: v for k, v in call.environment.items() if k.startswith(("SLURM", "DEMUCS"))} == {
@@ -65,6 +66,50 @@ def test_submit_queues_nothing_for_what_is_not_there(
     assert desk.bash("submit.sh", "-d", "afterok:1", script, name).submitted[-1] == name
 
 
+@pytest.mark.parametrize(
+    ("script", "arguments", "reason"),
+    [
+        ("slurm_release.sh", ["abcd1234", "--bogus"], "unrecognized arguments: --bogus"),
+        ("evaluate_slurm.sh", ["abcd1234", "--bogus"], "unrecognized arguments: --bogus"),
+        ("evaluate_slurm.sh", ["abcd1234", "dset=demo"], "'dset=demo' is no setting"),
+        ("plots_slurm.sh", ["abcd1234", "--bogus"], "unrecognized arguments: --bogus"),
+        ("slurm_separate.sh", ["a.wav", "abcd1234", "-n", "other"], "the NAME is given twice"),
+    ],
+)
+def test_submit_queues_nothing_for_wrong_flags(
+    desk: Desk, script: str, arguments: list[str], reason: str
+) -> None:
+    desk.touch("a.wav")
+    done = desk.bash("submit.sh", script, *arguments)
+    assert done.code == 2
+    assert done.err.startswith("usage: sbatch slurm_scripts/")
+    assert reason in done.err
+    assert not done.of("sbatch")
+
+
+@pytest.mark.parametrize(
+    ("script", "file"),
+    [("slurm_release.sh", "checkpoint.th"), ("plots_slurm.sh", "history.json")],
+)
+def test_submit_queues_nothing_for_an_experiment_that_is_not_as_far(
+    desk: Desk, script: str, file: str
+) -> None:
+    (desk.root / "outputs/xps/abcd1234" / file).unlink()
+    done = desk.bash("submit.sh", script, "abcd1234")
+    assert (done.code, done.of("sbatch")) == (1, [])
+    assert f"error: the experiment abcd1234 has no {file} yet" in done.err
+
+
+def test_a_release_is_named_in_full(desk: Desk) -> None:
+    assert desk.bash("submit.sh", "evaluate_slurm.sh", "abcd").code == 1
+
+
+def test_tasks_that_see_their_own_gpu_only_are_refused(desk: Desk) -> None:
+    done = desk.bash("submit.sh", "--gpus-per-task=1", "train_slurm.sh")
+    assert (done.code, done.of("sbatch")) == (1, [])
+    assert "give --gres=gpu:N" in done.err
+
+
 def test_submit_queues_nothing_for_a_wrong_override(desk: Desk) -> None:
     done = desk.bash("submit.sh", "train_slurm.sh", "2", "a=b", CHECK="1")
     assert done.code == 1
@@ -100,7 +145,9 @@ def test_the_pipeline_submits_each_job_after_the_one_before(desk: Desk) -> None:
     assert waits == [[], *([f"--dependency=afterok:{number}"] for number in (1, 2, 3))]
     assert all("--kill-on-invalid-dep=yes" in call.arguments for call in jobs)
     assert jobs[0].arguments[-2:] == ["2", "a=1"]
-    assert {call.arguments[-1] for call in jobs[1:]} == {"feed0123"}
+    assert [call.arguments[-2:] for call in jobs[1:]] == [
+        ["feed0123", "--force"], [script[2], "feed0123"], [script[3], "feed0123"],
+    ]  # fmt: skip
     assert done.err == "experiment feed0123\n"
     assert done.out.splitlines() == [
         "job 1: train_slurm.sh", "job 2: slurm_release.sh", "job 3: evaluate_slurm.sh",

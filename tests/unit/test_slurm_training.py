@@ -73,22 +73,43 @@ def test_inside_a_step_of_srun_no_other_step_is_started(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("environment", [{"GPUS": "4"}, {"GPUS": "1", "DEMUCS_WORKERS": "4"}])
-def test_without_slurm_dora_starts_several_processes(
+def test_without_slurm_several_processes_are_launched(
     desk: Desk, environment: dict[str, str]
 ) -> None:
     done = desk.bash("train_slurm.sh", "2", **environment)
-    assert done.trained[:8] == [
-        "-m", "dora", "-P", "demucs", "run", "-d", "--ddp_workers=4", "--",
-    ]  # fmt: skip
-    assert done.trained[8] == "epochs=2"
+    assert done.trained[:4] == ["-m", "tools.launch", "4", "epochs=2"]
     assert done.of("python3")[-1].environment["DEMUCS_WORLD_SIZE"] == "4"
     again = desk.bash("continue_run_slurm.sh", "abcd1234", "a=1", **environment)
-    assert again.trained[7:] == ["-f", "abcd1234", "--", "a=1"]
+    assert again.trained[2:] == ["4", "-f", "abcd1234", "a=1"]
+
+
+def test_the_log_lies_in_the_repository_wherever_one_submits(desk: Desk) -> None:
+    script = f"{desk.root}/slurm_scripts/continue_run_slurm.sh"
+    desk.show(script, "abcd1234", log="/dev/null")
+    done = desk.job("continue_run_slurm.sh", "abcd1234", cwd=desk.elsewhere)
+    assert (done.out, done.err) == ("", "")
+    log = desk.root / "slurm_out" / "demucs_train.out"
+    assert "start 1, arguments: abcd1234" in log.read_text()
+    desk.job("continue_run_slurm.sh", "abcd1234", cwd=desk.elsewhere, SLURM_RESTART_COUNT="1")
+    assert [line.split(", arg")[0][-7:] for line in log.read_text().splitlines()] == [
+        "start 1", "start 2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[ -d /does/not/exist ] && export X=1", 'module() { [ -n "$NOT_SET" ]; }; module load cuda'],
+)
+def test_lines_of_a_site_file_may_fail(desk: Desk, line: str) -> None:
+    desk.site(f"export DEMUCS_GPU_TYPE=a100\n{line}\n")
+    done = desk.bash("train_slurm.sh", "2")
+    assert done.code == 0
+    assert done.trained
 
 
 def test_several_processes_start_only_when_the_arguments_are_right(desk: Desk) -> None:
     done = desk.bash("train_slurm.sh", "2", DEMUCS_WORKERS="2", CHECK="1")
     assert done.code == 1
-    assert not any("dora" in call.arguments for call in done.calls)
+    assert not any("tools.launch" in call.arguments for call in done.calls)
     wrong = desk.bash("train_slurm.sh", "2", DEMUCS_WORKERS="two")
     assert (wrong.code, wrong.err) == (1, "error: DEMUCS_WORKERS=two: give a number, as 2\n")

@@ -96,7 +96,7 @@ def test_a_row_has_everything(desk: Desk, capsys: pytest.CaptureFixture[str]) ->
     desk.experiment(
         "aaaa0001", 3.0, 5.0, 5.0, job_id="12", seconds_per_epoch=3600.0, updated=ago(600)
     )
-    desk.slurm("12|12|RUNNING|None|demucs_train")
+    desk.slurm("12|12|RUNNING|None||demucs_train")
     assert status.main([]) == 0
     head, row = capsys.readouterr().out.splitlines()
     assert head.split("  ")[0] == "SIG"
@@ -109,13 +109,13 @@ def test_a_row_has_everything(desk: Desk, capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_slurm_says_of_jobs(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.slurm(
-        "7_3|9|RUNNING|None|demucs_array",
-        "7_4|7|PENDING|Resources|demucs_array",
-        "20|20|PENDING|BeginTime|demucs_train",
-        "21|21|TIMEOUT|TimeLimit|demucs_train",
-        "22|22|SUSPENDED|None|demucs_train",
-        "23|23|RUNNING|None|demucs_train",
-        also="30|30|RUNNING|None|of_another_user",
+        "7_3|9|RUNNING|None||demucs_array",
+        "7_4|7|PENDING|Resources||demucs_array",
+        "20|20|PENDING|BeginTime||demucs_train",
+        "21|21|TIMEOUT|TimeLimit||demucs_train",
+        "22|22|SUSPENDED|None||demucs_train",
+        "23|23|RUNNING|None||demucs_train",
+        also="30|30|RUNNING|None||of_another_user",
     )
     array = dict(array_job_id="7", array_task_id="3", job_id="9")
     desk.experiment("a_array_", 1.0, **array)
@@ -156,10 +156,10 @@ def test_what_slurm_says_of_jobs(desk: Desk, capsys: pytest.CaptureFixture[str])
 
 def test_jobs_that_are_no_experiments_yet(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.slurm(
-        "12|12|RUNNING|None|demucs_train",
-        "13|13|PENDING|Dependency|demucs_release",
-        "14|14|COMPLETED|None|demucs_evaluate",
-        "15|15|RUNNING|None|something_else",
+        "12|12|RUNNING|None||demucs_train",
+        "13|13|PENDING|Dependency||demucs_release",
+        "14|14|COMPLETED|None||demucs_evaluate",
+        "15|15|RUNNING|None||something_else",
     )
     desk.experiment("aaaa0001", job_id="12")
     assert status.main([]) == 0
@@ -239,7 +239,7 @@ def test_a_job_of_a_grid_that_ended_before_it_trained(
     (folder / "job.json").write_text(json.dumps({"job_id": "7_0"}))
     (folder / "latest").mkdir()
     (folder / "latest" / "7_0_0_log.out").write_text("starting\r  50%\rsrun: error: no GPU\n")
-    desk.slurm("7_0|7|FAILED|NonZeroExitCode|demucs_array")
+    desk.slurm("7_0|7|FAILED|NonZeroExitCode||demucs_array")
     (row,) = desk.rows(capsys).values()
     assert (row["state"], row["detail"], row["job"]) == ("dead", "job failed", "7_0")
     assert row["last_line"] == "srun: error: no GPU"
@@ -407,3 +407,20 @@ def test_no_torch_and_no_hydra_is_loaded() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_job_that_waits_belongs_to_the_experiment_it_was_submitted_for(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.experiment("aaaaaaaa", 0.3, state="stopped", job_id="11")
+    desk.slurm(
+        "40|40|PENDING|Priority|demucs aaaaaaaa|demucs_continue",
+        "41|41|PENDING|Priority|demucs bbbbbbbb|demucs_train",
+    )
+    assert status.main(["--dora_dir", str(desk.outputs)]) == 0
+    text = capsys.readouterr().out
+    (row,) = [line for line in text.splitlines() if line.startswith("aaaaaaaa")]
+    assert "40" in row
+    assert "pending (Priority)" in row
+    assert "  41  demucs_train of bbbbbbbb  pending (Priority)" in text
+    assert "  40  " not in text.split("Other jobs")[1]

@@ -119,3 +119,25 @@ def test_a_quantised_run_keeps_plain_weights_of_few_values(songs: Path, tmp_path
         torch.equal(value, other["best"]["state"][name])
         for name, value in one["best"]["state"].items()
     )
+
+
+def test_a_compiled_model_trains_the_same(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced but run by PyTorch's own kernels: making others takes minutes on a CPU."""
+    compile_ = torch.compile
+    asked: list[dict[str, Any]] = []
+
+    def quickly(model: torch.nn.Module, **kwargs: Any) -> Any:
+        asked.append(kwargs)
+        return compile_(model, backend="eager", **kwargs)
+
+    monkeypatch.setattr(torch, "compile", quickly)
+    switches = ("epochs=1", "max_batches=2", "micro_batch=1", "misc.board=0")
+    solver(songs, tmp_path / "plain", *switches).train()
+    solver(songs, tmp_path / "compiled", *switches, "compile=true").train()
+    assert asked == [{"dynamic": False}]
+    plain, compiled = (load_checkpoint(tmp_path / name / NAME) for name in ("plain", "compiled"))
+    assert plain["model"].keys() == compiled["model"].keys()
+    for name, value in plain["model"].items():
+        torch.testing.assert_close(value, compiled["model"][name], rtol=1e-4, atol=1e-5)
