@@ -7,8 +7,10 @@ from pathlib import Path
 from demucs.experiments import CHECKPOINT, with_checkpoint
 
 ARGV = ".argv.json"  # Dora's, of an experiment's overrides
-SHOWN = 8  # keys in a message
-DEFAULT = "the default"
+MOST = 8  # more keys than these, and it is no neighbour
+DEFAULT = "not given"
+NO_MATTER = ("misc.", "dora.", "slurm.", "dset.musdb", "dset.metadata")  # of what is compared
+OF_THE_DATA = ("dset", "dset.sources", "dset.channels", "dset.samplerate")  # others: no neighbour
 
 
 def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str | None:
@@ -20,22 +22,25 @@ def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str 
         argv: its overrides, as `epochs=100`.
 
     Returns:
-        What to tell the user; None if the experiment is not new, or no other has a checkpoint.
+        What to tell the user; None if the experiment is not new, or no other on such data that is
+        like it has a checkpoint.
     """
     if (experiments / signature / CHECKPOINT).exists():
         return None
     found = []
     for other in with_checkpoint(experiments):
-        differs = _differences(_by_key(argv), _by_key(_overrides(experiments / other)))
+        here, there = _by_key(argv), _by_key(_overrides(experiments / other))
+        if any(here.get(key) != there.get(key) for key in OF_THE_DATA):
+            continue
+        differs = _differences(here, there)
         saved = (experiments / other / CHECKPOINT).stat().st_mtime
         found.append((len(differs), -saved, other, differs))
-    if not found:
+    if not found or min(found)[0] > MOST:
         return None
     _, _, nearest, differs = min(found)
-    more = f" and {len(differs) - SHOWN} keys more" if len(differs) > SHOWN else ""
     return (
         f"{signature} is a new experiment and starts from the beginning. The nearest that has "
-        f"been trained is {nearest}, which differs in {', '.join(differs[:SHOWN])}{more}. To start "
+        f"been trained is {nearest}, which differs in {', '.join(differs)}. To start "
         f"from its weights, add continue_from={nearest}; to go on with it as it is, give "
         f"-f {nearest} instead of overrides"
     )
@@ -49,8 +54,9 @@ def _overrides(folder: Path) -> list[str]:
 
 
 def _by_key(argv: Sequence[str]) -> dict[str, str]:
-    """The value of each key; the last one counts."""
-    return {key.lstrip("+"): value for key, _, value in (one.partition("=") for one in argv)}
+    """The value of each key that makes an experiment what it is; the last one counts."""
+    pairs = (one.lstrip("+").partition("=") for one in argv)
+    return {key: value for key, _, value in pairs if not key.startswith(NO_MATTER)}
 
 
 def _differences(here: dict[str, str], there: dict[str, str]) -> list[str]:

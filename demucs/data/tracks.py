@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 Split = Literal["train", "valid", "test"]
 SPLITS = ("train", "valid", "test")
+MIXED_FILE = "automix.json"  # in the folder of a song that tools.automix made
 VALID_SHARE = 10  # one track in so many, where nobody says which ones are for validation
 
 
@@ -96,7 +97,8 @@ def find_tracks(
     """Lists, checks and measures the tracks of one split, sorted by name.
 
     `valid` is `root/valid` if it exists. Else it is taken out of `root/train`: the songs that
-    MUSDB18 names, or, if none of them is there, one track in ten, chosen by name.
+    MUSDB18 names, or, if none of them is there, one track in ten, chosen by name. Songs of
+    `tools.automix`, whose stems are trained on elsewhere, are never among them.
 
     Args:
         root: the dataset folder.
@@ -124,6 +126,8 @@ def find_tracks(
         readers = [r for r in readers if (r.name in chosen) == (split == "valid")]
     elif split == "train":
         _warn_of_leaks(readers, root / "valid")
+    if not readers and carve and split == "valid" and not chosen:
+        return []
     if not readers:
         raise DatasetError(
             f"{folder} leaves no track for {split}: add tracks, or a folder {root / 'valid'}"
@@ -179,7 +183,10 @@ def _readers(folder: Path) -> list[TrackReader]:
 
 def _held_out(root: Path, names: Iterable[str]) -> frozenset[str]:
     """Which tracks of `train` are for validation."""
-    names = sorted(names)
+    names = sorted(name for name in names if not (root / "train" / name / MIXED_FILE).exists())
+    if not names:
+        logger.info("%s holds mixes of training songs: none is for validation", root)
+        return frozenset()
     official = validation_names().intersection(names)
     if official:
         return official

@@ -59,15 +59,20 @@ def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) ->
             there are untouched.
     """
     path = Path(path)
+    before = path.exists()
     try:
         with atomic_path(path) as temporary:
             _write(temporary, {"version": VERSION, **content})
-            if path.exists():
+            if before:
                 _keep(path, path.with_name(PREVIOUS_NAME))
     except OSError as error:
+        rest = (
+            "the checkpoint before it is intact, and the same command goes on from it"
+            if before
+            else "there is none before it: the same command starts from the beginning"
+        )
         raise CheckpointError(
-            f"{path} could not be written ({error}): make room or allow writing there; the "
-            "checkpoint before it is intact, and the same command goes on from it"
+            f"{path} could not be written ({error}): make room or allow writing there; {rest}"
         ) from error
 
 
@@ -105,15 +110,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not data.startswith(MAGIC):
-        raise CheckpointError(
-            f"{path} is not a checkpoint of this project, or lost its beginning: train again to "
-            "write a new one"
-        )
+        raise CheckpointError(f"{path} is not a checkpoint of this project, or lost its beginning")
     payload = memoryview(data)[_HEADER_SIZE:]
     if _header(hashlib.sha256(payload).hexdigest()) != data[:_HEADER_SIZE]:
         raise CheckpointError(
-            f"{path} is corrupted: its checksum does not fit its {len(data)} bytes; "
-            "train again to write a new one"
+            f"{path} is corrupted: its checksum does not fit its {len(data)} bytes"
         )
     try:
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
@@ -130,14 +131,21 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(content)
 
 
-def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+def newest_checkpoint(folder: str | os.PathLike[str], *, skip: int = 0) -> dict[str, Any] | None:
     """The newest good checkpoint of an experiment's folder; None if it has none at all.
 
     A corrupted one is passed over for the one before it, and the log says so.
 
+    Args:
+        folder: of the experiment.
+        skip: 1 for the one before, if there are two.
+
     Raises:
         CheckpointError: there are checkpoints, and all are corrupted.
     """
+    folder = Path(folder)
+    if skip and (folder / PREVIOUS_NAME).exists():
+        return load_checkpoint(folder / PREVIOUS_NAME)
     found = newest_checkpoint_file(folder)
     return None if found is None else found[1]
 
@@ -146,7 +154,7 @@ def newest_checkpoint_file(folder: str | os.PathLike[str]) -> tuple[Path, dict[s
     """As `newest_checkpoint`, with the file it is from."""
     folder = Path(folder)
     paths = [path for path in (folder / NAME, folder / PREVIOUS_NAME) if path.exists()]
-    errors = []
+    errors = [] if (folder / NAME) in paths or not paths else [f"{folder / NAME} is missing"]
     for path in paths:
         try:
             content = load_checkpoint(path)

@@ -8,6 +8,7 @@ from demucs.training.distributed import Workers
 from demucs.training.run import Experiment, check_config, run_training
 from demucs.training.solver import Solver
 from demucs.training.songs import Songs, find_songs
+from demucs.training.start import check_start
 
 __all__ = [
     "Experiment",
@@ -18,6 +19,7 @@ __all__ = [
     "TrainConfig",
     "Workers",
     "check_config",
+    "check_start",
     "find_songs",
     "load_checkpoint",
     "newest_checkpoint",

@@ -5,6 +5,7 @@ from demucs.training.averages import Averages
 from demucs.training.parts import Metrics, Parts
 from demucs.training.progress import tracked
 from demucs.training.schedule import rate_factor
+from demucs.training.step import diverged
 
 SHOWN = ("loss", "grad")
 
@@ -63,7 +64,7 @@ def learn(parts: Parts) -> Metrics | None:
             return None
     means = averages.means(workers)
     if "loss" not in means:
-        parts.step.give_up()
+        raise diverged("no step of the epoch had a gradient that is finite", parts.options)
     for average in state.epoch_averages.values():
         average.update(parts.model)
     return means

@@ -19,6 +19,7 @@ from demucs.training.blocks import RunConfig, read_config
 from demucs.training.distributed import Workers, available_cores
 from demucs.training.solver import Solver
 from demucs.training.songs import find_songs
+from demucs.training.start import check_start
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ def run_training(
                 stack.enter_context(recorded(experiment.folder, record, _STOPS))
 
         workers.first_then_all(hold)
+        check_start(run, experiment.folder.parent)
         songs = workers.first_then_all(lambda: find_songs(run))
         solver = Solver(
             run,

@@ -1,13 +1,19 @@
 """The second stage of an epoch: validating the model and its averages, and keeping the best."""
 
+import math
+
 import torch
 
 from demucs.training.best import Best, best_name, is_better
 from demucs.training.parts import Metrics, Parts
 from demucs.training.quantise import judged
 from demucs.training.state import cpu_state
+from demucs.training.step import diverged
 from demucs.training.svd import svd_penalty
 from demucs.training.validate import Measures, means, measure
+
+EXPLODED = 100.0  # times the best validation loss so far
+MOST_LOSS = 1000.0  # in the first epoch; of a silent estimate it is below 1
 
 
 def select(parts: Parts) -> Metrics | None:
@@ -17,6 +23,9 @@ def select(parts: Parts) -> Metrics | None:
         The measures of the best, and of all by name (`main`, `ema_batch_0`, …), which of them it is
         (`bname`), the best value so far (`best`), the exact `penalty`, and `ms`, the MB of a
         quantised model. None if the run is to stop.
+
+    Raises:
+        DivergedError: the model is worth nothing any more.
     """
     state, metric = parts.state, parts.options.test.metric
     measures: dict[str, Measures] = state.pending.setdefault("measures", {})
@@ -33,8 +42,9 @@ def select(parts: Parts) -> Metrics | None:
                 return None
             if name == "main":
                 parts.watch.sound(state.epoch + 1, model)
-    del state.pending["measures"]
     found = {name: means(one) for name, one in measures.items()}
+    _check_sound(parts, found["main"]["loss"])
+    del state.pending["measures"]
     chosen = best_name(metric, found)
     _keep_best(parts, chosen, found[chosen][metric])
     metrics: Metrics = {**found, **found[chosen], "bname": chosen}
@@ -47,6 +57,18 @@ def select(parts: Parts) -> Metrics | None:
         average = state.averages.get(chosen)
         metrics["ms"] = parts.quantiser.true_size(None if average is None else average.state)
     return metrics
+
+
+def _check_sound(parts: Parts, loss: float) -> None:
+    """Refuses weights that have exploded, before they are saved as if they were good."""
+    losses = [epoch["valid"]["main"]["loss"] for epoch in parts.state.history]
+    usual = min(losses, default=MOST_LOSS / EXPLODED)
+    if not loss <= EXPLODED * usual:  # also if it is NaN
+        raise diverged(
+            f"the validation loss is {loss:.4g}, and the best so far "
+            f"{min(losses, default=math.nan):.4g}",
+            parts.options,
+        )
 
 
 def _keep_best(parts: Parts, name: str, value: float) -> None:

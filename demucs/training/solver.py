@@ -134,9 +134,14 @@ class Solver:
         Raises:
             Interrupted: `should_stop` said so; what is done of the epoch is saved.
         """
-        self.parts.watch.begin(self.state.history)
-        self._stage("train", self._learn)
-        self._stage("valid", select)
+        while True:
+            self.parts.watch.begin(self.state.history)
+            try:
+                self._stage("train", learn)
+                self._stage("valid", select)
+                break
+            except DivergedError as error:
+                self._roll_back(error)
         if test_is_due(self.parts):
             self._save()  # should the test end badly, it alone is lost
             self._stage("test", test_best)
@@ -164,34 +169,27 @@ class Solver:
             f"stopped in epoch {self.state.epoch + 1} {where}, and saved; the same command goes on"
         )
 
-    def _learn(self, parts: Parts) -> Metrics | None:
-        """`learn`, which after divergence is done again from the last good checkpoint."""
-        while True:
-            try:
-                return learn(parts)
-            except DivergedError as error:
-                self._roll_back(error)
-
     def _roll_back(self, error: DivergedError) -> None:
-        """Goes back to the last good checkpoint; all processes do, as all have seen the same.
+        """Goes back to a checkpoint; all processes do, as all have seen the same.
+
+        To the newest at first: that was saved after a sound validation, or where the run was
+        stopped in an epoch. If the epoch diverges from there again, to the one before it.
 
         Raises:
             DivergedError: there is none, or it was of no use.
         """
         number, before = self.state.epoch + 1, self.state.rollbacks
-        content = newest_checkpoint(self.folder)
-        if content is None or before.count(number) >= MAX_ROLLBACKS:
+        again = before.count(number)
+        content = newest_checkpoint(self.folder, skip=min(again, 1))
+        if content is None or again >= MAX_ROLLBACKS:
             raise error
         self.state.restore(content)
-        self.workers.barrier()  # all have read it
         self.state.rollbacks = [*before, number]
         logger.warning(
-            "%s. Going back to the last good checkpoint, after %d epochs and %d batches, and on "
-            "from there with other examples (%d of at most %d times in an epoch)",
-            str(error).split(":")[0], self.state.epoch, self.state.batch,
-            self.state.rollbacks.count(number), MAX_ROLLBACKS,
+            "%s. Going back to the last checkpoint, after %d epochs and %d batches, and on from "
+            "there with other examples (%d of at most %d times in an epoch)",
+            str(error).split(". ")[0], self.state.epoch, self.state.batch, again + 1, MAX_ROLLBACKS,
         )  # fmt: skip
-        self._save()  # the count too: a run that starts again is not to do the same
 
     def _commit(self) -> None:
         """Ends the epoch: history, checkpoint, and what others are told."""

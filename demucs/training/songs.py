@@ -73,6 +73,11 @@ def find_songs(run: RunConfig) -> Songs:
     """
     options, dset = run.options, run.options.dset
     valid = _tracks(dset, "valid")
+    if not valid:
+        raise DatasetError(
+            f"{', '.join(dset.roots)}: no song is for validation; add a dataset with songs that "
+            "are no mixes of tools.automix"
+        )
     train = _tracks(dset, "train") + (valid if dset.train_valid else [])
     training = TrainingSet(
         train,

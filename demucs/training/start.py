@@ -10,6 +10,7 @@ from demucs.experiments import with_checkpoint
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
+from demucs.training.reference import Reference
 from demucs.training.state import TrainingState
 from demucs.training.transfer import load_matching
 
@@ -44,16 +45,37 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
         load_matching(state.model, release.state_dict(), f"the release {name}", sources)
 
 
-def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
-    """The weights, and with `continue_opt` the optimiser's state, of another experiment."""
-    origin = f"the experiment {folder.name}"
-    content = newest_checkpoint(folder)
-    if content is None:
-        there = with_checkpoint(folder.parent)
+def check_start(run: RunConfig, experiments: Path) -> None:
+    """Refuses what a run cannot start from, or be compared with, before it looks at any song.
+
+    Raises:
+        ConfigError: `misc.reference` cannot be read.
+        ModelNotFoundError, ReleaseError: `continue_from` or `continue_pretrained` does not exist.
+    """
+    options = run.options
+    if options.misc.reference is not None:
+        Reference.load(Path(options.misc.reference))
+    if options.continue_from is not None:
+        _check_origin(experiments / options.continue_from)
+    if options.continue_pretrained is not None:
+        get_model(options.continue_pretrained, options.pretrained_repo)
+
+
+def _check_origin(folder: Path) -> None:
+    there = with_checkpoint(folder.parent)
+    if folder.name not in there:
         raise ModelNotFoundError(
             f"continue_from={folder.name}: there is no checkpoint in {folder}; experiments that "
             f"have one: {', '.join(there) or 'none'}"
         )
+
+
+def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
+    """The weights, and with `continue_opt` the optimiser's state, of another experiment."""
+    origin = f"the experiment {folder.name}"
+    _check_origin(folder)
+    content = newest_checkpoint(folder)
+    assert content is not None
     best = content["best"] if run.options.continue_best else None
     weights = content["model"] if best is None else best["state"]
     sources = content["spec"]["kwargs"]["sources"]

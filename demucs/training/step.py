@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ Penalties = dict[str, tuple[float, Tensor]]  # by name, the weight in the loss a
 
 
 class DivergedError(ConfigError):
-    """Too many steps in a row had no finite gradient."""
+    """Nothing is learnt any more, and what was learnt is being lost."""
 
 
 def place_seed(seed: int, epoch: int, batch: int, attempt: int = 0) -> int:
@@ -33,6 +33,14 @@ def place_seed(seed: int, epoch: int, batch: int, attempt: int = 0) -> int:
     """
     place = (seed, epoch, batch, attempt) if attempt else (seed, epoch, batch)
     return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
+
+
+def diverged(reason: str, options: TrainConfig) -> DivergedError:
+    """The error that says so, and what to do."""
+    return DivergedError(
+        f"training diverged: {reason}. Lower optim.lr={options.optim.lr}, or set optim.clip_grad; "
+        "what earlier epochs saved is intact"
+    )
 
 
 class Step:
@@ -154,16 +162,10 @@ class Step:
         if not excused:
             self.skipped += 1
             if self.skipped >= MAX_SKIPPED:
-                self.give_up()
+                raise diverged(
+                    f"{self.skipped} steps in a row had a gradient that is not finite", self.options
+                )
         return {"skipped": 1.0}
-
-    def give_up(self) -> NoReturn:
-        """Says that nothing is learnt any more."""
-        raise DivergedError(
-            f"training diverged: {self.skipped} steps in a row had a gradient that is not "
-            f"finite. Lower optim.lr={self.options.optim.lr}, or set optim.clip_grad; "
-            "what earlier epochs saved is intact"
-        )
 
     def state_dict(self) -> dict[str, Any]:
         """What a step remembers of those before it."""

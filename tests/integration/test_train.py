@@ -223,6 +223,18 @@ def test_a_broken_file_ends_with_one_message(songs: Path, tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "override", ["misc.reference=/nope", "continue_from=deadbeef", "continue_pretrained=foo"]
+)
+def test_check_refuses_what_a_run_cannot_start_from(
+    songs: Path, tmp_path: Path, override: str
+) -> None:
+    done = train(songs, tmp_path, "--check", override)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert override.partition("=")[2] in done.stderr
+
+
 def test_show_prints_the_model_and_trains_nothing(songs: Path, tmp_path: Path) -> None:
     done = train(Path("/does/not/exist"), tmp_path, "misc.show=true")
     assert done.returncode == 0

@@ -165,6 +165,19 @@ def test_a_share_of_train_validates_where_nobody_says_which(
     assert names(valid) == names(find(tmp_path, "valid", sources=["drums"]))
 
 
+def test_mixes_of_training_songs_are_never_held_out(tmp_path: Path) -> None:
+    for name in ("mix0", "mix1", "song0", "song1"):
+        write_track(tmp_path / "train" / name, frames=20)
+    for name in ("mix0", "mix1"):
+        (tmp_path / "train" / name / "automix.json").write_text("{}")
+    (held,) = names(find(tmp_path, "valid"))
+    assert held.startswith("song")
+    for name in ("song0", "song1"):
+        (tmp_path / "train" / name / "automix.json").write_text("{}")
+    assert find(tmp_path, "valid") == []
+    assert len(find(tmp_path)) == 4
+
+
 def test_a_valid_folder_comes_first_and_leaks_are_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

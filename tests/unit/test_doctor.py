@@ -377,7 +377,9 @@ def pauses(seed: int, leak: float, reverb: bool = False) -> Song:
     return stems
 
 
-@pytest.mark.parametrize(("leak", "reverb"), [(0.05, False), (0.05, True), (0.2, True)])
+@pytest.mark.parametrize(
+    ("leak", "reverb"), [(0.05, False), (0.05, True), (0.2, True), (0.4, False)]
+)
 def test_bleed_in_the_pauses_is_suspected(root: Path, leak: float, reverb: bool) -> None:
     write(root / "train" / "one", mixed(pauses(3, leak, reverb)))
     (one,) = look(root).findings

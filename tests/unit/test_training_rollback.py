@@ -88,7 +88,7 @@ def test_more_of_them_lead_back_to_the_last_checkpoint(
     assert seen.index(True) == MAX_SKIPPED  # the first step after them starts from the checkpoint
     assert [epoch.get("rollbacks") for epoch in run.state.history] == [None, 1, None]
     (line,) = [text for text in caplog.messages if "Going back" in text]
-    assert "training diverged" in line
+    assert line.startswith("training diverged: 5 steps in a row had a gradient that is not finite.")
     assert "after 1 epochs and 0 batches" in line
     assert load_checkpoint(tmp_path / NAME)["rollbacks"] == [2]
 
@@ -121,6 +121,60 @@ def test_going_back_has_an_end(songs: Path, tmp_path: Path) -> None:
     content = load_checkpoint(tmp_path / NAME)
     assert content["epoch"] == 1
     assert all(torch.isfinite(one).all() for one in content["model"].values())
+
+
+def exploding(run: Solver, epochs: set[int]) -> None:
+    """Weights a million times too large at the end of the training of these epochs, once each."""
+    usual = run.parts.step
+
+    class Step:
+        model = usual.model
+
+        def __call__(self, stems: Tensor, epoch: int, batch: int, **kwargs: Any) -> Any:
+            found = usual(stems, epoch, batch, **kwargs)
+            if epoch in epochs and batch == BATCHES - 1:
+                epochs.discard(epoch)
+                with torch.no_grad():
+                    for parameter in run.model.parameters():
+                        parameter.mul_(1e6)
+            return found
+
+    object.__setattr__(run.parts, "step", Step())
+
+
+def test_weights_that_explode_but_stay_finite_are_not_saved(
+    songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = solver(songs, tmp_path)
+    exploding(run, {1})
+    run.train()
+    assert [epoch.get("rollbacks") for epoch in run.state.history] == [None, 1, None]
+    (line,) = [text for text in caplog.messages if "Going back" in text]
+    assert "the validation loss is" in line
+    assert "and the best so far 0." in line
+
+
+def test_in_the_first_epoch_an_explosion_is_an_error(songs: Path, tmp_path: Path) -> None:
+    run = solver(songs, tmp_path)
+    exploding(run, {0})
+    with pytest.raises(ConfigError, match=r"the validation loss is .*Lower optim.lr"):
+        run.train()
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_checkpoint_that_was_saved_after_the_explosion_is_not_gone_back_to_twice(
+    songs: Path, tmp_path: Path
+) -> None:
+    """The run is stopped between the explosion and the validation that would have told."""
+    run = solver(songs, tmp_path)
+    exploding(run, {1})
+    run.stop._asked = lambda: run.state.epoch == 1 and run.state.batch == BATCHES
+    with pytest.raises(Interrupted):
+        run.train()
+    again = solver(songs, tmp_path)
+    again.train()
+    assert again.state.rollbacks == [2, 2]
+    assert again.state.epoch == 3
 
 
 def test_with_nothing_saved_there_is_nowhere_to_go(songs: Path, tmp_path: Path) -> None:

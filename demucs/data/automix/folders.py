@@ -22,12 +22,12 @@ from demucs.data.automix.analysis import Analysis
 from demucs.data.automix.match import Plan, knots
 from demucs.data.automix.warp import Samples, follow
 from demucs.data.repitch import VOICES, Engine
-from demucs.data.tracks import Track
+from demucs.data.tracks import MIXED_FILE, Track
 from demucs.errors import DatasetError
 from demucs.files import atomic_path
 
 VERSION = 1  # raise it when the same plan comes to give another song
-FACTS_FILE = "automix.json"
+FACTS_FILE = MIXED_FILE
 PEAK = 0.98  # of the mixture and of each stem, at most
 FULL_SCALE = 32768  # of 16-bit samples
 _PARTIAL = ".automix-partial"  # suffix of folders in the making; they also start with a dot

@@ -7,6 +7,7 @@ from demucs.data.demo import settings
 from demucs.data.demo.tones import Wave, decibels
 
 FULL_SCALE = 32768  # of 16-bit samples
+STEM_PEAK = 0.999  # of a stem by itself
 _BLOCK = 4096  # samples over which a level is measured
 _LIMITER_SECONDS = 0.012
 
@@ -33,8 +34,8 @@ def balance(rng: np.random.Generator, stems: dict[str, Wave]) -> dict[str, Wave]
 def master(rng: np.random.Generator, stems: dict[str, Wave], samplerate: int) -> dict[str, Wave]:
     """Brings the sum of the stems to a drawn RMS below a peak.
 
-    The limiter's gain is computed on the sum and applied to every stem alike, so the stems still
-    add up to the mixture.
+    The limiter's gain is computed on the sum (and on stems above full scale) and applied to every
+    stem alike, so the stems still add up to the mixture.
     """
     mixture = np.sum(list(stems.values()), axis=0)
     ceiling = decibels(settings.PEAK_DB)
@@ -43,6 +44,9 @@ def master(rng: np.random.Generator, stems: dict[str, Wave], samplerate: int) ->
     highest = ceiling * decibels(settings.MAX_LIMITING_DB) / max(float(peak.max()), 1e-9)
     gain = min(target / max(active_rms(mixture), 1e-9), highest)
     needed = np.minimum(1.0, ceiling / np.maximum(peak * gain, 1e-9))
+    for wave in stems.values():  # a stem's own peak may be higher, where others cancel it
+        alone = np.max(np.abs(wave), axis=0)
+        needed = np.minimum(needed, STEM_PEAK / np.maximum(alone * gain, 1e-9))
     width = 2 * max(1, int(_LIMITER_SECONDS * samplerate / 2)) + 1
     lowest = ndimage.minimum_filter1d(needed, width, mode="nearest")
     # An average of minima over the same window is never above what a sample needs.
@@ -55,6 +59,7 @@ def quantize(stems: dict[str, Wave]) -> dict[str, Wave]:
     """Rounds stems to multiples of 1/32768 and adds their exact sum as `mixture`."""
     integers = {name: np.rint(wave * FULL_SCALE).astype(np.int32) for name, wave in stems.items()}
     total = np.sum(list(integers.values()), axis=0)
-    assert np.abs(total).max(initial=0) < FULL_SCALE, "the limiter left a peak"
     rounded = {"mixture": total, **integers}
+    peak = max(int(np.abs(wave).max(initial=0)) for wave in rounded.values())
+    assert peak < FULL_SCALE, "the limiter left a peak"
     return {name: (wave / FULL_SCALE).astype(np.float32) for name, wave in rounded.items()}

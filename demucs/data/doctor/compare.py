@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from demucs.data.doctor.examine import TrackFacts
 from demucs.data.doctor.findings import Finding, Severity
 from demucs.data.doctor.landmarks import Landmarks, Match, matches
-from demucs.data.doctor.limits import MATCH_COUNT, MATCH_SHARE
+from demucs.data.doctor.limits import MATCH_COUNT, MATCH_SHARE, STEM_SHARE
 from demucs.data.doctor.places import Place
 from demucs.data.doctor.profiles import odd_ones
 from demucs.data.readers import MIXTURE
@@ -43,6 +43,8 @@ def same_audio(tracks: Sequence[Track], others: Sequence[Track]) -> Iterator[Fin
         )
     for (first, second), shared in by_pair.items():
         for stem, match in shared.items():
+            if match.share < STEM_SHARE:
+                continue
             value = f"the same audio as in {tracks[second][0].label}: {_how(match)}"
             remedy = "look which of the tracks it belongs to"
             yield Finding(

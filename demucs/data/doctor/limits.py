@@ -22,7 +22,7 @@ DUPLICATE_DB = -40.0  # what is left of a stem once a gain times another is take
 
 # Bleed: how much of a stem's quiet moments is a fixed filter of another stem.
 BLEED_SHARE = 0.4  # of their energy; independent parts of demo songs stay under 0.05
-BLEED_BELOW_DB = 12.0  # quiet is so far below the stem's mean level
+BLEED_BELOW_DB = 3.0  # quiet is so far below the stem's mean; with 12, loud bleed hides itself
 BLEED_FLOOR_DBFS = -80.0  # below is dither and rounding
 BLEED_FRAMES = 60  # (6 s) fewer let chance look like likeness: its share is about 1 / frames
 BLEED_BAND_HZ = (100.0, 10000.0)  # below, hum and rumble are alike everywhere
@@ -35,4 +35,5 @@ SWAP_FIT = 1.5  # and the other's not farther than this times what is usual for 
 
 # Fingerprints of the audio (pairs of spectral peaks).
 MATCH_SHARE = 0.05  # of the shorter one's landmarks at one offset; unlike songs: under 0.03
+STEM_SHARE = 0.2  # of a stem, where the mixtures differ: two bass lines of demo songs had 0.09
 MATCH_COUNT = 20  # landmarks at one offset: fewer happen by chance in short files

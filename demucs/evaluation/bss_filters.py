@@ -1,0 +1,110 @@
+"""The distortion filters of BSS Eval: least squares on all stems, delayed by up to 511 samples.
+
+Vincent, Gribonval and Févotte, "Performance Measurement in Blind Audio Source Separation" (2006);
+with several channels, Vincent, Sawada, Bofill, Makino and Rosca (2007). An estimate is projected on
+the span of the reference channels and their delays. The normal equations need correlations at few
+lags only, so these are added up over short blocks instead of transforming whole songs.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.fft
+import scipy.linalg
+from numpy.typing import NDArray
+
+TAPS = 512
+BLOCK = 8192  # samples of a transform
+EPSILON = float(np.finfo(np.float64).eps)  # on the diagonal, as museval has it
+
+Array = NDArray[Any]
+
+
+def correlations(references: Array, others: Array) -> Array:
+    """Sums over time of `references[i, t] * others[j, t + lag]`.
+
+    Args:
+        references: `[I, T]`, float64.
+        others: `[J, T]`.
+
+    Returns:
+        `[I, J, 2 * TAPS - 1]`, for the lags from -(TAPS - 1) to TAPS - 1.
+    """
+    reach = TAPS - 1
+    step = BLOCK - 2 * reach
+    count = -(-references.shape[-1] // step)
+    rest = count * step - references.shape[-1]
+    heard = np.pad(references, ((0, 0), (0, rest))).reshape(len(references), count, step)
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(others, ((0, 0), (reach, rest + reach))), BLOCK, axis=-1
+    )[:, ::step]
+    total = np.zeros((BLOCK // 2 + 1, len(references), len(others)), np.complex128)
+    for first in range(0, count, 64):  # so many blocks at a time
+        one = scipy.fft.rfft(heard[:, first : first + 64], BLOCK)
+        other = scipy.fft.rfft(around[:, first : first + 64], BLOCK)
+        total += one.transpose(2, 0, 1).conj() @ other.transpose(2, 1, 0)
+    found: Array = scipy.fft.irfft(total, BLOCK, axis=0)[: 2 * reach + 1]
+    by_pair: Array = found.transpose(1, 2, 0)
+    return by_pair
+
+
+def normal_matrix(auto: Array) -> Array:
+    """`[I * TAPS, I * TAPS]` of the products of delayed references, from their correlations.
+
+    Entry ((i, k), (j, l)) is the product of reference i delayed by k and reference j delayed by l,
+    which is their correlation at the lag k - l.
+    """
+    size, reach = len(auto), TAPS - 1
+    lags = np.arange(TAPS)[:, None] - np.arange(TAPS)[None] + reach
+    matrix: Array = auto[:, :, lags].transpose(0, 2, 1, 3).reshape(size * TAPS, size * TAPS)
+    matrix[np.diag_indices(len(matrix))] += EPSILON
+    return matrix
+
+
+def solve(matrix: Array, right: Array) -> Array:
+    """The solution `[N, R]` of the normal equations, for `right` `[N, R]`.
+
+    By Cholesky's method; where rounding made the matrix indefinite by elimination, and where it is
+    singular (a mono stem in two channels, twice the same stem) by the shortest solution.
+    """
+    try:
+        found: Array
+        factor = scipy.linalg.cho_factor(matrix.T, check_finite=False)  # .T: symmetric, no copy
+        found = scipy.linalg.cho_solve(factor, right, check_finite=False)
+        return found
+    except np.linalg.LinAlgError:
+        pass
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(matrix, right, rcond=None)[0]
+
+
+def distortion_filters(references: Array, estimates: Array) -> tuple[Array, Array]:
+    """The filters that bring the references nearest to each estimate.
+
+    Args:
+        references, estimates: `[S, C, T]`, float64.
+
+    Returns:
+        `[S, C, S, C, TAPS]`: from all references (third and fourth axis) to each channel of each
+        estimate; and `[S, C, C, TAPS]`: from its own reference's channels alone.
+    """
+    stems, channels, frames = references.shape
+    rows = references.reshape(stems * channels, frames)
+    both = np.concatenate([rows, estimates.reshape(stems * channels, frames)])
+    found = correlations(rows, both)
+    auto, cross = np.split(found, 2, axis=1)
+    # A filter's tap k multiplies the reference k samples earlier: only lags of 0 and more.
+    right = cross[:, :, TAPS - 1 :].transpose(0, 2, 1).reshape(len(rows) * TAPS, len(rows))
+    matrix = normal_matrix(auto)
+    shape = (stems, channels, TAPS, stems, channels)
+    everything = solve(matrix, right).reshape(shape).transpose(3, 4, 0, 1, 2)
+    own = []
+    width = channels * TAPS
+    for stem in range(stems):
+        part = slice(stem * width, (stem + 1) * width)
+        columns = slice(stem * channels, (stem + 1) * channels)
+        alone = solve(matrix[part, part], right[part, columns])
+        own.append(alone.reshape(channels, TAPS, channels).transpose(2, 0, 1))
+    return everything, np.stack(own)
