@@ -139,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
         workers=settings.workers,
         save_dir=out.with_suffix("") if settings.save else None,
         model_name=args.name,
+        backend=args.backend,
         on_track=describe,
     )
     describe(results)
@@ -226,6 +227,8 @@ def _parser() -> argparse.ArgumentParser:
         help="results (default: REPO/evaluation_NAME.json)")  # fmt: skip
     add("-d", "--device", help="cpu, cuda, … (default: cuda if there is one)")
     add("--no-sdr", action="store_true", help="nSDR only: seconds instead of minutes a track")
+    add("--backend", choices=["own", "museval"], default="own",
+        help="of SDR, ISR, SIR and SAR; same numbers (default: %(default)s)")  # fmt: skip
     add("overrides", nargs="*", metavar="KEY=VALUE")
     return parser
 

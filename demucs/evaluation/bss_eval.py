@@ -10,6 +10,7 @@ rest (artefacts). Energies are added up in the frequency domain, by Parseval's t
 ever transformed back.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,18 @@ from demucs.evaluation.metrics import BSS_METRICS
 Array = NDArray[Any]
 
 CHUNK = 8  # windows at a time
+SURE = 1e6  # times what rounding may add: the error is then below 1e-4 dB
 
 
-def bss_windows(references: Array, estimates: Array, samplerate: int) -> dict[str, Array]:
+def bss_windows(
+    references: Array, estimates: Array, samplerate: int, *, threads: int = 1
+) -> dict[str, Array]:
     """The scores of each window of one second.
 
     Args:
         references, estimates: `[S, C, T]`; none silent throughout, all finite.
         samplerate: Hz; windows and hops are of so many samples.
+        threads: for Fourier transforms.
 
     Returns:
         `[S, windows]` in dB by metric. NaN in a window where any reference or estimate is silent
@@ -40,73 +45,102 @@ def bss_windows(references: Array, estimates: Array, samplerate: int) -> dict[st
     frames = references.shape[-1]
     size = min(samplerate, frames)
     count = (frames - size) // size + 1
-    filters = _Filters(*distortion_filters(references, estimates), size)
+    taps = distortion_filters(references, estimates, threads)
+    quick, exact = (_Filters(*taps, size, kind, threads) for kind in (np.float32, np.float64))
     scores = np.full((len(BSS_METRICS), len(references), count), np.nan)
     truth, guess = (_windows(one, count, size) for one in (references, estimates))
     heard = [n for n in range(count) if not (_any_silent(truth[n]) or _any_silent(guess[n]))]
     for first in range(0, len(heard), CHUNK):
         some = heard[first : first + CHUNK]
-        scores[:, :, some] = _scores(truth[some], guess[some], filters)
+        scores[:, :, some], sure = quick.scores(truth[some], guess[some])
+        unsure = [n for n, good in zip(some, sure, strict=True) if not good]
+        if unsure:
+            scores[:, :, unsure], _ = exact.scores(truth[unsure], guess[unsure])
     return dict(zip(BSS_METRICS, scores, strict=True))
 
 
 class _Filters:
-    """Distortion filters in the frequency domain, one matrix a bin: `[F, outputs, inputs]`."""
+    """Distortion filters in the frequency domain, one matrix a bin: `[F, outputs, inputs]`.
 
-    def __init__(self, everything: Array, own: Array, size: int) -> None:
-        stems, channels = own.shape[:2]
+    Args:
+        everything, own: see `distortion_filters`.
+        size: of a window, in samples.
+        kind: what is computed with. 32 bits do but where distortion is far below the stems.
+        threads: for Fourier transforms.
+    """
+
+    def __init__(
+        self, everything: Array, own: Array, size: int, kind: type[Any], threads: int
+    ) -> None:
+        self.stems, self.channels = own.shape[:2]
+        self.kind, self.threads = kind, threads
         # The product of a window and a filter is longer than the window: nothing may wrap around.
         self.length = scipy.fft.next_fast_len(size + TAPS - 1, real=True)
-        rows = stems * channels
-        self.everything = self._matrices(everything.reshape(rows, rows, TAPS))
-        self.own = [self._matrices(one) for one in own]
-        self.weights = np.full(self.length // 2 + 1, 2.0)  # of bins, for those they stand for
-        self.weights[0] = 1
+        rows = self.stems * self.channels
+        self._taps = everything.reshape(rows, rows, TAPS), own
+        self.weights = np.full(self.length // 2 + 1, 2 / self.length, kind)  # of bins: for two,
+        self.weights[0] /= 2  # but for the first, and the last of an even number
         if self.length % 2 == 0:
-            self.weights[-1] = 1
+            self.weights[-1] /= 2
 
-    def _matrices(self, taps: Array) -> Array:
-        return np.ascontiguousarray(scipy.fft.rfft(taps, self.length).transpose(2, 0, 1))
+    @cached_property
+    def everything(self) -> Array:
+        return self._spectra(self._taps[0])
 
+    @cached_property
+    def own(self) -> list[Array]:
+        return [self._spectra(one) for one in self._taps[1]]
 
-def _scores(truth: Array, guess: Array, filters: _Filters) -> Array:
-    """`[4, S, N]` in dB of windows `[N, S, C, samples]`."""
-    count, stems, channels, _ = truth.shape
-    reference, estimate = (_spectra(one, filters.length) for one in (truth, guess))  # [F, S C, N]
-    everything = filters.everything @ reference
-    own = np.empty_like(everything)
-    for stem, matrix in enumerate(filters.own):
-        part = slice(stem * channels, (stem + 1) * channels)
-        own[:, part] = matrix @ reference[:, part]
+    @cached_property
+    def gain(self) -> float:
+        """The largest of any filter at any frequency, as a power."""
+        return float(max(np.square(np.abs(one)).max() for one in (self.everything, *self.own)))
 
-    def energy(spectra: Array) -> Array:
-        parts = spectra.view(np.float64).reshape(len(spectra), stems * channels, count, 2)
-        total = np.einsum("frnc,frnc,f->rn", parts, parts, filters.weights, optimize=False)
-        summed: Array = total.reshape(stems, channels, count).sum(1)
-        return summed
+    def scores(self, truth: Array, guess: Array) -> tuple[Array, Array]:
+        """Of windows `[N, S, C, samples]`: `[4, S, N]` in dB, and `[N]` whether these are sure."""
+        reference, estimate = self._signals(truth), self._signals(guess)
+        everything = self.everything @ reference
+        own = np.empty_like(everything)
+        for stem, matrix in enumerate(self.own):
+            part = slice(stem * self.channels, (stem + 1) * self.channels)
+            own[:, part] = matrix @ reference[:, part]
+        signal, error = (np.square(one).sum((2, 3)).T for one in (truth, guess - truth))
+        ratios = [
+            (signal, error),
+            (signal, self._energy(own - reference)),
+            (self._energy(own), self._energy(everything - own)),
+            (self._energy(everything), self._energy(estimate - everything)),
+        ]
+        smallest = np.min([below for _, below in ratios[1:]], axis=(0, 1))
+        noise = (4 * float(np.finfo(self.kind).eps)) ** 2 * max(self.gain, 1) * signal.sum(0)
+        return np.stack([_decibels(*ratio) for ratio in ratios]), smallest > SURE * noise
 
-    scale = 1.0 / filters.length
-    signal, error = np.square(truth), np.square(guess - truth)
-    ratios = [
-        (signal.sum((2, 3)).T, error.sum((2, 3)).T),
-        (signal.sum((2, 3)).T, scale * energy(own - reference)),
-        (energy(own), energy(everything - own)),
-        (energy(everything), energy(estimate - everything)),
-    ]
-    return np.stack([_decibels(above, below) for above, below in ratios])
+    def _spectra(self, taps: Array) -> Array:
+        """`[outputs, inputs, taps]` to `[F, outputs, inputs]`, contiguous."""
+        found = scipy.fft.rfft(taps.astype(self.kind), self.length, workers=self.threads)
+        return np.ascontiguousarray(found.transpose(2, 0, 1))
 
+    def _signals(self, windows: Array) -> Array:
+        """`[N, S, C, samples]` to `[F, S * C, N]`, contiguous."""
+        rows = windows.reshape(len(windows), self.stems * self.channels, -1).astype(self.kind)
+        found = scipy.fft.rfft(rows, self.length, workers=self.threads)
+        return np.ascontiguousarray(found.transpose(2, 1, 0))
 
-def _spectra(windows: Array, length: int) -> Array:
-    """`[N, S, C, samples]` to `[F, S * C, N]`, contiguous."""
-    found = scipy.fft.rfft(windows.reshape(len(windows), -1, windows.shape[-1]), length)
-    return np.ascontiguousarray(found.transpose(2, 1, 0))
+    def _energy(self, spectra: Array) -> Array:
+        """`[F, S * C, N]` to `[S, N]`: added up over frequencies and channels."""
+        bins, _, count = spectra.shape
+        parts = np.square(spectra.view(self.kind)).reshape(bins, -1)
+        total: Array = (self.weights @ parts).astype(np.float64)
+        found: Array = total.reshape(self.stems, self.channels, count, 2).sum((1, 3))
+        return found
 
 
 def _windows(signals: Array, count: int, size: int) -> Array:
     """`[S, C, T]` to `[N, S, C, size]`."""
     stems, channels, _ = signals.shape
-    whole: Array = signals[..., : count * size].reshape(stems, channels, count, size)
-    return whole.transpose(2, 0, 1, 3)
+    whole = signals[..., : count * size].reshape(stems, channels, count, size)
+    by_window: Array = whole.transpose(2, 0, 1, 3)
+    return by_window
 
 
 def _any_silent(window: Array) -> bool:

@@ -15,37 +15,45 @@ from numpy.typing import NDArray
 
 TAPS = 512
 BLOCK = 8192  # samples of a transform
+BLOCKS = 16  # at a time
 EPSILON = float(np.finfo(np.float64).eps)  # on the diagonal, as museval has it
 
 Array = NDArray[Any]
 
 
-def correlations(references: Array, others: Array) -> Array:
+def correlations(references: Array, others: Array, threads: int = 1) -> Array:
     """Sums over time of `references[i, t] * others[j, t + lag]`.
 
     Args:
         references: `[I, T]`, float64.
         others: `[J, T]`.
+        threads: for Fourier transforms.
 
     Returns:
         `[I, J, 2 * TAPS - 1]`, for the lags from -(TAPS - 1) to TAPS - 1.
     """
     reach = TAPS - 1
     step = BLOCK - 2 * reach
-    count = -(-references.shape[-1] // step)
-    rest = count * step - references.shape[-1]
-    heard = np.pad(references, ((0, 0), (0, rest))).reshape(len(references), count, step)
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(others, ((0, 0), (reach, rest + reach))), BLOCK, axis=-1
-    )[:, ::step]
     total = np.zeros((BLOCK // 2 + 1, len(references), len(others)), np.complex128)
-    for first in range(0, count, 64):  # so many blocks at a time
-        one = scipy.fft.rfft(heard[:, first : first + 64], BLOCK)
-        other = scipy.fft.rfft(around[:, first : first + 64], BLOCK)
+    for first in range(0, references.shape[-1], BLOCKS * step):
+        heard = _stretch(references, first, BLOCKS * step).reshape(len(references), BLOCKS, step)
+        around = _stretch(others, first - reach, BLOCKS * step + 2 * reach)
+        blocks = np.lib.stride_tricks.sliding_window_view(around, BLOCK, axis=-1)[:, ::step]
+        one = scipy.fft.rfft(heard, BLOCK, workers=threads)
+        other = scipy.fft.rfft(blocks, BLOCK, workers=threads)
         total += one.transpose(2, 0, 1).conj() @ other.transpose(2, 1, 0)
     found: Array = scipy.fft.irfft(total, BLOCK, axis=0)[: 2 * reach + 1]
     by_pair: Array = found.transpose(1, 2, 0)
     return by_pair
+
+
+def _stretch(signals: Array, start: int, size: int) -> Array:
+    """`signals[:, start : start + size]`, with zeros where there is nothing."""
+    part = signals[:, max(start, 0) : start + size]
+    before = max(-start, 0)
+    if part.shape[-1] == size:
+        return part
+    return np.pad(part, ((0, 0), (before, size - before - part.shape[-1])))
 
 
 def normal_matrix(auto: Array) -> Array:
@@ -54,9 +62,13 @@ def normal_matrix(auto: Array) -> Array:
     Entry ((i, k), (j, l)) is the product of reference i delayed by k and reference j delayed by l,
     which is their correlation at the lag k - l.
     """
-    size, reach = len(auto), TAPS - 1
-    lags = np.arange(TAPS)[:, None] - np.arange(TAPS)[None] + reach
-    matrix: Array = auto[:, :, lags].transpose(0, 2, 1, 3).reshape(size * TAPS, size * TAPS)
+    size = len(auto)
+    matrix: Array = np.empty((size, TAPS, size, TAPS))
+    # Row k of a pair's block is its correlation from the lag k down: windows of the reversed one.
+    rows = np.lib.stride_tricks.sliding_window_view(auto[:, :, ::-1], TAPS, axis=-1)[:, :, ::-1]
+    for first, others in enumerate(rows):
+        matrix[first] = others.transpose(1, 0, 2)
+    matrix = matrix.reshape(size * TAPS, size * TAPS)
     matrix[np.diag_indices(len(matrix))] += EPSILON
     return matrix
 
@@ -80,11 +92,14 @@ def solve(matrix: Array, right: Array) -> Array:
         return np.linalg.lstsq(matrix, right, rcond=None)[0]
 
 
-def distortion_filters(references: Array, estimates: Array) -> tuple[Array, Array]:
+def distortion_filters(
+    references: Array, estimates: Array, threads: int = 1
+) -> tuple[Array, Array]:
     """The filters that bring the references nearest to each estimate.
 
     Args:
         references, estimates: `[S, C, T]`, float64.
+        threads: for Fourier transforms.
 
     Returns:
         `[S, C, S, C, TAPS]`: from all references (third and fourth axis) to each channel of each
@@ -93,7 +108,7 @@ def distortion_filters(references: Array, estimates: Array) -> tuple[Array, Arra
     stems, channels, frames = references.shape
     rows = references.reshape(stems * channels, frames)
     both = np.concatenate([rows, estimates.reshape(stems * channels, frames)])
-    found = correlations(rows, both)
+    found = correlations(rows, both, threads)
     auto, cross = np.split(found, 2, axis=1)
     # A filter's tap k multiplies the reference k samples earlier: only lags of 0 and more.
     right = cross[:, :, TAPS - 1 :].transpose(0, 2, 1).reshape(len(rows) * TAPS, len(rows))

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import demucs
 from demucs.errors import ConfigError, DatasetError
-from demucs.evaluation.bss_museval import StemScores
+from demucs.evaluation.bss_scores import BACKENDS, StemScores
 from demucs.evaluation.facts import ModelFacts
 from demucs.evaluation.metrics import METRICS
 from demucs.evaluation.pool import ScoringPool
@@ -58,6 +58,7 @@ def evaluate(
     share: tuple[int, int] = (0, 1),
     done: Mapping[str, TrackResult] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    backend: str = "own",
 ) -> Results:
     """Separates every track and scores its stems.
 
@@ -82,6 +83,7 @@ def evaluate(
         done: results of tracks by name that are there already, and taken over.
         should_stop: asked after each track, and while tracks are scored; if true, what is under
             way is given up.
+        backend: of SDR, ISR, SIR and SAR: `own`, or `museval`.
 
     Returns:
         Results, with the tracks that failed and their reasons; `complete` if all tracks are there.
@@ -91,8 +93,10 @@ def evaluate(
         DatasetError: no tracks, or two of one name.
     """
     _check(tracks, metrics, shifts, overlap, workers)
+    if backend not in BACKENDS:
+        raise ConfigError(f"backend={backend} is not one of: {', '.join(BACKENDS)}")
     how = How(shifts, overlap, split, str(device))
-    settings = {**asdict(how), "metrics": list(metrics), "backend": "museval"}
+    settings = {**asdict(how), "metrics": list(metrics), "backend": backend}
     facts = ModelFacts.of(model)
     results = _new_results(model, model_name, settings)
     results.tracks.update(done or {})
@@ -100,7 +104,7 @@ def evaluate(
     own = [track for track in tracks if track.name not in results.tracks][rank::number]
     waiting: deque[tuple[str, TrackResult, Future[StemScores]]] = deque()
     with suppress(_Stopped), ExitStack() as stack:
-        pool = stack.enter_context(ScoringPool(workers if "sdr" in metrics else 0))
+        pool = stack.enter_context(ScoringPool(workers if "sdr" in metrics else 0, backend))
         bar = stack.enter_context(
             tqdm(total=len(own), desc="evaluate", unit="track", disable=not progress)
         )

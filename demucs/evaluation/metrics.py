@@ -10,7 +10,8 @@ METRICS = ("nsdr", "sdr")  # what one can ask for; "sdr" brings the four of BSS 
 BSS_METRICS = ("sdr", "isr", "sir", "sar")
 
 _BSS = (
-    "BSS Eval v4 by museval: distortion filters of 512 taps for the whole track, windows of 1 s "
+    "BSS Eval v4, as the museval package defines it: distortion filters of 512 taps for the whole "
+    "track, windows of 1 s "
     "without overlap; a track's value is the median over its windows"
 )
 DEFINITIONS = {

@@ -23,18 +23,18 @@ from torch import Tensor
 
 import demucs
 from demucs.errors import DemucsError
-from demucs.evaluation.bss_museval import StemScores, museval_scores
+from demucs.evaluation.bss_scores import StemScores, bss_scores
 from demucs.evaluation.worker import DTYPE
 
 
 class ScoringPool:
-    """Scores tracks by museval in `workers` processes; with none, in this one.
+    """Scores tracks by BSS Eval in `workers` processes; with none, in this one.
 
     Used as a context manager; leaving it by an exception ends the processes at once.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, backend: str = "own") -> None:
+        self._workers, self._backend = workers, backend
         self._threads = ThreadPoolExecutor(workers, "scoring") if workers else None
         # A track with its stems takes hundreds of MB: wait rather than pile them up.
         self._room = threading.Semaphore(workers + 1)
@@ -54,7 +54,7 @@ class ScoringPool:
         if self._threads is None:
             future: Future[StemScores] = Future()
             try:
-                future.set_result(museval_scores(*job))
+                future.set_result(bss_scores(*job, self._backend))
             except Exception as error:
                 future.set_exception(DemucsError(f"{type(error).__name__}: {error}"))
             return future
@@ -92,7 +92,12 @@ class ScoringPool:
             if process is None or not process.alive():
                 process = self._local.process = _Process()
                 self._processes.append(process)
-        header = {"sources": sources, "samplerate": samplerate, "shape": references.shape}
+        header = {
+            "sources": sources,
+            "samplerate": samplerate,
+            "shape": references.shape,
+            "backend": self._backend,
+        }
         answer = process.ask(header, references, estimates)
         if "error" in answer:
             raise DemucsError(answer["error"])

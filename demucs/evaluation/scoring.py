@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from torch import Tensor
 
 from demucs.errors import DemucsError
-from demucs.evaluation.bss_museval import StemScores
+from demucs.evaluation.bss_scores import StemScores
 from demucs.evaluation.metrics import nsdr
 from demucs.evaluation.results import TrackResult
 
@@ -42,7 +42,7 @@ def add_scores(found: TrackResult, future: "Future[StemScores]") -> None:
     try:
         scores = future.result()
     except Exception as error:
-        found.failed = f"not scored by museval: {reason_of(error)}"
+        found.failed = f"not scored: {reason_of(error)}"
         return
     found.values.update(scores.values)
     found.notes.extend(scores.notes)

@@ -1,7 +1,7 @@
 """A process that scores tracks for `demucs.evaluation.pool`, until its input ends.
 
-Each request is one line of JSON (`sources`, `samplerate`, `shape`) and then two arrays of little-
-endian float32, references and estimates; each answer is one line of JSON.
+Each request is one line of JSON (what `ScoringPool` puts into it) and then two arrays of
+little-endian float32, references and estimates; each answer is one line of JSON.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.bss_museval import museval_scores
+from demucs.evaluation.bss_scores import bss_scores
 
 DTYPE = np.dtype("<f4")
 
@@ -29,8 +29,12 @@ def main() -> None:
         references = _receive(sys.stdin.buffer, shape)
         estimates = _receive(sys.stdin.buffer, shape)
         try:
-            scores = museval_scores(
-                references, estimates, request["samplerate"], request["sources"]
+            scores = bss_scores(
+                references,
+                estimates,
+                request["samplerate"],
+                request["sources"],
+                request["backend"],
             )
             answer = {"values": scores.values, "notes": scores.notes}
         except Exception as error:  # this track fails, the next may not

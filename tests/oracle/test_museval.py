@@ -1,11 +1,13 @@
 """Our scores against museval called directly, and against what it refuses."""
 
+import functools
 import warnings
 
 import numpy as np
 import pytest
 
-from demucs.evaluation.bss_museval import museval_scores
+from demucs.evaluation.bss_eval import bss_windows
+from demucs.evaluation.bss_scores import bss_scores
 
 museval = pytest.importorskip("museval", reason="needs museval")
 RATE = 3000
@@ -21,6 +23,12 @@ def noise(seed, channels=2, seconds=3.3):
     return smooth * envelope[9:]
 
 
+@pytest.fixture(params=["own", "museval"])
+def score(request):
+    """Both backends: they give the same numbers, notes and gaps."""
+    return functools.partial(bss_scores, backend=request.param)
+
+
 def direct(references, estimates):
     """museval's own numbers, medians over windows, `[4][S]`."""
     with warnings.catch_warnings():
@@ -34,93 +42,161 @@ def direct(references, estimates):
 def check(scores, expected, names=NAMES):
     for metric, row in zip(("sdr", "isr", "sir", "sar"), expected, strict=True):
         for name, value in zip(names, row, strict=True):
-            assert scores.values[metric][name] == pytest.approx(value, abs=1e-6), (metric, name)
+            assert scores.values[metric][name] == pytest.approx(value, abs=1e-4), (metric, name)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_equal_to_museval(channels):
+def test_equal_to_museval(score, channels):
     truth = noise(0, channels)
     guess = truth + 0.3 * truth[::-1] + 0.1 * noise(1, channels)
-    scores = museval_scores(truth, guess, RATE, NAMES)
+    scores = score(truth, guess, RATE, NAMES)
     check(scores, direct(truth, guess))
     assert scores.notes == []
 
 
-def test_windows_where_a_stem_is_silent_do_not_count():
+def test_windows_where_a_stem_is_silent_do_not_count(score):
     truth = noise(0)
     truth[0, :, :RATE] = 0
     guess = truth + 0.2 * noise(1)
     guess[1, :, RATE : 2 * RATE] = 0
-    check(museval_scores(truth, guess, RATE, NAMES), direct(truth, guess))
+    check(score(truth, guess, RATE, NAMES), direct(truth, guess))
 
 
-def test_shorter_than_a_window():
-    truth = noise(0, seconds=0.4)
-    guess = truth + 0.2 * noise(1, seconds=0.4)
-    check(museval_scores(truth, guess, RATE, NAMES), direct(truth, guess))
+def test_shorter_than_a_window(score):
+    truth = noise(0, seconds=0.95)
+    guess = truth + 0.2 * noise(1, seconds=0.95)
+    check(score(truth, guess, RATE, NAMES), direct(truth, guess))
 
 
-def test_silent_reference_is_left_out():
+def test_silent_reference_is_left_out(score):
     truth, guess = noise(0), noise(0) + 0.3 * noise(1)
     truth[1] = 0
     with pytest.raises(ValueError, match="silent"):
         direct(truth, guess)
-    scores = museval_scores(truth, guess, RATE, NAMES)
+    scores = score(truth, guess, RATE, NAMES)
     assert scores.notes[0] == "b: the reference is silent, so it has no SDR"
     assert scores.notes[1].startswith("a: no window has a finite SIR")  # nothing interferes
     assert {row["b"] for row in scores.values.values()} == {None}
     expected = direct(truth[:1], guess[:1])
-    assert scores.values["sdr"]["a"] == pytest.approx(expected[0][0], abs=1e-6)
+    assert scores.values["sdr"]["a"] == pytest.approx(expected[0][0], abs=1e-4)
 
 
 @pytest.mark.parametrize(("value", "word"), [(0.0, "silent"), (np.nan, "NaN"), (np.inf, "NaN")])
-def test_broken_estimate_leaves_the_others_their_scores(value, word):
+def test_broken_estimate_leaves_the_others_their_scores(score, value, word):
     truth, guess = noise(0), noise(0) + 0.3 * noise(1)
     expected = direct(truth, guess)
     guess[1] = value
-    scores = museval_scores(truth, guess, RATE, NAMES)
+    scores = score(truth, guess, RATE, NAMES)
     assert len(scores.notes) == 1
     assert scores.notes[0].startswith("b: the estimate")
     assert word in scores.notes[0]
     assert {row["b"] for row in scores.values.values()} == {None}
     assert [row["a"] for row in scores.values.values()] == pytest.approx(
-        [row[0] for row in expected], abs=1e-6
+        [row[0] for row in expected], abs=1e-4
     )
 
 
-def test_channels_that_cancel_are_silent_to_museval():
+def test_channels_that_cancel_are_silent_to_museval(score):
     truth, guess = noise(0), noise(0) + 0.3 * noise(1)
     truth[1, 1] = -truth[1, 0]
     with pytest.raises(ValueError, match="silent"):
         direct(truth, guess)
-    assert "b: the reference is silent" in museval_scores(truth, guess, RATE, NAMES).notes[0]
+    assert "b: the reference is silent" in score(truth, guess, RATE, NAMES).notes[0]
 
 
-def test_nothing_but_silence():
-    scores = museval_scores(np.zeros((2, 2, RATE)), np.ones((2, 2, RATE)), RATE, NAMES)
+def test_nothing_but_silence(score):
+    scores = score(np.zeros((2, 2, RATE)), np.ones((2, 2, RATE)), RATE, NAMES)
     assert {value for row in scores.values.values() for value in row.values()} == {None}
     assert len(scores.notes) == 2
 
 
-def test_perfect_estimate_has_no_finite_sdr():
-    scores = museval_scores(noise(0), noise(0), RATE, NAMES)
+def test_perfect_estimate_has_no_finite_sdr(score):
+    scores = score(noise(0), noise(0), RATE, NAMES)
     assert scores.values["sdr"] == {"a": None, "b": None}
     assert "no window has a finite SDR" in scores.notes[0]
 
 
-def test_never_a_window_with_all_stems():
+def test_never_a_window_with_all_stems(score):
     truth = noise(0, seconds=2)
     truth[0, :, :RATE] = 0
     truth[1, :, RATE:] = 0
-    scores = museval_scores(truth, truth + 0.1 * noise(1, seconds=2), RATE, NAMES)
+    scores = score(truth, truth + 0.1 * noise(1, seconds=2), RATE, NAMES)
     assert scores.values["sar"] == {"a": None, "b": None}
     assert "no window has a finite SDR, ISR, SIR, SAR" in scores.notes[1]
 
 
-def test_inputs_are_left_as_they_are():
+def test_inputs_are_left_as_they_are(score):
     truth, guess = noise(0), noise(1)
     guess[0] = 0
     before = truth.copy(), guess.copy()
-    museval_scores(truth, guess, RATE, NAMES)
+    score(truth, guess, RATE, NAMES)
     assert np.array_equal(truth, before[0])
     assert np.array_equal(guess, before[1])
+
+
+def assert_same_windows(truth, guess, rate=RATE):
+    """As near to museval as it is to itself: at least 1e-4 dB, or what the 13th digit changes.
+
+    Where references have next to nothing in a band (music that was coded with losses), or hardly
+    differ, many filters do as well, and rounding chooses one.
+    """
+
+    def by_museval(references):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = museval.evaluate(
+                references.swapaxes(1, 2), guess.swapaxes(1, 2), win=rate, hop=rate
+            )
+        return [np.where(np.isfinite(one), one, np.nan) for one in found]
+
+    last_digit = 1 + 1e-13 * np.random.default_rng(9).standard_normal(truth.shape)
+    expected, moved = by_museval(truth), by_museval(truth * last_digit)
+    own = bss_windows(truth, guess, rate)
+    for metric, one, other in zip(own, expected, moved, strict=True):
+        assert np.array_equal(np.isnan(own[metric]), np.isnan(one)), metric
+        limit = max(1e-4, 4 * float(np.nanmax(np.abs(one - other))))
+        assert float(np.nanmax(np.abs(own[metric] - one))) <= limit, metric
+
+
+def four_stems(channels, rate, seconds, seed=0):
+    """Tones, pulses and noise at unlike levels, `[4, C, T]`."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(rate * seconds)) / rate
+    drums = rng.standard_normal((channels, len(time))) * np.exp(-9 * (2.3 * time % 1))
+    bass = np.sin(2 * np.pi * 55 * time + 3 * np.sin(2 * np.pi * 0.7 * time)) * np.ones(
+        (channels, 1)
+    )
+    other = sum(
+        np.sin(2 * np.pi * f * time + np.arange(channels)[:, None]) for f in (220, 277, 330)
+    )
+    vocals = np.sin(2 * np.pi * 300 * time + 40 * np.sin(2 * np.pi * 5 * time)) * (time % 3 < 2)
+    vocals = vocals * np.linspace(1, 0.4, channels)[:, None]
+    stems = np.stack([drums, bass, 0.2 * other, 0.05 * vocals])
+    return stems + 1e-3 * rng.standard_normal(stems.shape)
+
+
+@pytest.mark.parametrize(
+    ("channels", "leak"), [(1, 0.3), (1, 1e-2), (1, 1e-4), (1, 1e-6), (2, 0.3), (2, 1e-4)]
+)
+def test_each_window_from_bad_to_excellent_estimates(channels, leak):
+    """The better, the less 32 bits do: the last ones are scored in 64."""
+    truth = four_stems(channels, RATE, 4.2)
+    guess = truth + leak * truth[::-1] + 0.5 * leak * four_stems(channels, RATE, 4.2, seed=1)
+    assert_same_windows(truth, guess)
+
+
+def test_a_mono_stem_in_two_channels():
+    """Its normal equations are singular: they have many solutions, and one projection."""
+    truth = four_stems(2, RATE, 2)
+    truth[1, 1] = truth[1, 0]
+    assert_same_windows(truth, truth + 0.1 * truth[::-1] + 0.05 * four_stems(2, RATE, 2, seed=1))
+
+
+def test_real_music_at_its_own_rate():
+    """The excerpt that stempeg brings, its stems against what streams leak into each other."""
+    stempeg = pytest.importorskip("stempeg", reason="needs stempeg and ffmpeg")
+    stems, rate = stempeg.read_stems(stempeg.example_stem_path())
+    truth = np.ascontiguousarray(stems[1:].transpose(0, 2, 1))[:, :, : 4 * int(rate)]
+    noise_ = np.random.default_rng(0).standard_normal(truth.shape)
+    guess = truth + 0.2 * truth[::-1] + 0.003 * noise_
+    assert_same_windows(truth, guess, int(rate))

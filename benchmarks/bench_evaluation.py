@@ -1,0 +1,94 @@
+"""BSS Eval v4: ours against the museval package, on the same stems, in one process.
+
+    python3 benchmarks/bench_evaluation.py [--seconds 60] [--rounds 3] [--stems DIR]
+
+The two take turns. Prints the median seconds of each, their ratio, and the largest difference of
+each metric over all windows. The stems are coloured noise with leaks and noise, or with --stems the
+two folders DIR/reference and DIR/estimate of wav files. Prints the load average too: other jobs
+spoil the numbers.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from demucs.evaluation.bss_eval import bss_windows
+from demucs.evaluation.metrics import BSS_METRICS
+
+RATE = 44100
+Array = NDArray[Any]
+
+
+def synthetic(seconds: float) -> tuple[Array, Array]:
+    """Four stereo stems `[S, C, T]`, and estimates of them."""
+    rng = np.random.default_rng(0)
+    white = rng.standard_normal((4, 2, round(seconds * RATE) + 9))
+    truth = white[..., 9:] + 0.8 * white[..., 8:-1] + 0.5 * white[..., :-9]
+    truth *= 0.1 * np.abs(np.sin(np.arange(truth.shape[-1]) / np.array([[[7e3]], [[9e3]], [[1.1e4]],
+                                                                        [[1.3e4]]])))  # fmt: skip
+    return truth, truth + 0.1 * truth[::-1] + 0.01 * rng.standard_normal(truth.shape)
+
+
+def read(folder: Path) -> Array:
+    files = sorted(folder.glob("*.wav")) or sys.exit(f"{folder} has no wav files")
+    return np.stack([soundfile.read(file, always_2d=True)[0].T for file in files])
+
+
+def by_museval(truth: Array, guess: Array) -> dict[str, Array]:
+    import museval
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = museval.evaluate(truth.swapaxes(1, 2), guess.swapaxes(1, 2), win=RATE, hop=RATE)
+    return dict(zip(BSS_METRICS, map(np.asarray, found), strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stems", type=Path)
+    options = parser.parse_args()
+    if options.stems:
+        truth, guess = read(options.stems / "reference"), read(options.stems / "estimate")
+    else:
+        truth, guess = synthetic(options.seconds)
+    cores = os.cpu_count() or 1
+    ways = {
+        "museval": by_museval,
+        "ours": lambda one, other: bss_windows(one, other, RATE, threads=cores),
+    }
+    found, seconds = {}, {name: [] for name in ways}
+    bss_windows(truth[..., : 2 * RATE], guess[..., : 2 * RATE], RATE)  # load and warm up
+    for _ in range(options.rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            found[name] = way(truth, guess)
+            seconds[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    print(f"{truth.shape[0]} stems of {truth.shape[-1] / RATE:.0f} s, {truth.shape[1]} channels")
+    for name, median in medians.items():
+        print(f"  {name:8} {median:8.2f} s   {medians['museval'] / median:6.1f} x")
+    for metric in BSS_METRICS:
+        finite = np.where(np.isfinite(found["museval"][metric]), found["museval"][metric], np.nan)
+        same = np.array_equal(np.isnan(finite), np.isnan(found["ours"][metric]))
+        worst = np.nanmax(np.abs(finite - found["ours"][metric]))
+        print(
+            f"  {metric}: largest difference {worst:.1e} dB, {'the same' if same else 'OTHER'} gaps"
+        )
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
