@@ -220,5 +220,24 @@ def main(cfg: DictConfig) -> None:
         sys.exit(130)
 
 
+def _end(run: Callable[[], object]) -> None:
+    """Calls `run` and ends this process with its exit code.
+
+    With several processes, at once: threads of torch.distributed that are still there when Python
+    tears itself down have been seen to abort a run that had ended well.
+    """
+    code: object = 0
+    try:
+        run()
+    except SystemExit as stop:
+        code = stop.code
+    if os.environ.get("WORLD_SIZE", "1") == "1" or not isinstance(code, int | None):
+        sys.exit(code)  # type: ignore[arg-type]
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
 if __name__ == "__main__":
-    main()
+    _end(main)

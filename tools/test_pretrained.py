@@ -181,22 +181,26 @@ def default_out(args: argparse.Namespace, *, subset: bool) -> Path:
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; ends the program with a message if it is wrong."""
-    parser = _parser()
-    args = parser.parse_intermixed_args(argv)
+    """The command line; ends the program with a message if it, or a setting, is wrong."""
+    args = _parse_words(argv)
+    try:
+        read_settings(args.overrides, {})
+    except ConfigError as error:
+        _parser().error(str(error))
+    return args
+
+
+def _parse_words(argv: Sequence[str] | None) -> argparse.Namespace:
+    args = _parser().parse_intermixed_args(argv)
     # `--tracks A B test.shifts=2`: what is a setting is no track.
     settings = [word for word in args.tracks or [] if word.partition("=")[0] in KEYS]
     args.overrides += settings
     args.tracks = [word for word in args.tracks or [] if word not in settings] or None
-    try:
-        read_settings(args.overrides, {})
-    except ConfigError as error:
-        parser.error(str(error))
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_options(argv)
+    args = _parse_words(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         return run(args)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from training_support import SOURCES, plain_config, tiny_config
+from training_support import SOURCES, plain_config, same, tiny_config
 from training_world import in_processes
 
 from demucs.errors import ConfigError
@@ -81,17 +81,6 @@ def clone(one: Any) -> Any:
     if isinstance(one, dict):
         return {key: clone(value) for key, value in one.items()}
     return [clone(value) for value in one] if isinstance(one, list) else one
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality of nested containers, tensors bit for bit."""
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 def gradient(run: Run) -> Tensor:

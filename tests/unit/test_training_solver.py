@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from training_support import tiny_config, write_songs
+from training_support import same, tiny_config, write_songs
 
 from demucs.errors import CheckpointError, ConfigError, DatasetError, ModelNotFoundError
 from demucs.release.checkpoint import NAME, PREVIOUS_NAME
@@ -35,17 +35,6 @@ def solver(songs: Path, folder: Path, *overrides: str, **kwargs: Any) -> Solver:
 
 def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in history]
-
-
-def same_everywhere(one: Any, other: Any) -> bool:
-    """Equality of nested containers, tensors bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same_everywhere(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same_everywhere, one, other))
-    return bool(one == other)
 
 
 def checkpoint_without_times(folder: Path) -> dict[str, Any]:
@@ -111,7 +100,7 @@ def test_resumed_after_an_epoch_is_bit_for_bit_the_undisturbed_run(
     torch.manual_seed(999)  # whatever happened since
     solver(songs, tmp_path / "parts", *overrides).train()
     whole, parts = (checkpoint_without_times(tmp_path / name) for name in ("whole", "parts"))
-    assert same_everywhere(whole, parts)
+    assert same(whole, parts)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4])
@@ -131,14 +120,14 @@ def test_stopped_at_a_step_and_resumed_is_the_undisturbed_run(
         stopped.train()
     solver(songs, tmp_path / "parts", *overrides).train()
     whole, parts = (checkpoint_without_times(tmp_path / name) for name in ("whole", "parts"))
-    assert same_everywhere(whole, parts)
+    assert same(whole, parts)
 
 
 def test_the_number_of_readers_changes_nothing(songs: Path, tmp_path: Path) -> None:
     solver(songs, tmp_path / "none", "epochs=1").train()
     solver(songs, tmp_path / "two", "epochs=1", num_workers=2).train()
     none, two = (checkpoint_without_times(tmp_path / name) for name in ("none", "two"))
-    assert same_everywhere(none, two)
+    assert same(none, two)
 
 
 def test_a_finished_run_is_left_alone(songs: Path, tmp_path: Path) -> None:
@@ -160,7 +149,7 @@ def test_a_corrupted_checkpoint_costs_one_epoch(
     assert "corrupted" in caplog.text
     assert PREVIOUS_NAME in caplog.text
     resumed.train()
-    assert same_everywhere(checkpoint_without_times(tmp_path), whole)
+    assert same(checkpoint_without_times(tmp_path), whole)
 
 
 def test_a_checkpoint_of_another_model_is_refused(songs: Path, tmp_path: Path) -> None:
@@ -183,12 +172,12 @@ def test_continue_from_takes_the_best_or_the_latest(songs: Path, tmp_path: Path)
     old = load_checkpoint(tmp_path / "old" / NAME)
     more = ("epochs=1", "continue_from=old")
     best = solver(songs, tmp_path / "best", *more)
-    assert same_everywhere(dict(best.model.state_dict()), old["best"]["state"])
+    assert same(dict(best.model.state_dict()), old["best"]["state"])
     assert best.state.epoch == 0
     assert not best.state.optimiser.state_dict()["state"]
     last = solver(songs, tmp_path / "last", *more, "continue_best=false", "continue_opt=true")
-    assert same_everywhere(dict(last.model.state_dict()), old["model"])
-    assert same_everywhere(last.state.optimiser.state_dict()["state"], old["optimiser"]["state"])
+    assert same(dict(last.model.state_dict()), old["model"])
+    assert same(last.state.optimiser.state_dict()["state"], old["optimiser"]["state"])
 
 
 def test_continue_from_other_stems_says_what_fitted(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_support import tiny_config, write_songs
+from training_support import same, tiny_config, write_songs
 from training_world import in_processes
 
 from demucs.release.checkpoint import NAME, save_checkpoint
@@ -69,17 +69,6 @@ def end_of(folder: Path) -> dict[str, Any]:
     for one in results:
         one.pop("date")
     return {**content, "results": results}
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality of nested containers, tensors bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 def stopped_over_and_over(make: Any, limit: int) -> int:

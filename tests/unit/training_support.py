@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -56,3 +57,14 @@ def plain_config(*overrides: str) -> dict[str, Any]:
 def tiny_config(songs: Path, *overrides: str) -> dict[str, Any]:
     places = (f"dset.musdb={songs}", f"dset.metadata={songs / 'metadata'}")
     return plain_config(*TINY, *places, *overrides)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality of nested containers, tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
