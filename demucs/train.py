@@ -67,7 +67,7 @@ class _Door(HydraMain):  # type: ignore[misc]
 
         xp = self.get_xp(argv)
         run = check_config(_plain(xp.cfg), asked_world_size(os.environ))
-        check_start(run, Path(xp.folder).parent)
+        check_start(run, Path(xp.folder))
         for root in run.options.dset.roots:
             if not Path(root).is_dir():  # it may be there on the machine that will train
                 print(f"warning: there is no folder {root} on this machine", file=sys.stderr)

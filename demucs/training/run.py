@@ -105,7 +105,7 @@ def run_training(
                 stack.enter_context(recorded(experiment.folder, record, _STOPS))
 
         workers.first_then_all(hold)
-        check_start(run, experiment.folder.parent)
+        check_start(run, experiment.folder)
         songs = workers.first_then_all(lambda: find_songs(run))
         solver = Solver(
             run,

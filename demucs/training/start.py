@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
-from demucs.experiments import with_checkpoint
+from demucs.experiments import CHECKPOINT, PREVIOUS_CHECKPOINT, with_checkpoint
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
@@ -45,8 +45,10 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
         load_matching(state.model, release.state_dict(), f"the release {name}", sources)
 
 
-def check_start(run: RunConfig, experiments: Path) -> None:
+def check_start(run: RunConfig, folder: Path) -> None:
     """Refuses what a run cannot start from, or be compared with, before it looks at any song.
+
+    A run that goes on from its own checkpoint in `folder` needs no other origin any more.
 
     Raises:
         ConfigError: `misc.reference` cannot be read.
@@ -55,8 +57,10 @@ def check_start(run: RunConfig, experiments: Path) -> None:
     options = run.options
     if options.misc.reference is not None:
         Reference.load(Path(options.misc.reference))
+    if any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS_CHECKPOINT)):
+        return
     if options.continue_from is not None:
-        _check_origin(experiments / options.continue_from)
+        _check_origin(folder.parent / options.continue_from)
     if options.continue_pretrained is not None:
         get_model(options.continue_pretrained, options.pretrained_repo)
 

@@ -12,7 +12,14 @@ from training_support import same, tiny_config, write_songs
 
 from demucs.errors import CheckpointError, ConfigError, DatasetError, ModelNotFoundError
 from demucs.release.checkpoint import NAME, PREVIOUS_NAME
-from demucs.training import Interrupted, Solver, find_songs, load_checkpoint, read_config
+from demucs.training import (
+    Interrupted,
+    Solver,
+    check_start,
+    find_songs,
+    load_checkpoint,
+    read_config,
+)
 from demucs.training.validate import validate
 
 EMAS = ("ema.batch=[0.5]", "ema.epoch=[0.5]")
@@ -212,6 +219,15 @@ def test_songs_shorter_than_a_segment_are_told_and_only_such_are_refused(
     solver(songs, tmp_path / "b", "dset.segment=0.6")
     assert "1 of 2 tracks are shorter than dset.segment=0.6 s" in caplog.text
     assert "train0 (0.5 s)" in caplog.text
+
+
+def test_a_run_that_goes_on_needs_its_origin_no_more(songs: Path, tmp_path: Path) -> None:
+    run = read_config(tiny_config(songs, "continue_from=abcd"))
+    with pytest.raises(ModelNotFoundError, match="abcd"):
+        check_start(run, tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / PREVIOUS_NAME).touch()
+    check_start(run, tmp_path / "own")
 
 
 def test_copies_are_kept_every_so_many_epochs(songs: Path, tmp_path: Path) -> None:
