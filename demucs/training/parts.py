@@ -70,7 +70,7 @@ class Parts:
     @property
     def steps(self) -> int:
         """How many are done, of all epochs."""
-        return self.state.epoch * self.batches + self.state.batch
+        return self.state.steps(self.batches)
 
     def title(self, stage: str) -> str:
         """A stage and its epoch, for the log."""

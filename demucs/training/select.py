@@ -62,12 +62,11 @@ def select(parts: Parts) -> Metrics | None:
 def _check_sound(parts: Parts, loss: float) -> None:
     """Refuses weights that have exploded, before they are saved as if they were good."""
     losses = [epoch["valid"]["main"]["loss"] for epoch in parts.state.history]
-    usual = min(losses, default=MOST_LOSS / EXPLODED)
-    if not loss <= EXPLODED * usual:  # also if it is NaN
+    best = min(losses, default=math.nan)
+    limit = EXPLODED * best if losses else MOST_LOSS
+    if not loss <= limit:  # also if it is NaN
         raise diverged(
-            f"the validation loss is {loss:.4g}, and the best so far "
-            f"{min(losses, default=math.nan):.4g}",
-            parts.options,
+            f"the validation loss is {loss:.4g}, and the best so far {best:.4g}", parts.options
         )
 
 

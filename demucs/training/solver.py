@@ -86,7 +86,7 @@ class Solver:
         start_from(self.state, run, folder)
         watch = Watch.open(
             run, songs, folder, speaks=self.workers.is_first,
-            steps=self.state.epoch * batches_of(self.options, songs) + self.state.batch,
+            steps=self.state.steps(batches_of(self.options, songs)),
         )  # fmt: skip
         self.parts = Parts(
             run=run,

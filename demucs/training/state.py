@@ -61,6 +61,10 @@ class TrainingState:
         """How often the run went back: what is random is then drawn anew."""
         return len(self.rollbacks)
 
+    def steps(self, batches: int) -> int:
+        """How many are done in all, with so many batches an epoch."""
+        return self.epoch * batches + self.batch
+
     @property
     def averages(self) -> dict[str, WeightAverage]:
         return {**self.batch_averages, **self.epoch_averages}
