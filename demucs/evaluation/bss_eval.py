@@ -10,7 +10,7 @@ rest (artefacts). Energies are added up in the frequency domain, by Parseval's t
 ever transformed back.
 """
 
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from demucs.evaluation.metrics import BSS_METRICS
 Array = NDArray[Any]
 
 CHUNK = 8  # windows at a time
+BINS = 512  # at a time: what is worked on stays in the cache
 SURE = 1e6  # times what rounding may add: the error is then below 1e-4 dB
 
 
@@ -34,28 +35,33 @@ def bss_windows(
     Args:
         references, estimates: `[S, C, T]`; none silent throughout, all finite.
         samplerate: Hz; windows and hops are of so many samples.
-        threads: for Fourier transforms.
+        threads: that share the windows.
 
     Returns:
         `[S, windows]` in dB by metric. NaN in a window where any reference or estimate is silent
         (its channels add up to 0 at every sample), and where a ratio is infinite. Samples after
         the last whole window have a part in the filters alone; a song shorter than a window is one.
     """
-    references, estimates = (one.astype(np.float64) for one in (references, estimates))
+    references, estimates = (one.astype(np.float64, copy=False) for one in (references, estimates))
     frames = references.shape[-1]
     size = min(samplerate, frames)
     count = (frames - size) // size + 1
     taps = distortion_filters(references, estimates, threads)
-    quick, exact = (_Filters(*taps, size, kind, threads) for kind in (np.float32, np.float64))
     scores = np.full((len(BSS_METRICS), len(references), count), np.nan)
     truth, guess = (_windows(one, count, size) for one in (references, estimates))
-    heard = [n for n in range(count) if not (_any_silent(truth[n]) or _any_silent(guess[n]))]
-    for first in range(0, len(heard), CHUNK):
-        some = heard[first : first + CHUNK]
-        scores[:, :, some], sure = quick.scores(truth[some], guess[some])
-        unsure = [n for n, good in zip(some, sure, strict=True) if not good]
-        if unsure:
-            scores[:, :, unsure], _ = exact.scores(truth[unsure], guess[unsure])
+    todo = [n for n in range(count) if not (_any_silent(truth[n]) or _any_silent(guess[n]))]
+    for kind in (np.float32, np.float64):  # the second for those that the first is too coarse for
+        if not todo:
+            break
+        filters = _Filters(*taps, size, kind)
+
+        def fill(some: list[int], filters: _Filters = filters) -> list[int]:
+            scores[:, :, some], sure = filters.scores(truth[some], guess[some])
+            return [n for n, good in zip(some, sure, strict=True) if not good]
+
+        with ThreadPoolExecutor(threads) as pool:
+            parts = [todo[first : first + CHUNK] for first in range(0, len(todo), CHUNK)]
+            todo = [n for unsure in pool.map(fill, parts) for n in unsure]
     return dict(zip(BSS_METRICS, scores, strict=True))
 
 
@@ -66,72 +72,75 @@ class _Filters:
         everything, own: see `distortion_filters`.
         size: of a window, in samples.
         kind: what is computed with. 32 bits do but where distortion is far below the stems.
-        threads: for Fourier transforms.
     """
 
-    def __init__(
-        self, everything: Array, own: Array, size: int, kind: type[Any], threads: int
-    ) -> None:
+    def __init__(self, everything: Array, own: Array, size: int, kind: type[Any]) -> None:
         self.stems, self.channels = own.shape[:2]
-        self.kind, self.threads = kind, threads
+        self.kind = kind
         # The product of a window and a filter is longer than the window: nothing may wrap around.
         self.length = scipy.fft.next_fast_len(size + TAPS - 1, real=True)
         rows = self.stems * self.channels
-        self._taps = everything.reshape(rows, rows, TAPS), own
         self.weights = np.full(self.length // 2 + 1, 2 / self.length, kind)  # of bins: for two,
         self.weights[0] /= 2  # but for the first, and the last of an even number
         if self.length % 2 == 0:
             self.weights[-1] /= 2
-
-    @cached_property
-    def everything(self) -> Array:
-        return self._spectra(self._taps[0])
-
-    @cached_property
-    def own(self) -> list[Array]:
-        return [self._spectra(one) for one in self._taps[1]]
-
-    @cached_property
-    def gain(self) -> float:
-        """The largest of any filter at any frequency, as a power."""
-        return float(max(np.square(np.abs(one)).max() for one in (self.everything, *self.own)))
+        self.everything = self._spectra(everything.reshape(rows, rows, TAPS))
+        self.own = [self._spectra(one) for one in own]
+        # The largest of any filter at any frequency, as a power.
+        self.gain = float(max(np.square(np.abs(s)).max() for s in (self.everything, *self.own)))
 
     def scores(self, truth: Array, guess: Array) -> tuple[Array, Array]:
         """Of windows `[N, S, C, samples]`: `[4, S, N]` in dB, and `[N]` whether these are sure."""
         reference, estimate = self._signals(truth), self._signals(guess)
-        everything = self.everything @ reference
-        own = np.empty_like(everything)
-        for stem, matrix in enumerate(self.own):
-            part = slice(stem * self.channels, (stem + 1) * self.channels)
-            own[:, part] = matrix @ reference[:, part]
-        signal, error = (np.square(one).sum((2, 3)).T for one in (truth, guess - truth))
+        energies = np.zeros((5, self.stems, len(truth)))
+        for low in range(0, len(self.weights), BINS):
+            bins = slice(low, low + BINS)
+            energies += self._energies(bins, reference[..., bins], estimate[..., bins])
+        of_own, of_everything, spatial, interference, artefacts = energies
+        signal, error = (np.einsum("nsct,nsct->sn", one, one) for one in (truth, guess - truth))
         ratios = [
             (signal, error),
-            (signal, self._energy(own - reference)),
-            (self._energy(own), self._energy(everything - own)),
-            (self._energy(everything), self._energy(estimate - everything)),
+            (signal, spatial),
+            (of_own, interference),
+            (of_everything, artefacts),
         ]
         smallest = np.min([below for _, below in ratios[1:]], axis=(0, 1))
         noise = (4 * float(np.finfo(self.kind).eps)) ** 2 * max(self.gain, 1) * signal.sum(0)
         return np.stack([_decibels(*ratio) for ratio in ratios]), smallest > SURE * noise
 
+    def _energies(self, bins: slice, reference: Array, estimate: Array) -> Array:
+        """What some bins `[N, S * C, bins]` add to the energies `[5, S, N]` of the parts."""
+        reference, estimate = (
+            np.ascontiguousarray(one.transpose(2, 1, 0)) for one in (reference, estimate)
+        )
+        everything = self.everything[bins] @ reference
+        own = np.empty_like(everything)
+        for stem, matrix in enumerate(self.own):
+            part = slice(stem * self.channels, (stem + 1) * self.channels)
+            own[:, part] = matrix[bins] @ reference[:, part]
+        np.subtract(estimate, everything, out=estimate)
+        np.subtract(own, reference, out=reference)
+        total = [self._energy(bins, one) for one in (own, everything, reference)]
+        np.subtract(everything, own, out=own)
+        return np.stack([*total, self._energy(bins, own), self._energy(bins, estimate)])
+
     def _spectra(self, taps: Array) -> Array:
         """`[outputs, inputs, taps]` to `[F, outputs, inputs]`, contiguous."""
-        found = scipy.fft.rfft(taps.astype(self.kind), self.length, workers=self.threads)
+        found = scipy.fft.rfft(taps.astype(self.kind), self.length)
         return np.ascontiguousarray(found.transpose(2, 0, 1))
 
     def _signals(self, windows: Array) -> Array:
-        """`[N, S, C, samples]` to `[F, S * C, N]`, contiguous."""
+        """`[N, S, C, samples]` to `[N, S * C, F]`."""
         rows = windows.reshape(len(windows), self.stems * self.channels, -1).astype(self.kind)
-        found = scipy.fft.rfft(rows, self.length, workers=self.threads)
-        return np.ascontiguousarray(found.transpose(2, 1, 0))
+        found: Array = scipy.fft.rfft(rows, self.length)
+        return found
 
-    def _energy(self, spectra: Array) -> Array:
-        """`[F, S * C, N]` to `[S, N]`: added up over frequencies and channels."""
-        bins, _, count = spectra.shape
-        parts = np.square(spectra.view(self.kind)).reshape(bins, -1)
-        total: Array = (self.weights @ parts).astype(np.float64)
-        found: Array = total.reshape(self.stems, self.channels, count, 2).sum((1, 3))
+    def _energy(self, bins: slice, spectra: Array) -> Array:
+        """`[bins, S * C, N]` to `[S, N]`: added up over frequencies and channels."""
+        count, _, windows = spectra.shape
+        parts = np.square(spectra.view(self.kind)).reshape(count, -1)
+        total: Array = (self.weights[bins] @ parts).astype(np.float64)
+        found: Array = total.reshape(self.stems, self.channels, windows, 2).sum((1, 3))
         return found
 
 

@@ -6,6 +6,7 @@ the span of the reference channels and their delays. The normal equations need c
 lags only, so these are added up over short blocks instead of transforming whole songs.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 TAPS = 512
 BLOCK = 8192  # samples of a transform
 BLOCKS = 16  # at a time
+BINS = 256  # at a time: what is worked on stays in the cache
 EPSILON = float(np.finfo(np.float64).eps)  # on the diagonal, as museval has it
 
 Array = NDArray[Any]
@@ -27,24 +29,39 @@ def correlations(references: Array, others: Array, threads: int = 1) -> Array:
     Args:
         references: `[I, T]`, float64.
         others: `[J, T]`.
-        threads: for Fourier transforms.
+        threads: that share the blocks.
 
     Returns:
         `[I, J, 2 * TAPS - 1]`, for the lags from -(TAPS - 1) to TAPS - 1.
     """
+
+    def share(first: int) -> Array:
+        """Of every so many-th group of blocks."""
+        total = np.zeros((BLOCK // 2 + 1, len(references), len(others)), np.complex128)
+        for start in range(first * group, references.shape[-1], threads * group):
+            heard = _stretch(references, start, group).reshape(len(references), BLOCKS, step)
+            around = _stretch(others, start - reach, group + 2 * reach)
+            blocks = np.lib.stride_tricks.sliding_window_view(around, BLOCK, axis=-1)[:, ::step]
+            _add_products(total, scipy.fft.rfft(heard, BLOCK), scipy.fft.rfft(blocks, BLOCK))
+        return total
+
     reach = TAPS - 1
     step = BLOCK - 2 * reach
-    total = np.zeros((BLOCK // 2 + 1, len(references), len(others)), np.complex128)
-    for first in range(0, references.shape[-1], BLOCKS * step):
-        heard = _stretch(references, first, BLOCKS * step).reshape(len(references), BLOCKS, step)
-        around = _stretch(others, first - reach, BLOCKS * step + 2 * reach)
-        blocks = np.lib.stride_tricks.sliding_window_view(around, BLOCK, axis=-1)[:, ::step]
-        one = scipy.fft.rfft(heard, BLOCK, workers=threads)
-        other = scipy.fft.rfft(blocks, BLOCK, workers=threads)
-        total += one.transpose(2, 0, 1).conj() @ other.transpose(2, 1, 0)
+    group = BLOCKS * step
+    with ThreadPoolExecutor(threads) as pool:
+        total = sum(pool.map(share, range(threads)))
     found: Array = scipy.fft.irfft(total, BLOCK, axis=0)[: 2 * reach + 1]
     by_pair: Array = found.transpose(1, 2, 0)
     return by_pair
+
+
+def _add_products(total: Array, ones: Array, others: Array) -> None:
+    """Adds to `[F, I, J]` what `conj([I, N, F])` and `[J, N, F]` make, summed over N."""
+    for low in range(0, len(total), BINS):
+        bins = slice(low, low + BINS)
+        left = ones[:, :, bins].transpose(2, 0, 1).conj().copy()
+        right = others[:, :, bins].transpose(2, 0, 1).copy()
+        total[bins] += left @ right.transpose(0, 2, 1)
 
 
 def _stretch(signals: Array, start: int, size: int) -> Array:
@@ -99,7 +116,7 @@ def distortion_filters(
 
     Args:
         references, estimates: `[S, C, T]`, float64.
-        threads: for Fourier transforms.
+        threads: for the correlations.
 
     Returns:
         `[S, C, S, C, TAPS]`: from all references (third and fourth axis) to each channel of each

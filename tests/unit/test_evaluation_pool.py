@@ -52,7 +52,7 @@ def test_a_killed_process_is_reported_and_replaced():
     with ScoringPool(1) as pool:
         pool.submit(stems(0), stems(1), RATE, ["a", "b"]).result()
         process = pool._processes[0]
-        long = pool.submit(stems(0, 400 * RATE), stems(1, 400 * RATE), RATE, ["a", "b"])
+        long = pool.submit(stems(0, 4000 * RATE), stems(1, 4000 * RATE), RATE, ["a", "b"])
         time.sleep(0.2)
         os.kill(process._process.pid, signal.SIGKILL)
         with pytest.raises(DemucsError, match=r"ended with code -9 \(out of memory"):
@@ -74,7 +74,7 @@ def test_signals_while_it_scores_are_left_to_the_parent():
 def leave_by_an_exception(pool, started):
     with pool:
         pool.submit(stems(0), stems(1), RATE, ["a", "b"]).result()
-        pool.submit(stems(0, 2000 * RATE), stems(1, 2000 * RATE), RATE, ["a", "b"])
+        pool.submit(stems(0, 4000 * RATE), stems(1, 4000 * RATE), RATE, ["a", "b"])
         pool.submit(stems(0), stems(1), RATE, ["a", "b"])  # waits behind the long one
         started.append(time.monotonic())
         raise KeyboardInterrupt
