@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.10",
     # `conf` and `tools` travel with the package: an installation can train, not only separate.
     packages=[*find_packages(include=["demucs", "demucs.*", "tools", "tools.*"]), "conf"],
-    package_data={"conf": ["*.yaml", "*/*.yaml"]},
+    package_data={"conf": ["*.yaml", "*/*.yaml"], "demucs": ["evaluation/*.json"]},
     install_requires=[
         "dora-search>=0.1.12",
         "einops",
@@ -29,6 +29,7 @@ setup(
         "hydra-core>=1.3",
         "julius>=0.2.3",
         "lameenc>=1.2",
+        "log-wmse-audio-quality>=0.2",
         "musdb>=0.4.3",
         "museval>=0.4.1",
         "numpy",

@@ -22,7 +22,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from demucs.evaluation.bss_eval import bss_windows
-from demucs.evaluation.metrics import BSS_METRICS
+from demucs.evaluation.names import BSS_METRICS
 
 RATE = 44100
 Array = NDArray[Any]

@@ -1,4 +1,4 @@
-"""Where a process stands among those that train together, as SLURM or a launcher tells it.
+"""Where a process stands among those that work together, as SLURM or a launcher tells it.
 
 Only the environment is looked at: this module imports neither torch nor Dora.
 """
@@ -8,7 +8,7 @@ import re
 import subprocess
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demucs.errors import ConfigError
 
@@ -77,6 +77,37 @@ def find_world(environ: Mapping[str, str]) -> World:
             f"`dora run -d --ddp_workers={asked} -- KEY=VALUE ...`"
         )
     return world
+
+
+def find_share(environ: Mapping[str, str]) -> World:
+    """The share of this process in work that is divided, and needs no meeting of the processes.
+
+    Tasks of a step count as in `find_world`, and tasks of a job array besides: two array tasks of
+    four processes each are eight shares.
+
+    Raises:
+        ConfigError: variables that contradict each other, or an array of irregular numbers.
+    """
+    world = _step_world(environ) or _variables_world(environ) or World()
+    count = _number(environ, "SLURM_ARRAY_TASK_COUNT", 1)
+    if count <= 1:
+        return world
+    number = _number(environ, "SLURM_ARRAY_TASK_ID")
+    index, rest = divmod(
+        number - _number(environ, "SLURM_ARRAY_TASK_MIN", 0),
+        _number(environ, "SLURM_ARRAY_TASK_STEP", 1),
+    )
+    if rest or not 0 <= index < count:
+        raise ConfigError(
+            f"array task {number} has no place among {count}: submit an array of consecutive "
+            "numbers, as --array=0-7"
+        )
+    return replace(
+        world,
+        rank=index * world.world_size + world.rank,
+        world_size=count * world.world_size,
+        nodes=count * world.nodes,
+    )
 
 
 def asked_world_size(environ: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@
 #SBATCH --requeue
 #
 # Evaluates a release on the test songs:  sbatch slurm_scripts/evaluate_slurm.sh [NAME] [FLAG ...]
+# Several tasks, or a job array, divide the songs; what was measured before a stop is kept.
 
 log=demucs_evaluate.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/evaluate_slurm.sh [NAME] [FLAG ...]'
@@ -31,4 +32,10 @@ case ${1:--} in -* | *=*) ;; *) name=$1 && shift ;; esac
 check_release "$name" "$@"
 evaluate=(--repo ./release_models -n "$name" test.workers="${SLURM_CPUS_PER_TASK:-2}" "$@")
 check_flags tools.test_pretrained "${evaluate[@]}"
-is_check || python3 -m tools.test_pretrained "${evaluate[@]}"
+is_check && exit
+start=()
+if in_job && [ "${SLURM_NTASKS:-1}" -gt 1 ]; then
+    [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+    start=(srun --kill-on-bad-exit=0)
+fi
+${start[@]+"${start[@]}"} python3 -m tools.test_pretrained "${evaluate[@]}"

@@ -3,7 +3,7 @@
 from demucs.data.augment import AugmentConfig
 from demucs.data.examples import TrainingSet
 from demucs.data.loader import EpochSampler, training_loader
-from demucs.data.tracks import Track, find_tracks
+from demucs.data.tracks import Track, find_tracks, tracks_in
 
 __all__ = [
     "AugmentConfig",
@@ -11,5 +11,6 @@ __all__ = [
     "Track",
     "TrainingSet",
     "find_tracks",
+    "tracks_in",
     "training_loader",
 ]

@@ -132,24 +132,60 @@ def find_tracks(
         raise DatasetError(
             f"{folder} leaves no track for {split}: add tracks, or a folder {root / 'valid'}"
         )
-    check_sources(sources, (source for reader in readers for source in reader.sources), folder)
+    wanted = Wanted(sources=tuple(sources), samplerate=samplerate, channels=channels)
+    cache = None if metadata is None else _cache_file(Path(metadata), folder, split, wanted)
+    return _tracks(readers, folder, wanted, cache, on_bad)
+
+
+def tracks_in(
+    folder: str | Path,
+    *,
+    sources: Sequence[str],
+    samplerate: int = 44100,
+    channels: int = 2,
+    on_bad: Callable[[str], None] | None = None,
+) -> list[Track]:
+    """All tracks of one folder, `FOLDER/NAME/SOURCE.wav` or `FOLDER/NAME.stem.mp4`, by name.
+
+    Arguments, result and errors are those of `find_tracks`.
+    """
+    folder = Path(folder)
+    wanted = Wanted(sources=tuple(sources), samplerate=samplerate, channels=channels)
+    return _tracks(_readers(folder), folder, wanted, None, on_bad)
+
+
+def _tracks(
+    readers: Sequence[TrackReader],
+    folder: Path,
+    wanted: Wanted,
+    cache: Path | None,
+    on_bad: Callable[[str], None] | None,
+) -> list[Track]:
+    """Checks and measures tracks."""
+    found = (source for reader in readers for source in reader.sources)
+    check_sources(wanted.sources, found, folder)
     if any(isinstance(reader, StemFile) for reader in readers):
         logger.warning(
             "%s holds %s files, which are decoded again at each read: for training, convert them "
             "once with `python3 -m tools.decode_stems %s OUT`",
             folder,
             STEM_SUFFIX,
-            root,
+            folder.parent,
         )
-    wanted = Wanted(sources=tuple(sources), samplerate=samplerate, channels=channels)
-    cache = None if metadata is None else _cache_file(Path(metadata), folder, split, wanted)
     stats = measured(readers, wanted, title=str(folder), cache=cache, on_bad=on_bad)
     mono = sum(one.has_mono for one in stats if one is not None)
     if mono:
         logger.warning("%s: %d tracks have mono files, copied to each channel", folder, mono)
     return [
         Track(
-            reader.name, wanted.sources, samplerate, channels, one.frames, one.mean, one.std, reader
+            reader.name,
+            wanted.sources,
+            wanted.samplerate,
+            wanted.channels,
+            one.frames,
+            one.mean,
+            one.std,
+            reader,
         )
         for reader, one in zip(readers, stats, strict=True)
         if one is not None

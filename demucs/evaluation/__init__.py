@@ -1,9 +1,18 @@
-"""Separation quality: metrics, evaluation over a set of tracks, results with definitions."""
+"""Separation quality: metrics, evaluation over a set of tracks, results with definitions.
 
-from demucs.evaluation.evaluate import evaluate
-from demucs.evaluation.metrics import DEFINITIONS, METRICS, nsdr
-from demucs.evaluation.results import Results, TrackResult
-from demucs.evaluation.separation import EvalTrack, separate_track
+Names are loaded when they are used: results are read, and tracks scored in other processes, without
+torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from demucs.evaluation.metrics import nsdr
+    from demucs.evaluation.names import DEFINITIONS, METRICS
+    from demucs.evaluation.results import Results, TrackResult
+    from demucs.evaluation.run import evaluate
+    from demucs.evaluation.separation import EvalTrack, separate_track
 
 __all__ = [
     "DEFINITIONS",
@@ -15,3 +24,19 @@ __all__ = [
     "nsdr",
     "separate_track",
 ]
+_HOMES = {
+    "DEFINITIONS": "names",
+    "METRICS": "names",
+    "EvalTrack": "separation",
+    "Results": "results",
+    "TrackResult": "results",
+    "evaluate": "run",
+    "nsdr": "metrics",
+    "separate_track": "separation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

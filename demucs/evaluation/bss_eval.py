@@ -18,7 +18,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from demucs.evaluation.bss_filters import TAPS, distortion_filters
-from demucs.evaluation.metrics import BSS_METRICS
+from demucs.evaluation.names import BSS_METRICS
 
 Array = NDArray[Any]
 

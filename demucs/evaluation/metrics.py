@@ -1,34 +1,10 @@
-"""nSDR, and the definition of every number that an evaluation prints."""
+"""The definition of every number that an evaluation prints, and nSDR on tensors."""
 
 import torch
 from torch import Tensor
 
 from demucs.errors import ConfigError
-
-EPSILON = 1e-7
-METRICS = ("nsdr", "sdr")  # what one can ask for; "sdr" brings the four of BSS Eval
-BSS_METRICS = ("sdr", "isr", "sir", "sar")
-
-_BSS = (
-    "BSS Eval v4, as the museval package defines it: distortion filters of 512 taps for the whole "
-    "track, windows of 1 s "
-    "without overlap; a track's value is the median over its windows"
-)
-DEFINITIONS = {
-    "nsdr": (
-        "nSDR in dB: 10 log10((sum of s^2 + 1e-7) / (sum of (s - estimate)^2 + 1e-7)), sums over "
-        "all samples and channels of the whole track; mean over tracks"
-    ),
-    "baseline": "nSDR in dB of the unprocessed mixture taken as the estimate of every stem",
-    "sdr": f"signal to distortion ratio in dB, {_BSS}; mean over tracks of these medians",
-    "sdr_med": (
-        "the same SDR in dB, median over tracks of the medians over windows (what papers report)"
-    ),
-    "isr": "image to spatial distortion ratio in dB, as sdr; isr_med: as sdr_med",
-    "sir": "source to interference ratio in dB, as sdr; sir_med: as sdr_med",
-    "sar": "source to artefacts ratio in dB, as sdr; sar_med: as sdr_med",
-    "mean": "mean over the stems of the column above it; values that are missing are left out",
-}
+from demucs.evaluation.names import EPSILON
 
 
 def nsdr(references: Tensor, estimates: Tensor) -> Tensor:

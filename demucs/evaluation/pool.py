@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,22 +19,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 import demucs
 from demucs.errors import DemucsError
-from demucs.evaluation.bss_scores import StemScores, bss_scores
+from demucs.evaluation.track_scores import Track, TrackScores, score_track
 from demucs.evaluation.worker import DTYPE
 
 
 class ScoringPool:
-    """Scores tracks by BSS Eval in `workers` processes; with none, in this one.
+    """Scores tracks in `workers` processes; with none, in this one.
 
     Used as a context manager; leaving it by an exception ends the processes at once.
+
+    Args:
+        workers: how many processes.
+        how: arguments of `demucs.evaluation.track_scores.score_track`.
     """
 
-    def __init__(self, workers: int, backend: str = "own") -> None:
-        self._workers, self._backend = workers, backend
+    def __init__(self, workers: int, **how: Any) -> None:
+        self._workers, self._how = workers, how
         self._threads = ThreadPoolExecutor(workers, "scoring") if workers else None
         # A track with its stems takes hundreds of MB: wait rather than pile them up.
         self._room = threading.Semaphore(workers + 1)
@@ -43,23 +46,22 @@ class ScoringPool:
         self._aborted = False
         self._lock = threading.Lock()  # no process is started once they are being ended
 
-    def submit(
-        self, references: Tensor, estimates: Tensor, samplerate: int, sources: Sequence[str]
-    ) -> "Future[StemScores]":
-        """Scores `[S, C, T]` against `[S, C, T]`; waits while too many tracks are under way.
+    def submit(self, track: Track) -> "Future[TrackScores]":
+        """Scores a track; waits while too many are under way.
 
         The future raises DemucsError if the scoring failed.
         """
-        job = (_array(references), _array(estimates), samplerate, list(sources))
         if self._threads is None:
-            future: Future[StemScores] = Future()
+            future: Future[TrackScores] = Future()
             try:
-                future.set_result(bss_scores(*job, self._backend))
+                future.set_result(score_track(track, **self._how))
+            except DemucsError as error:
+                future.set_exception(error)
             except Exception as error:
                 future.set_exception(DemucsError(f"{type(error).__name__}: {error}"))
             return future
         self._room.acquire()
-        future = self._threads.submit(self._score, *job)
+        future = self._threads.submit(self._score, track)
         future.add_done_callback(lambda _: self._room.release())
         return future
 
@@ -77,13 +79,7 @@ class ScoringPool:
         for process in self._processes:
             process.close()
 
-    def _score(
-        self,
-        references: NDArray[Any],
-        estimates: NDArray[Any],
-        samplerate: int,
-        sources: list[str],
-    ) -> StemScores:
+    def _score(self, track: Track) -> TrackScores:
         """Runs in a thread of its own for each process."""
         process: _Process | None = getattr(self._local, "process", None)
         with self._lock:
@@ -92,16 +88,19 @@ class ScoringPool:
             if process is None or not process.alive():
                 process = self._local.process = _Process()
                 self._processes.append(process)
-        header = {
-            "sources": sources,
-            "samplerate": samplerate,
-            "shape": references.shape,
-            "backend": self._backend,
+        signals = {
+            name: np.ascontiguousarray(getattr(track, name), DTYPE)
+            for name in ("mixture", "references", "estimates")
         }
-        answer = process.ask(header, references, estimates)
+        header = {
+            "shapes": [(name, array.shape) for name, array in signals.items()],
+            "track": {"samplerate": track.samplerate, "sources": track.sources},
+            "how": self._how,
+        }
+        answer = process.ask(header, *signals.values())
         if "error" in answer:
             raise DemucsError(answer["error"])
-        return StemScores(answer["values"], answer["notes"])
+        return TrackScores(**answer)
 
 
 class _Process:
@@ -183,7 +182,3 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _array(stems: Tensor) -> NDArray[Any]:
-    return np.ascontiguousarray(stems.detach().cpu().float().numpy(), DTYPE)

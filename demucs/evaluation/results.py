@@ -1,39 +1,50 @@
 """What an evaluation found, with the definitions of its numbers."""
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics import BSS_METRICS, DEFINITIONS
-from demucs.evaluation.table import definitions_text, format_table
+from demucs.evaluation.aggregate import column
+from demucs.evaluation.leaks import leaks
+from demucs.evaluation.names import DEFINITIONS, VALUES
+from demucs.evaluation.table import results_text
 from demucs.files import atomic_path
 
-SCHEMA = "demucs-evaluation-1"
+SCHEMA = "demucs-evaluation-2"
+OLDER = ("demucs-evaluation-1",)  # without data, windows and intervals
 Values = dict[str, dict[str, float | None]]
 
 
 @dataclass
 class TrackResult:
-    """One track: values in dB by metric and stem, None where there is none; `notes` say why.
+    """One track: values by metric and stem, None where there is none; `notes` say why.
 
     Attributes:
         seconds: length of the track.
         values: of the model's stems.
         baseline: nSDR of the mixture as the estimate of every stem.
         notes: what is unusual, such as a silent stem.
+        audio: a fingerprint of the true audio, sample by sample.
+        seen: the model was trained on it, as its release says.
         failed: why the track could not be loaded, separated or scored; None if it could.
+        windows: the values of each second; not part of the JSON, see `demucs.evaluation.sheets`.
     """
 
     seconds: float | None = None
     values: Values = field(default_factory=dict)
     baseline: Values = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    audio: str = ""
+    seen: bool = False
     failed: str | None = None
+    windows: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -43,6 +54,7 @@ class Results:
     Attributes:
         model: name, signature and what else identifies the model; plain JSON.
         settings: how it was separated and scored; plain JSON.
+        data: which songs: the data set's name and split; plain JSON.
         sources: the stems, in order.
         tracks: results by the track's name.
         versions: of the packages that made the numbers.
@@ -52,31 +64,52 @@ class Results:
 
     model: dict[str, Any]
     settings: dict[str, Any]
-    sources: list[str]
+    data: dict[str, Any] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
     tracks: dict[str, TrackResult] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
     complete: bool = True
 
     def aggregates(self) -> dict[str, dict[str, Any]]:
-        """By metric: `stems` (value by stem), `mean` over stems, and `tracks` (how many counted).
+        """By metric, see `demucs.evaluation.aggregate.column`.
 
-        `nsdr`, `sdr`, `isr`, `sir`, `sar` are means over tracks, those with `_med` medians.
+        `nsdr`, `sdr`, ... are means over tracks, `nsdr_med`, `sdr_med`, ... medians.
         """
         found = {}
-        for metric in ("nsdr", *BSS_METRICS):
-            columns = self._columns("values", metric)
-            if columns is None:
-                continue
-            found[metric] = _aggregate(columns, fmean)
-            if metric in BSS_METRICS:
-                found[f"{metric}_med"] = _aggregate(columns, median)
+        for metric in VALUES:
+            values = self.matrix("values", metric)
+            if values is not None:
+                found[metric] = column(values, self.sources)
+                found[f"{metric}_med"] = column(values, self.sources, median=True)
         return found
 
     def baseline(self) -> dict[str, dict[str, Any]]:
         """As `aggregates`, for the mixture as the estimate of every stem (nSDR only)."""
-        columns = self._columns("baseline", "nsdr")
-        return {} if columns is None else {"nsdr": _aggregate(columns, fmean)}
+        values = self.matrix("baseline", "nsdr")
+        return {} if values is None else {"nsdr": column(values, self.sources)}
+
+    def matrix(self, kind: str, metric: str) -> NDArray[np.float64] | None:
+        """`[tracks, stems]` by the name of the track, NaN where there is no value.
+
+        None if no track was measured by `metric`.
+        """
+        found = [getattr(track, kind).get(metric) for _, track in sorted(self.tracks.items())]
+        rows = [row for row in found if row is not None]
+        if not rows:
+            return None
+        values = [[row.get(stem) for stem in self.sources] for row in rows]
+        return np.array(values, np.float64).reshape(len(rows), len(self.sources))
+
+    def warnings(self) -> list[str]:
+        """What keeps the numbers from being compared with others': songs the model has seen."""
+        seen = [name for name, one in sorted(self.tracks.items()) if one.seen]
+        return leaks(self.model, seen, len(self.tracks))
+
+    def fingerprint(self) -> str:
+        """Of the true audio of all tracks that were measured."""
+        lines = [f"{name} {one.audio}" for name, one in sorted(self.tracks.items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def failed(self) -> dict[str, str]:
         """Reasons by the names of the tracks that failed."""
@@ -89,24 +122,15 @@ class Results:
     def summary(self) -> dict[str, float]:
         """Flat, for a history: `nsdr` (mean over stems), `nsdr_STEM`, `sdr`, `sdr_med_STEM`, …"""
         flat = {}
-        for metric, column in self.aggregates().items():
-            values = {metric: column["mean"]}
-            values.update({f"{metric}_{stem}": v for stem, v in column["stems"].items()})
+        for metric, found in self.aggregates().items():
+            values = {metric: found["mean"]}
+            values.update({f"{metric}_{stem}": v for stem, v in found["stems"].items()})
             flat.update({key: value for key, value in values.items() if value is not None})
         return flat
 
     def table(self) -> str:
-        """A table for the terminal, rows of stems and their mean, with the definitions under it."""
-        columns = {
-            f"mixture {name}": column for name, column in self.baseline().items()
-        } | self.aggregates()
-        count = len(self.tracks) - len(self.failed())
-        parts = [
-            f"{self.model.get('name', 'model')} on {count} tracks, in dB",
-            format_table([*self.sources], columns),
-            definitions_text([*columns], DEFINITIONS),
-        ]
-        return "\n\n".join(parts)
+        """Text for the terminal: tables with their definitions under them, and warnings."""
+        return results_text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; values that do not exist are None."""
@@ -115,11 +139,13 @@ class Results:
             "definitions": DEFINITIONS,
             "model": self.model,
             "settings": self.settings,
+            "data": self.data | {"fingerprint": self.fingerprint()},
+            "warnings": self.warnings(),
             "sources": self.sources,
             "complete": self.complete,
             "aggregates": self.aggregates(),
             "baseline": self.baseline(),
-            "tracks": {name: asdict(track) for name, track in sorted(self.tracks.items())},
+            "tracks": {name: _without_windows(one) for name, one in sorted(self.tracks.items())},
             "failed": self.failed(),
             "notes": self.notes(),
             "versions": self.versions,
@@ -141,34 +167,20 @@ class Results:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if content["schema"] != SCHEMA:
+            if content["schema"] not in (SCHEMA, *OLDER):
                 raise ValueError(f"its schema is {content['schema']!r}, not {SCHEMA!r}")
             tracks = {name: TrackResult(**track) for name, track in content["tracks"].items()}
             plain = ("model", "settings", "sources", "versions", "date", "complete")
-            return cls(tracks=tracks, **{key: content[key] for key in plain})
+            data = {k: v for k, v in content.get("data", {}).items() if k != "fingerprint"}
+            return cls(tracks=tracks, data=data, **{key: content[key] for key in plain})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"{path} is not the results of an evaluation ({error}): "
                 "make them with python3 -m tools.test_pretrained -n NAME --out FILE."
             ) from error
 
-    def _columns(self, kind: str, metric: str) -> dict[str, list[float]] | None:
-        """The values that exist, by stem; None if no track was measured by `metric`."""
-        found = [getattr(track, kind).get(metric) for _, track in sorted(self.tracks.items())]
-        if not any(row is not None for row in found):
-            return None
-        rows: Sequence[Mapping[str, float | None]] = [row for row in found if row is not None]
-        return {
-            stem: [value for row in rows if (value := row.get(stem)) is not None]
-            for stem in self.sources
-        }
 
-
-def _aggregate(columns: Mapping[str, list[float]], over_tracks: Any) -> dict[str, Any]:
-    stems = {stem: over_tracks(values) if values else None for stem, values in columns.items()}
-    there = [value for value in stems.values() if value is not None]
-    return {
-        "stems": stems,
-        "mean": fmean(there) if there else None,
-        "tracks": {stem: len(values) for stem, values in columns.items()},
-    }
+def _without_windows(track: TrackResult) -> dict[str, Any]:
+    found = asdict(track)
+    del found["windows"]
+    return found

@@ -2,53 +2,74 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-TITLES = {
-    "mixture nsdr": "mixture nSDR",
-    "nsdr": "nSDR",
-    "sdr": "SDR",
-    "isr": "ISR",
-    "sir": "SIR",
-    "sar": "SAR",
-}
-HIDDEN = ("isr_med", "sir_med", "sar_med")  # in the JSON; the table stays 80 wide
-WIDTH = 88
+from demucs.evaluation.columns import WIDTH, aligned, number
+from demucs.evaluation.names import DEFINITIONS, title
 
+if TYPE_CHECKING:
+    from demucs.evaluation.results import Results
 
-def format_table(sources: Sequence[str], columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Rows of stems and their mean, one column a metric, in dB with two decimals."""
-    shown = {name: column for name, column in columns.items() if name not in HIDDEN}
-    header = ["stem", *(TITLES.get(name, name) for name in shown)]
-    rows = [
-        [stem, *(_number(column["stems"].get(stem)) for column in shown.values())]
-        for stem in sources
-    ]
-    rows.append(["mean", *(_number(column["mean"]) for column in shown.values())])
-    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *others = (
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join([first, *others]).rstrip()
-
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([line(header), rule, *map(line, rows[:-1]), rule, line(rows[-1])])
+# Tables of their own, each narrow enough for a terminal; the JSON has every median too.
+TABLES = (
+    ("in dB", ("mixture nsdr", "nsdr", "sdr", "sdr_med", "isr", "sir", "sar")),
+    (
+        "other measures (SI-SDR in dB, the others without a unit)",
+        ("si_sdr", "l1_freq", "bleedless", "fullness", "log_wmse"),
+    ),
+)
+WITH_INTERVALS = ("nsdr", "sdr", "sdr_med", "si_sdr")
 
 
-def definitions_text(columns: Sequence[str], definitions: Mapping[str, str]) -> str:
+def results_text(results: "Results") -> str:
+    """Tables, intervals, definitions of what they show, and warnings."""
+    columns = {f"mixture {name}": one for name, one in results.baseline().items()}
+    columns |= results.aggregates()
+    count = len(results.tracks) - len(results.failed())
+    parts: list[str] = []
+    for heading, names in TABLES:
+        shown = {name: columns[name] for name in names if name in columns}
+        if shown or not parts:
+            where = f"{results.model.get('name', 'model')} on {count} tracks, {heading}"
+            parts += [where, _table(results.sources, shown, lambda one, row: number(one[row]))]
+    if count > 1:
+        shown = {name: columns[name] for name in WITH_INTERVALS if name in columns}
+        parts += ["95 % intervals", _table(results.sources, shown, _interval)]
+    parts.append(_definitions(columns, intervals=count > 1))
+    parts += [f"WARNING: {text}" for text in results.warnings()]
+    return "\n\n".join(parts)
+
+
+def _table(sources: Sequence[str], columns: Mapping[str, Mapping[str, Any]], cell: Any) -> str:
+    """Rows of stems and their mean, one column a metric."""
+    header = ["stem", *map(_heading, columns)]
+    rows = [[stem, *(cell(one["stems"], stem) for one in _kinds(columns, cell))]
+            for stem in sources]  # fmt: skip
+    rows.append(["mean", *(cell(one, "mean") for one in _kinds(columns, cell))])
+    return aligned(header, rows, rule_before_last=True)
+
+
+def _kinds(columns: Mapping[str, Mapping[str, Any]], cell: Any) -> list[Mapping[str, Any]]:
+    """Values, or intervals, which have the same shape."""
+    return [one["intervals"] if cell is _interval else one for one in columns.values()]
+
+
+def _interval(row: Mapping[str, Any], key: str) -> str:
+    found = row[key]
+    return "–" if found is None else f"{found[0]:.2f} … {found[1]:.2f}"
+
+
+def _definitions(columns: Mapping[str, Any], *, intervals: bool) -> str:
     """The definitions of the columns shown, one paragraph each."""
+    names = [name for name in columns if name == "sdr_med" or not name.endswith("_med")]
     lines = []
-    for name in [*columns, "mean"]:
-        if name in HIDDEN:
-            continue
-        text = definitions["baseline" if name.startswith("mixture") else name]
-        title = TITLES.get(name, name)
-        lines += textwrap.wrap(f"{title}: {text}.", WIDTH, subsequent_indent="  ")
+    for name in [*names, "med", "mean", *(["interval"] if intervals else [])]:
+        text = DEFINITIONS["baseline" if name.startswith("mixture") else name]
+        heading = {"med": "NAME_med", "interval": "95 % intervals"}.get(name, _heading(name))
+        lines += textwrap.wrap(f"{heading}: {text}.", WIDTH, subsequent_indent="  ")
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _heading(name: str) -> str:
+    kind, space, metric = name.rpartition(" ")
+    return f"{kind}{space}{title(metric)}"

@@ -1,19 +1,22 @@
 """A process that scores tracks for `demucs.evaluation.pool`, until its input ends.
 
-Each request is one line of JSON (what `ScoringPool` puts into it) and then two arrays of
-little-endian float32, references and estimates; each answer is one line of JSON.
+Each request is one line of JSON (what `ScoringPool` puts into it) and then three arrays of
+little-endian float32, mixture, references and estimates; each answer is one line of JSON.
 """
 
 import json
 import os
 import signal
 import sys
-from typing import BinaryIO
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.bss_scores import bss_scores
+from demucs.errors import DemucsError
+from demucs.evaluation.track_scores import Track, score_track
 
 DTYPE = np.dtype("<f4")
 
@@ -25,18 +28,14 @@ def main() -> None:
     _leave_signals_to_parent()
     while header := sys.stdin.buffer.readline():
         request = json.loads(header)
-        shape = tuple(request["shape"])
-        references = _receive(sys.stdin.buffer, shape)
-        estimates = _receive(sys.stdin.buffer, shape)
+        signals: dict[str, Any] = {
+            name: _receive(sys.stdin.buffer, shape) for name, shape in request["shapes"]
+        }
         try:
-            scores = bss_scores(
-                references,
-                estimates,
-                request["samplerate"],
-                request["sources"],
-                request["backend"],
-            )
-            answer = {"values": scores.values, "notes": scores.notes}
+            scores = score_track(Track(**signals, **request["track"]), **request["how"])
+            answer = asdict(scores)
+        except DemucsError as error:
+            answer = {"error": str(error)}
         except Exception as error:  # this track fails, the next may not
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer).encode() + b"\n")
@@ -50,7 +49,7 @@ def _leave_signals_to_parent() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _receive(stream: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _receive(stream: BinaryIO, shape: Sequence[int]) -> NDArray[np.float32]:
     array = np.empty(shape, DTYPE)
     view = array.data.cast("B")
     position = 0

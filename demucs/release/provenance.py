@@ -22,11 +22,11 @@ def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict
         checkpoint_sha256: of the checkpoint's file.
 
     Returns:
-        Plain JSON: `data` (name of the data set's folder, and its fingerprint where the
-        checkpoint has one), `epochs` (trained), `best` (epoch, metric and its name),
-        `checkpoint_sha256`, `versions`, `date` (UTC, ISO 8601) and `test_set_seen`. And of weights
-        that were trained for few bits, `quantised`: the keys of the configuration, and the size in
-        MB that they could be stored in.
+        Plain JSON: `data` (name of the data set's folder, and where the checkpoint has them its
+        fingerprint and the `songs` trained on, as `song_mark`), `epochs` (trained), `best` (epoch,
+        metric and its name), `checkpoint_sha256`, `versions`, `date` (UTC, ISO 8601) and
+        `test_set_seen`. And of weights that were trained for few bits, `quantised`: the keys of the
+        configuration, and the size in MB that they could be stored in.
     """
     config = checkpoint.get("config") or {}
     best = checkpoint.get("best") or {}
@@ -49,6 +49,14 @@ def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict
         "test_set_seen": _test_set_seen(checkpoint, config),
         **({"quantised": quantised} if quantised else {}),
     }
+
+
+def song_mark(name: str, frames: int) -> str:
+    """What is remembered of a song that was trained on: a hash of its name and length in samples.
+
+    By it, an evaluation finds out that a model has seen its songs.
+    """
+    return hashlib.sha256(f"{name}/{frames}".encode()).hexdigest()[:12]
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

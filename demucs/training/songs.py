@@ -13,6 +13,7 @@ from torch import Tensor
 from demucs.data import Track, TrainingSet, find_tracks
 from demucs.data.checks import check_lengths
 from demucs.errors import ConfigError, DatasetError
+from demucs.release.provenance import song_mark
 from demucs.training.blocks import RunConfig
 from demucs.training.config import DataConfig
 
@@ -46,7 +47,7 @@ class Songs:
     test: Sequence[Track]
 
     def summary(self) -> dict[str, Any]:
-        """How many tracks, and a fingerprint of their names and lengths, for a checkpoint."""
+        """For a checkpoint: how many tracks, their fingerprint, and marks of those trained on."""
         tracks = {
             "train": self.training.tracks,
             "valid": list({id(one.track): one.track for one in self.valid}.values()),
@@ -60,6 +61,7 @@ class Songs:
         return {
             "tracks": {split: len(some) for split, some in tracks.items()},
             "fingerprint": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
+            "songs": sorted({song_mark(one.name, one.frames) for one in tracks["train"]}),
         }
 
 

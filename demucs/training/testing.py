@@ -11,6 +11,7 @@ from torch import nn
 
 from demucs.data import Track
 from demucs.evaluation import Results, TrackResult, evaluate
+from demucs.evaluation.parts import share_of
 from demucs.training.config import TestConfig
 from demucs.training.distributed import Workers
 from demucs.training.parts import Metrics, Parts
@@ -76,6 +77,7 @@ def test_songs(
     Returns:
         The results of all, the same on all processes; not `complete` if it was stopped.
     """
+    left = [track for track in tracks if track.name not in done]  # the same on all processes
     results = evaluate(
         model.eval(),
         tracks,
@@ -88,7 +90,7 @@ def test_songs(
         save_dir=save_dir if options.save else None,
         progress=sys.stderr.isatty() and workers.is_first,
         on_track=lambda _: stop.worked(),
-        share=(workers.rank, workers.world_size),
+        mine={track.name for track in share_of(left, workers.rank, workers.world_size)},
         done={name: TrackResult(**plain) for name, plain in done.items()},
         should_stop=stop.wanted,
     )

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from demucs.evaluation import Results
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 STEMS = ["drums", "bass", "other", "vocals"]
 TRAINING = [
@@ -30,7 +32,6 @@ TRAINING = [
     "misc.num_workers=1",
     "ema.batch=[0.5]",
     "test.every=2",
-    "test.sdr=false",
 ]
 
 pytestmark = pytest.mark.slow
@@ -120,6 +121,22 @@ def test_the_release_is_evaluated_with_definitions(run, releases, signature):
         stems = found["aggregates"][metric]["stems"]
         assert set(stems) == set(STEMS)
         assert all(np.isfinite(value) for value in stems.values())
+
+
+def test_the_release_has_the_numbers_of_the_training(run, releases, signature):
+    """What the solver measured of its best weights at the end, and what the export has."""
+    results = run.folder / "again.json"
+    arguments = ["--repo", str(releases), "-n", signature, "--out", str(results)]
+    run("tools.test_pretrained", *arguments, "--metrics", "nsdr", "sdr", "test.workers=1")
+    tested = Results.load(run.folder / "outputs" / "xps" / signature / "test" / "epoch_2.json")
+    found = Results.load(results)
+    assert tested.tracks.keys() == found.tracks.keys()
+    assert list(tested.aggregates()) == list(found.aggregates())
+    assert "sdr" in tested.aggregates()
+    for name, track in found.tracks.items():
+        for metric, row in track.values.items():
+            assert row == pytest.approx(tested.tracks[name].values[metric], abs=0.01), metric
+    assert found.warnings() == []
 
 
 @pytest.mark.parametrize("kind", ["wav", "mp3"])

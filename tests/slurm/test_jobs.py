@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from demucs.evaluation import Results
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import Desk
 from tests.slurm.settings import GPU_TYPE
-from tests.slurm.songs import RATE
+from tests.slurm.songs import EPOCHS, RATE
 
 
 @pytest.fixture
@@ -91,6 +92,30 @@ def test_the_site_file_says_where_jobs_go(desk: Desk, trained: Trained) -> None:
     assert job.state == "COMPLETED"
     assert job.fields["Partition"] == "low", "an option must count more than the site file"
     assert f"gpu:{GPU_TYPE}:1" in job.fields["TresPerNode"]
+
+
+@pytest.mark.parametrize("options", [["--ntasks=3", "--gres=gpu:3"], ["--array=0-1"]])
+def test_tasks_divide_the_test_songs(released: Desk, trained: Trained, options: list[str]) -> None:
+    """Whichever task ends last puts the results together; they are those of the training's test."""
+    signature = trained.experiment.signature
+    number = released.submit(
+        *options, "slurm_scripts/evaluate_slurm.sh", signature, "--no-sdr", "test.shifts=1"
+    )
+    if "--array=0-1" in options:
+        states = [task.state for task in released.cluster.wait_array(number)]
+    else:
+        states = [released.wait(number).state]
+    log = (released.folder / "slurm_out" / "demucs_evaluate.out").read_text()
+    assert set(states) == {"COMPLETED"}, log
+    count = 3 if "--ntasks=3" in options else 2
+    # A task that starts when the others are done has nothing to do.
+    assert any(f"share {rank + 1} of {count}" in log for rank in range(count))
+    results = Results.load(released.folder / "release_models" / f"evaluation_{signature}.json")
+    tested = Results.load(trained.experiment.folder / "test" / f"epoch_{EPOCHS}.json")
+    assert results.tracks.keys() == tested.tracks.keys()
+    for name, track in results.tracks.items():
+        values = tested.tracks[name].values["nsdr"]
+        assert track.values["nsdr"] == pytest.approx(values, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_shares_of_validation_and_test_add_up_to_what_one_process_finds(trained:
     )
     assert results.summary() == metrics["test"]
     saved = Results.load(trained.experiment.folder / "test" / f"epoch_{EPOCHS}.json")
+    for track in results.tracks.values():
+        track.windows = {}  # which the JSON leaves out
     assert saved.tracks == results.tracks
     assert list(saved.tracks) == [track.name for track in songs.test]
 

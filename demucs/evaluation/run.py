@@ -1,7 +1,8 @@
-"""A model over a set of tracks: separate, score, collect.
+"""A model over a set of tracks: load, separate, score, collect, all at the same time.
 
-A track that cannot be loaded, separated or scored is noted with its reason, and the others are
-done: hours of work do not end in a traceback.
+While the model separates a track, the next one is loaded in a thread, and those before are scored
+in other processes. A track that cannot be loaded, separated or scored is noted with its reason, and
+the others are done: hours of work do not end in a traceback.
 """
 
 import logging
@@ -9,8 +10,8 @@ import os
 import platform
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -18,21 +19,24 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 import demucs
-from demucs.errors import ConfigError, DatasetError
-from demucs.evaluation.bss_scores import BACKENDS, StemScores
-from demucs.evaluation.facts import ModelFacts
-from demucs.evaluation.metrics import METRICS
+from demucs.errors import ConfigError, DatasetError, DemucsError
+from demucs.evaluation.bss_scores import BACKENDS
+from demucs.evaluation.facts import ModelFacts, weights_of
+from demucs.evaluation.names import METRICS
+from demucs.evaluation.perceptual import package
 from demucs.evaluation.pool import ScoringPool
+from demucs.evaluation.progress import Progress
 from demucs.evaluation.results import Results, TrackResult
-from demucs.evaluation.scoring import add_nsdr, add_scores, reason_of
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
+from demucs.evaluation.track_scores import Track, TrackScores
+from demucs.release.provenance import song_mark
 
 logger = logging.getLogger(__name__)
 
+QUICK = {"nsdr", "si_sdr"}  # not worth another process
 LOOK = 0.5  # seconds between looks at `should_stop` while tracks are scored
 
 
@@ -44,7 +48,7 @@ def evaluate(
     model: nn.Module,
     tracks: Sequence[EvalTrack],
     *,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = ("nsdr", "sdr"),
     shifts: int = 1,
     overlap: float = 0.25,
     split: bool = True,
@@ -55,7 +59,7 @@ def evaluate(
     mixture_baseline: bool = True,
     model_name: str | None = None,
     on_track: Callable[[Results], None] | None = None,
-    share: tuple[int, int] = (0, 1),
+    mine: Collection[str] | None = None,
     done: Mapping[str, TrackResult] | None = None,
     should_stop: Callable[[], bool] | None = None,
     backend: str = "own",
@@ -68,18 +72,21 @@ def evaluate(
     Args:
         model: has `sources`, `audio_channels`, `samplerate` and `segment`.
         tracks: with different names.
-        metrics: "nsdr"; "sdr" for SDR, ISR, SIR and SAR of BSS Eval v4.
+        metrics: "nsdr"; "sdr" for SDR, ISR, SIR and SAR of BSS Eval v4; "si_sdr", "l1_freq",
+            "fullness" for bleedless and fullness, "log_wmse".
         shifts: random delays to average over, see `demucs.apply.apply_model`.
         overlap: share of a chunk that the next one covers again.
         split: separate chunk by chunk.
         device: where the model runs.
-        workers: processes that score while the model separates; 0 scores in this process.
+        workers: processes that score while the model separates; 0 scores in this process. They
+            are not started for nSDR and SI-SDR alone, which take no time.
         save_dir: where the estimates go, as `TRACK/STEM.wav` (float32); nowhere if None.
-        progress: show a bar, in tracks.
+        progress: show a bar on a terminal, and a line a track elsewhere, with the time left.
         mixture_baseline: measure the mixture as the estimate of every stem too (nSDR).
         model_name: what the results call the model; the signature of its release if None.
         on_track: called with the incomplete results after each track, to save them.
-        share: (rank, number) of this process among some that divide the tracks.
+        mine: names of the tracks that this process does, of several that divide them, see
+            `demucs.evaluation.parts.share_of`; None: all.
         done: results of tracks by name that are there already, and taken over.
         should_stop: asked after each track, and while tracks are scored; if true, what is under
             way is given up.
@@ -92,22 +99,24 @@ def evaluate(
         ConfigError: an unknown metric, or an argument out of its range.
         DatasetError: no tracks, or two of one name.
     """
-    _check(tracks, metrics, shifts, overlap, workers)
-    if backend not in BACKENDS:
-        raise ConfigError(f"backend={backend} is not one of: {', '.join(BACKENDS)}")
+    _check(tracks, metrics, shifts, overlap, workers, backend)
     how = How(shifts, overlap, split, str(device))
-    settings = {**asdict(how), "metrics": list(metrics), "backend": backend}
     facts = ModelFacts.of(model)
-    results = _new_results(model, model_name, settings)
+    results = _new_results(
+        model, model_name, {**asdict(how), "metrics": list(metrics), "backend": backend}
+    )
     results.tracks.update(done or {})
-    rank, number = share
-    own = [track for track in tracks if track.name not in results.tracks][rank::number]
-    waiting: deque[tuple[str, TrackResult, Future[StemScores]]] = deque()
+    own = [
+        track
+        for track in tracks
+        if track.name not in results.tracks and (mine is None or track.name in mine)
+    ]
+    waiting: deque[tuple[str, TrackResult, Future[TrackScores]]] = deque()
+    in_others = workers if set(metrics) - QUICK else 0
+    scoring = {"metrics": list(metrics), "backend": backend, "baseline": mixture_baseline}
     with suppress(_Stopped), ExitStack() as stack:
-        pool = stack.enter_context(ScoringPool(workers if "sdr" in metrics else 0, backend))
-        bar = stack.enter_context(
-            tqdm(total=len(own), desc="evaluate", unit="track", disable=not progress)
-        )
+        pool = stack.enter_context(ScoringPool(in_others, **scoring))
+        bar = stack.enter_context(Progress(own, show=progress))
 
         def look() -> None:
             if should_stop is not None and should_stop():
@@ -117,7 +126,7 @@ def evaluate(
             results.tracks[name] = found
             if found.failed is not None:
                 logger.error("track %s failed: %s", name, found.failed)
-            bar.update()
+            bar.done(name, found)
             if on_track is not None:
                 on_track(results)
 
@@ -129,42 +138,89 @@ def evaluate(
                     look()
                     wait([future], timeout=LOOK)
                 waiting.popleft()
-                add_scores(found, future)
+                _add_scores(found, future)
                 finish(name, found)
 
-        for track in own:
+        for track, loaded in _loaded_ahead(own, facts, stack):
             look()
             found = TrackResult()
             try:
-                mixture, stems = load_track(track, facts)
+                mixture, stems = loaded.result()
                 found.seconds = mixture.shape[-1] / facts.samplerate
+                found.seen = song_mark(track.name, mixture.shape[-1]) in facts.songs
                 seed = zlib.crc32(track.name.encode())
                 estimates = separate_track(model, mixture, **asdict(how), seed=seed)
                 if save_dir is not None:
                     save_stems(save_dir, track.name, estimates, facts)
-                if "nsdr" in metrics:
-                    add_nsdr(found, facts.sources, mixture, stems, estimates, mixture_baseline)
             except Exception as error:
                 logger.debug("track %s failed", track.name, exc_info=True)
-                found.failed = reason_of(error)
-            if found.failed is None and "sdr" in metrics:
-                collect(leave=workers)  # the pool would wait too, but deaf to `should_stop`
-                scores = pool.submit(stems, estimates, facts.samplerate, facts.sources)
-                waiting.append((track.name, found, scores))
-            else:
+                found.failed = _reason_of(error)
                 finish(track.name, found)
+                continue
+            collect(leave=in_others)  # the pool would wait too, but deaf to `should_stop`
+            future = pool.submit(_scored(mixture, stems, estimates, facts))
+            waiting.append((track.name, found, future))
             collect(leave=len(waiting))
         collect(leave=0)
     results.complete = all(track.name in results.tracks for track in tracks)
     return results
 
 
+def _loaded_ahead(
+    tracks: Sequence[EvalTrack], facts: ModelFacts, stack: ExitStack
+) -> Iterator[tuple[EvalTrack, "Future[tuple[Tensor, Tensor]]"]]:
+    """Each track with its audio; the next one is read meanwhile."""
+    reader = ThreadPoolExecutor(1, "loading")
+    stack.callback(reader.shutdown, wait=False, cancel_futures=True)
+    following = [reader.submit(load_track, track, facts) for track in tracks[:1]]
+    for index, track in enumerate(tracks):
+        current = following.pop()
+        following = [reader.submit(load_track, one, facts) for one in tracks[index + 1 :][:1]]
+        wait([current])
+        yield track, current
+
+
+def _scored(mixture: Tensor, stems: Tensor, estimates: Tensor, facts: ModelFacts) -> Track:
+    return Track(
+        mixture=mixture.numpy(),
+        references=stems.numpy(),
+        estimates=estimates.detach().cpu().numpy(),
+        samplerate=facts.samplerate,
+        sources=facts.sources,
+    )
+
+
+def _add_scores(found: TrackResult, future: "Future[TrackScores]") -> None:
+    """Adds what was measured, or the reason why it was not."""
+    try:
+        scores = future.result()
+    except Exception as error:
+        found.failed = f"not scored: {_reason_of(error)}"
+        return
+    for name, value in asdict(scores).items():
+        setattr(found, name, value)
+
+
+def _reason_of(error: Exception) -> str:
+    """One line for the results; errors that are not ours are named by their type."""
+    return str(error) if isinstance(error, DemucsError) else f"{type(error).__name__}: {error}"
+
+
 def _check(
-    tracks: Sequence[EvalTrack], metrics: Sequence[str], shifts: int, overlap: float, workers: int
+    tracks: Sequence[EvalTrack],
+    metrics: Sequence[str],
+    shifts: int,
+    overlap: float,
+    workers: int,
+    backend: str,
 ) -> None:
     unknown = sorted(set(metrics) - set(METRICS))
     if unknown or not metrics:
         raise ConfigError(f"metrics={list(metrics)}: give some of {', '.join(METRICS)}.")
+    if backend not in BACKENDS:
+        raise ConfigError(f"backend={backend} is not one of: {', '.join(BACKENDS)}")
+    if "log_wmse" in metrics:
+        package()
     if shifts < 0:
         raise ConfigError(f"shifts={shifts}: give 0 (no random shift) or a positive number.")
     if not 0 <= overlap < 1:
@@ -189,8 +245,8 @@ def _new_results(model: nn.Module, name: str | None, settings: dict[str, Any]) -
         model={
             "name": name or signature or type(model).__name__,
             "signature": signature,
-            "weights_sha256": provenance.get("weights_sha256"),
-            "test_set_seen": provenance.get("test_set_seen"),
+            "weights_sha256": weights_of(model),
+            **({"test_set_seen": provenance.get("test_set_seen")} if release else {}),
             "samplerate": facts.samplerate,
             "segment": facts.segment,
         },

@@ -1,0 +1,217 @@
+"""One evaluation of a release: find the songs, measure a share of them, put results together."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demucs.errors import ConfigError, DatasetError
+from tools._test_settings import Settings, find_root, read_settings
+
+if TYPE_CHECKING:
+    from demucs.data import Track
+    from demucs.evaluation import Results
+    from demucs.evaluation.parts import Parts
+
+METRICS = ("nsdr", "sdr", "si_sdr", "l1_freq", "fullness", "log_wmse")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates, prints and writes; returns the exit code."""
+    from demucs.evaluation.parts import Parts
+    from demucs.evaluation.sheets import write_sheets
+    from demucs.nn.allocator import tune_allocator
+    from demucs.pretrained import get_model
+
+    tune_allocator()
+    model: Any = get_model(args.name, args.repo)
+    settings = read_settings(args.overrides, model.release.config)
+    root = find_root(settings, args.musdb, model.release)
+    found, bad = find_songs(root, args.split, model)
+    tracks = select(found, args.tracks, args.max_tracks)
+    out = args.out or default_out(args, subset=len(tracks) < len(found))
+    key = _key(args, settings, model, root)
+    parts = Parts(out, key)
+    data = {"name": root.absolute().name, "split": args.split, "tracks_in_split": len(found),
+            "left_out": bad, "run": parts.run}  # fmt: skip
+    results = None if args.again else _finished(out, parts.run, tracks)
+    if results is not None:
+        print(f"{out} has these results already; --again measures anew", file=sys.stderr)
+    else:
+        results = _measure(model, tracks, args, settings, parts, out)
+        if results is None:
+            return 0
+        results.data = data
+        results.save(out)
+        sheets = write_sheets(results, out.with_suffix(""))
+        print(f"sheets: {', '.join(map(str, sheets))}", file=sys.stderr)
+        if not results.failed():  # those that failed are tried again by the same command
+            parts.remove()
+    return report(results, out, settings, published=args.published)
+
+
+def find_songs(root: Path, split: str, model: Any) -> "tuple[list[Track], list[str]]":
+    """The songs of a split, or those of `root` itself if it has no such folder, and bad ones.
+
+    Raises:
+        DatasetError: there are none, or none is left.
+    """
+    from demucs.data import find_tracks, tracks_in
+
+    bad: list[str] = []
+    wanted = {"sources": model.sources, "samplerate": model.samplerate,
+              "channels": model.audio_channels, "on_bad": bad.append}  # fmt: skip
+    if split == "test" and not (root / "test").is_dir():
+        found = tracks_in(root, **wanted)
+    else:
+        found = find_tracks(root, split, **wanted)  # type: ignore[arg-type]
+    for problem in bad:
+        print(f"error: left out: {problem}", file=sys.stderr)
+    if not found:
+        raise DatasetError(f"{root}: no {split} track is left to evaluate on.")
+    return found, bad
+
+
+def _key(args: argparse.Namespace, settings: Settings, model: Any, root: Path) -> dict[str, Any]:
+    """What the numbers depend on."""
+    import demucs
+    from demucs.evaluation.facts import weights_of
+
+    return {
+        "demucs": demucs.__version__,
+        "weights": weights_of(model),
+        "data": str(root.resolve()),
+        "split": args.split,
+        "metrics": metrics_of(args, settings),
+        "backend": args.backend,
+        "how": [settings.shifts, settings.overlap, settings.split],
+    }
+
+
+def metrics_of(args: argparse.Namespace, settings: Settings) -> list[str]:
+    """Those of --metrics; otherwise all, or nSDR alone with --no-sdr."""
+    if args.metrics:
+        return list(dict.fromkeys(args.metrics))
+    return ["nsdr"] if args.no_sdr or not settings.sdr else list(METRICS)
+
+
+def _finished(out: Path, run: str, tracks: "Sequence[Track]") -> "Results | None":
+    """Results that are there already: of the same tracks, measured in the same way, none failed."""
+    from demucs.evaluation import Results
+
+    try:
+        results = Results.load(out)
+    except ConfigError:
+        return None
+    same = results.data.get("run") == run and set(results.tracks) == {one.name for one in tracks}
+    return results if same and results.complete and not results.failed() else None
+
+
+def _measure(
+    model: Any,
+    tracks: "Sequence[Track]",
+    args: argparse.Namespace,
+    settings: Settings,
+    parts: "Parts",
+    out: Path,
+) -> "Results | None":
+    """The results of all tracks; None where other processes have not finished their share."""
+    from demucs.cluster import find_share
+    from demucs.evaluation import evaluate
+    from demucs.evaluation.parts import share_of
+
+    share = find_share(os.environ)
+    own = share_of(tracks, share.rank, share.world_size)
+    names = [track.name for track in tracks]
+    if args.again:
+        parts.forget(track.name for track in own)
+    there = {name: one for name, one in parts.load(names).items() if one.failed is None}
+    before = sum(track.name in there for track in own)
+    which = "" if share.world_size == 1 else f", share {share.rank + 1} of {share.world_size}"
+    kept = f", {before} done before" if before else ""
+    print(f"{args.name} on {len(own)} {args.split} songs{which}{kept}", file=sys.stderr)
+    kept_now = set(there)
+
+    def keep(results: "Results") -> None:
+        for name in results.tracks.keys() - kept_now:
+            parts.save(name, results.tracks[name])
+            kept_now.add(name)
+
+    results = evaluate(
+        model,
+        tracks,
+        metrics=metrics_of(args, settings),
+        shifts=settings.shifts,
+        overlap=settings.overlap,
+        split=settings.split,
+        device=args.device or _best_device(share.local_rank),
+        workers=settings.workers,
+        save_dir=out.with_suffix("") if settings.save else None,
+        model_name=args.name,
+        backend=args.backend,
+        on_track=keep,
+        mine={track.name for track in own},
+        done=there,
+    )
+    everything = parts.load(names) | results.tracks
+    missing = [name for name in names if name not in everything]
+    if missing:
+        print(f"this share is done; {len(missing)} songs are not: others measure them, or the "
+              "same command does")  # fmt: skip
+        return None
+    results.tracks = {name: everything[name] for name in names}
+    results.complete = True
+    return results
+
+
+def report(results: "Results", out: Path, settings: Settings, *, published: bool) -> int:
+    """Prints the results; returns the exit code."""
+    from demucs.evaluation.published import published_text
+
+    print(results.table())
+    median = results.aggregates().get("sdr_med")
+    if published and median is not None:
+        print("\n" + published_text(results.model["name"], median, results.sources))
+    for note in results.notes():
+        print(f"note: {note}")
+    if settings.save:
+        print(f"separated stems: {out.with_suffix('')}")
+    print(f"results: {out}")
+    failed = results.failed()
+    for name, reason in failed.items():
+        print(f"error: {name}: {reason}", file=sys.stderr)
+    return 1 if failed or results.data.get("left_out") else 0
+
+
+def select(found: Sequence[Any], names: Sequence[str] | None, at_most: int | None) -> list[Any]:
+    """The tracks that are asked for.
+
+    Raises:
+        DatasetError: a name that is not there.
+        ConfigError: a number below one.
+    """
+    there = {track.name: track for track in found}
+    missing = [name for name in names or [] if name not in there]
+    if missing:
+        raise DatasetError(
+            f"--tracks: there is no track {missing[0]!r}; there are: {', '.join(sorted(there))}"
+        )
+    if at_most is not None and at_most < 1:
+        raise ConfigError(f"--max-tracks {at_most}: give at least 1.")
+    chosen = [there[name] for name in dict.fromkeys(names)] if names else list(found)
+    return chosen[:at_most]
+
+
+def default_out(args: argparse.Namespace, *, subset: bool) -> Path:
+    """`REPO/evaluation_NAME.json`; other splits and parts of them get names of their own."""
+    marks = [args.split] * (args.split != "test") + ["subset"] * subset
+    return Path(args.repo) / ("_".join(["evaluation", args.name, *marks]) + ".json")
+
+
+def _best_device(local_rank: int) -> str:
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return f"cuda:{local_rank % gpus}" if gpus else "cpu"

@@ -1,0 +1,104 @@
+"""Compares two evaluations song by song: `python3 -m tools.compare A.json B.json`.
+
+Prints for each metric and stem the difference B - A, its 95 % interval and Wilcoxon's p-value.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from demucs.errors import DemucsError
+from demucs.evaluation.columns import aligned, number
+from demucs.evaluation.comparison import Difference, compare, doubts
+from demucs.evaluation.names import VALUES, title
+from demucs.evaluation.published import published_text
+from demucs.evaluation.results import Results
+from demucs.files import atomic_path
+
+EXPLAINED = """\
+A, B: means over the songs that have a value in both. B - A: mean of the differences song by song;
+95 %: of 2000 bootstrap samples of the songs; median: of the differences; B better: share of songs.
+p: Wilcoxon's signed-rank test, two-sided, for each row by itself; a dash where fewer than six songs
+differ. Among many rows some p below 0.05 come by chance: divide 0.05 by the number you look at."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compares, prints and writes; returns the exit code."""
+    first, second = Results.load(args.first), Results.load(args.second)
+    found = compare(first, second)
+    shown = [one for one in found if not args.metrics or one.metric in args.metrics]
+    names = [str(one.model.get("name", "model")) for one in (first, second)]
+    print(f"A: {names[0]} ({args.first})\nB: {names[1]} ({args.second})\n")
+    print(_table(shown), EXPLAINED, sep="\n\n")
+    if args.published:
+        for name, results in zip(names, (first, second), strict=True):
+            column = results.aggregates().get("sdr_med")
+            if column is not None:
+                print("\n" + published_text(name, column, results.sources))
+    for text in doubts(first, second):
+        print(f"WARNING: {text}", file=sys.stderr)
+    if args.out:
+        content = {
+            "a": {"file": args.first.name, "model": first.model, "data": first.data},
+            "b": {"file": args.second.name, "model": second.model, "data": second.data},
+            "explained": " ".join(EXPLAINED.split()),
+            "warnings": doubts(first, second),
+            "differences": [asdict(one) for one in found],
+        }
+        with atomic_path(args.out) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        print(f"written: {args.out}")
+    return 0
+
+
+def _table(found: Sequence[Difference]) -> str:
+    header = ["metric", "stem", "songs", "A", "B", "B - A", "95 %", "median", "B better", "p"]
+    rows = []
+    for one in found:
+        low_high = (
+            "–" if one.interval is None else f"{one.interval[0]:+.2f} … {one.interval[1]:+.2f}"
+        )
+        rows.append(
+            [
+                title(one.metric),
+                one.stem,
+                str(one.songs),
+                number(one.first),
+                number(one.second),
+                "–" if one.mean is None else f"{one.mean:+.2f}",
+                low_high,
+                "–" if one.median is None else f"{one.median:+.2f}",
+                "–" if one.better is None else f"{one.better:.0%}",
+                "–" if one.p_value is None else f"{one.p_value:.2g}",
+            ]
+        )
+    return aligned(header, rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tools.compare",
+        description="Compare two evaluations of the same songs, as tools.test_pretrained writes.",
+        epilog=EXPLAINED,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("first", type=Path, metavar="A", help="results (JSON)")
+    add("second", type=Path, metavar="B", help="results (JSON) of other weights or settings")
+    add("--metrics", nargs="+", choices=VALUES, metavar="NAME",
+        help=f"only these, of {', '.join(VALUES)}")  # fmt: skip
+    add("--published", action="store_true", help="print rows of published models too")
+    add("--out", type=Path, metavar="FILE", help="write all differences as JSON too")
+    args = parser.parse_args(argv)
+    try:
+        return run(args)
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
