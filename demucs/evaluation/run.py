@@ -9,7 +9,6 @@ import logging
 import os
 import platform
 import zlib
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
@@ -22,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 import demucs
-from demucs.errors import ConfigError, DatasetError, DemucsError
+from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.bss_scores import BACKENDS
+from demucs.evaluation.collect import Collector, Stopped, reason_of
 from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.evaluation.names import METRICS
 from demucs.evaluation.perceptual import package
@@ -31,17 +31,12 @@ from demucs.evaluation.pool import ScoringPool
 from demucs.evaluation.progress import Progress
 from demucs.evaluation.results import Results, TrackResult
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
-from demucs.evaluation.track_scores import Track, TrackScores
+from demucs.evaluation.track_scores import Track
 from demucs.release.provenance import song_mark
 
 logger = logging.getLogger(__name__)
 
 QUICK = {"nsdr", "si_sdr"}  # not worth another process
-LOOK = 0.5  # seconds between looks at `should_stop` while tracks are scored
-
-
-class _Stopped(Exception):
-    """`should_stop` said so."""
 
 
 def evaluate(
@@ -111,38 +106,14 @@ def evaluate(
         for track in tracks
         if track.name not in results.tracks and (mine is None or track.name in mine)
     ]
-    waiting: deque[tuple[str, TrackResult, Future[TrackScores]]] = deque()
     in_others = workers if set(metrics) - QUICK else 0
     scoring = {"metrics": list(metrics), "backend": backend, "baseline": mixture_baseline}
-    with suppress(_Stopped), ExitStack() as stack:
+    with suppress(Stopped), ExitStack() as stack:
         pool = stack.enter_context(ScoringPool(in_others, **scoring))
         bar = stack.enter_context(Progress(own, show=progress))
-
-        def look() -> None:
-            if should_stop is not None and should_stop():
-                raise _Stopped
-
-        def finish(name: str, found: TrackResult) -> None:
-            results.tracks[name] = found
-            if found.failed is not None:
-                logger.error("track %s failed: %s", name, found.failed)
-            bar.done(name, found)
-            if on_track is not None:
-                on_track(results)
-
-        def collect(*, leave: int) -> None:
-            """Takes what is scored, and waits until at most `leave` tracks are under way."""
-            while waiting and (len(waiting) > leave or waiting[0][2].done()):
-                name, found, future = waiting[0]
-                while not future.done():
-                    look()
-                    wait([future], timeout=LOOK)
-                waiting.popleft()
-                _add_scores(found, future)
-                finish(name, found)
-
+        collector = Collector(results, bar, on_track, should_stop)
         for track, loaded in _loaded_ahead(own, facts, stack):
-            look()
+            collector.look()
             found = TrackResult()
             try:
                 mixture, stems = loaded.result()
@@ -154,14 +125,13 @@ def evaluate(
                     save_stems(save_dir, track.name, estimates, facts)
             except Exception as error:
                 logger.debug("track %s failed", track.name, exc_info=True)
-                found.failed = _reason_of(error)
-                finish(track.name, found)
+                found.failed = reason_of(error)
+                collector.finish(track.name, found)
                 continue
-            collect(leave=in_others)  # the pool would wait too, but deaf to `should_stop`
+            collector.collect(leave=in_others)  # the pool would wait too, but deaf to a stop
             future = pool.submit(_scored(mixture, stems, estimates, facts))
-            waiting.append((track.name, found, future))
-            collect(leave=len(waiting))
-        collect(leave=0)
+            collector.wait_for(track.name, found, future)
+        collector.collect(leave=0)
     results.complete = all(track.name in results.tracks for track in tracks)
     return results
 
@@ -188,22 +158,6 @@ def _scored(mixture: Tensor, stems: Tensor, estimates: Tensor, facts: ModelFacts
         samplerate=facts.samplerate,
         sources=facts.sources,
     )
-
-
-def _add_scores(found: TrackResult, future: "Future[TrackScores]") -> None:
-    """Adds what was measured, or the reason why it was not."""
-    try:
-        scores = future.result()
-    except Exception as error:
-        found.failed = f"not scored: {_reason_of(error)}"
-        return
-    for name, value in asdict(scores).items():
-        setattr(found, name, value)
-
-
-def _reason_of(error: Exception) -> str:
-    """One line for the results; errors that are not ours are named by their type."""
-    return str(error) if isinstance(error, DemucsError) else f"{type(error).__name__}: {error}"
 
 
 def _check(

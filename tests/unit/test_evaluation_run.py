@@ -305,12 +305,12 @@ def test_stopped_between_tracks():
 
 
 def test_stopped_while_tracks_are_scored():
-    """The second would take a minute to score: it is given up, and its process killed."""
+    """The second would take long to score: it is given up, and its process killed."""
     seen = []
     began = time.monotonic()
     found = run(
         Share(0.5, 0.5),
-        [Song("short", 1), Song("long", 2, seconds=20_000)],
+        [Song("short", 1), Song("long", 2, seconds=6_000)],
         metrics=["nsdr", "sdr"],
         workers=1,
         on_track=seen.append,
