@@ -1,6 +1,8 @@
 """The networks: time and spectral branches, from plain keyword arguments."""
 
 from demucs.nn.build import MODELS, ModelSpec, build_model
+from demucs.nn.demucs import Demucs
 from demucs.nn.hdemucs import HDemucs
+from demucs.nn.htdemucs import HTDemucs
 
-__all__ = ["MODELS", "HDemucs", "ModelSpec", "build_model"]
+__all__ = ["MODELS", "Demucs", "HDemucs", "HTDemucs", "ModelSpec", "build_model"]

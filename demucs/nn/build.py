@@ -8,9 +8,15 @@ from typing import Any
 from torch import nn
 
 from demucs.errors import ConfigError
+from demucs.nn.demucs import Demucs
 from demucs.nn.hdemucs import HDemucs
+from demucs.nn.htdemucs import HTDemucs
 
-MODELS: dict[str, type[nn.Module]] = {"hdemucs": HDemucs}
+MODELS: dict[str, type[nn.Module]] = {
+    "demucs": Demucs,
+    "hdemucs": HDemucs,
+    "htdemucs": HTDemucs,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,28 +31,34 @@ class BLSTM(nn.Module):
 
     An input of more than `max_steps` steps is cut into chunks of `max_steps` with half overlap;
     the middle half of each chunk's output is kept (and the outer edges of the first and last).
+    With `max_steps` None nothing is cut; `skip` False leaves the connection out.
 
     Shape:
         input and output `[B, C, T]`.
     """
 
-    def __init__(self, channels: int, layers: int = 2, max_steps: int = 200):
+    def __init__(
+        self, channels: int, layers: int = 2, max_steps: int | None = 200, skip: bool = True
+    ):
         super().__init__()
         self.max_steps = max_steps
+        self.skip = skip
         self.lstm = nn.LSTM(channels, channels, num_layers=layers, bidirectional=True)
         self.linear = nn.Linear(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        steps = x.shape[-1]
-        if steps <= self.max_steps:
-            return x + self._recur(x)
-        batch, channels, _ = x.shape
+        return x + self._heard(x) if self.skip else self._heard(x)
+
+    def _heard(self, x: Tensor) -> Tensor:
+        batch, channels, steps = x.shape
+        if self.max_steps is None or steps <= self.max_steps:
+            return self._recur(x)
         width, hop = self.max_steps, self.max_steps // 2
         chunks = math.ceil(steps / hop)
         padded = F.pad(x, (0, (chunks - 1) * hop + width - steps))
         framed = padded.unfold(-1, width, hop).transpose(1, 2)  # [B, chunks, C, width]
         out = self._recur(framed.reshape(batch * chunks, channels, width))
-        return x + self._keep_middles(out.view(batch, chunks, channels, width), hop // 2, steps)
+        return self._keep_middles(out.view(batch, chunks, channels, width), hop // 2, steps)
 
     def _recur(self, x: Tensor) -> Tensor:
         out: Tensor = self.linear(self.lstm(x.permute(2, 0, 1))[0])

@@ -65,6 +65,8 @@ class HDemucs(nn.Module):
         ConfigError: no sources, or arguments with which the branches never meet.
     """
 
+    branches_meet = True  # the time branch ends in one layer of the frequency branch
+
     def __init__(
         self,
         sources: Sequence[str],
@@ -106,7 +108,7 @@ class HDemucs(nn.Module):
         super().__init__()
         self.sources = list(sources)
         if not self.sources:
-            raise ConfigError("HDemucs needs at least one source; sources is empty")
+            raise ConfigError(f"{type(self).__name__} needs at least one source; sources is empty")
         self.audio_channels = audio_channels
         self.samplerate = samplerate
         self.segment = segment
@@ -121,7 +123,7 @@ class HDemucs(nn.Module):
         shapes = frequency_shapes(
             depth, nfft, kernel_size, stride, time_stride, norm_starts, norm_groups, rewrite
         )
-        if hybrid:
+        if hybrid and self.branches_meet:
             check_meeting(shapes, depth, nfft, stride)
         self.encoder = nn.ModuleList()
         self.decoder = nn.ModuleList()
@@ -290,7 +292,7 @@ class HDemucs(nn.Module):
             x = self._encode(x, index, inject)
             skips.append(x)
 
-        x = torch.zeros_like(x)  # everything the decoder knows comes through the skips
+        x, xt = self.between(x, xt)
         shared = len(self.decoder) - len(self.tdecoder)
         for index, layer in enumerate(self.decoder):
             x, before = layer(x, skips.pop(), lengths.pop())
@@ -302,6 +304,10 @@ class HDemucs(nn.Module):
             else:
                 xt, _ = layer_t(xt, skips_t.pop(), lengths_t.pop())
         return x, xt
+
+    def between(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoders start from, given what the encoders end in."""
+        return torch.zeros_like(x), xt  # all that the decoder knows comes through the skips
 
 
 def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

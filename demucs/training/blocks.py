@@ -11,7 +11,7 @@ from demucs.training.config import DataConfig, TrainConfig
 from demucs.training.parse import read_section
 from demucs.training.quantise import check_quantisation
 
-PUBLIC_MODELS = ("demucs", "htdemucs", "torch_hdemucs")  # known names that are not here yet
+PUBLIC_MODELS = ("torch_hdemucs",)  # known names that are not here yet
 SEGMENTS_APPLIED = 4  # separation works on chunks of so many training segments
 
 
@@ -92,8 +92,11 @@ def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
         "sources": list(dset.sources),
         "audio_channels": dset.channels,
         "samplerate": dset.samplerate,
-        "segment": float(segment or SEGMENTS_APPLIED * dset.segment),
     }
+    as_trained = name == "htdemucs" and bool(plain.get("use_train_segment", True))
+    if name == "htdemucs":
+        kwargs["use_train_segment"] = as_trained
+    kwargs["segment"] = float(segment or dset.segment * (1 if as_trained else SEGMENTS_APPLIED))
     return ModelSpec(name=str(name), kwargs=kwargs)
 
 

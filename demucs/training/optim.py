@@ -1,6 +1,7 @@
 """The optimiser that the configuration names."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,8 +9,20 @@ from torch import nn
 from demucs.training.config import OptimConfig
 
 
+def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """The parameters of a model, in groups: parts with a rate or a decay of their own are apart.
+
+    Such a part, as the transformer of HTDemucs, has `optimiser_options()`.
+    """
+    apart: list[Any] = [part for part in model.modules() if hasattr(part, "optimiser_options")]
+    groups = [{"params": list(one.parameters()), **one.optimiser_options()} for one in apart]
+    known = {id(parameter) for group in groups for parameter in group["params"]}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    return [{"params": rest}, *groups]
+
+
 def build_optimiser(
-    parameters: Iterable[nn.Parameter], config: OptimConfig
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig
 ) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba, 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101)."""
     kinds: dict[str, type[torch.optim.Adam]] = {

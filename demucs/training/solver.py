@@ -15,7 +15,7 @@ from demucs.stopping import Interrupted
 from demucs.training.blocks import RunConfig
 from demucs.training.distributed import Workers
 from demucs.training.learn import learn
-from demucs.training.optim import build_optimiser
+from demucs.training.optim import build_optimiser, parameter_groups
 from demucs.training.parts import Metrics, Parts, batches_of
 from demucs.training.quantise import Quantiser
 from demucs.training.report import describe
@@ -70,7 +70,7 @@ class Solver:
         self.stop = Stop(should_stop)
         torch.manual_seed(self.options.seed)
         self.model = build_model(run.spec).to(self.workers.device)
-        optimiser = build_optimiser(self.model.parameters(), self.options.optim)
+        optimiser = build_optimiser(parameter_groups(self.model), self.options.optim)
         quantiser = None
         if self.options.quant.method is not None:
             quantiser = Quantiser(self.model, optimiser, self.options.quant)

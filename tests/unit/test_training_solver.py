@@ -243,6 +243,17 @@ def test_copies_are_kept_every_so_many_epochs(songs: Path, tmp_path: Path) -> No
         ("valid_apply=false", "debug=true"),
         ("dset.train_valid=true", "optim.loss=mse", "optim.optim=adamw", "optim.clip_grad=0.001"),
         ("dset.channels=1", "svd.penalty=1e-5", "svd.powm=true", "svd.min_size=0.001"),
+        (
+            "model=htdemucs",
+            "model_segment=null",
+            "htdemucs.channels=8",
+            "htdemucs.nfft=256",
+            "htdemucs.depth=2",
+            "htdemucs.t_heads=4",
+            "svd.penalty=1e-5",
+            "test.every=1",
+        ),
+        ("model=demucs", "demucs.channels=4", "demucs.depth=3"),
     ],
 )
 def test_other_ways_run(songs: Path, tmp_path: Path, overrides: tuple[str, ...]) -> None:
