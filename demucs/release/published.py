@@ -1,0 +1,188 @@
+"""Model files of the public Demucs, as networks of ours.
+
+Two formats: `.th`, a pickle of class, arguments, weights and training configuration, and safetensors
+with class and arguments as JSON. Weights are of half precision, or packed into few bits by DiffQ.
+Nothing of a file is ever run: see `demucs.release.unpickle`.
+"""
+
+import inspect
+import json
+import logging
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from demucs.errors import ConfigError, MissingToolError, ModelNotFoundError, ReleaseError
+from demucs.nn import MODELS, ModelSpec, build_model
+from demucs.release.info import ReleaseInfo
+from demucs.release.provenance import file_sha256
+from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, unpickle
+
+logger = logging.getLogger(__name__)
+
+PICKLED = ".th"
+LICENCE = "not stated in the file; see where it was published"
+
+
+def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
+    """Builds the network of a published file, in evaluation mode, and says what is known of it.
+
+    Args:
+        path: `.th` or `.safetensors`.
+        signature: what to call it.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        ReleaseError: it is damaged, not such a file, or of a network that is not here.
+        MissingToolError: its weights are packed by DiffQ, which is not installed.
+    """
+    content = unpickle(path) if path.suffix == PICKLED else _read_safetensors(path)
+    try:
+        spec = _spec(content)
+        model = build_model(spec)
+        _load_state(model, content["state"])
+    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ReleaseError(
+            f"{path} does not hold a model of the public Demucs that is known here: {error}"
+        ) from error
+    config = content.get("training_args")
+    info = ReleaseInfo(
+        signature=signature,
+        spec=spec,
+        config=_jsonable(config) if isinstance(config, Mapping) else {},
+        provenance={"published": path.name, "file_sha256": file_sha256(path)},
+        licence=LICENCE,
+    )
+    return model.eval(), info
+
+
+def is_published(path: Path) -> bool:
+    """Whether a file is in one of the public formats, rather than a release of ours."""
+    if path.suffix == PICKLED:
+        return True
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "klass" in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
+def _spec(content: Any) -> ModelSpec:
+    """The network that a file asks for, by the class it names and its arguments."""
+    if not isinstance(content, Mapping):
+        raise ValueError("it is no package of class, arguments and weights")
+    klass = content["klass"]
+    full = klass.name if isinstance(klass, type) and issubclass(klass, Named) else klass
+    if full not in NETWORKS:
+        raise ValueError(f"its class is {full!r}, not one of {', '.join(NETWORKS)}")
+    name = NETWORKS[full]
+    parameters = inspect.signature(MODELS[name].__init__).parameters
+    places = [one for one in parameters if one != "self"]
+    arguments = dict(zip(places, content["args"], strict=False)) | dict(content["kwargs"])
+    unknown = sorted(set(arguments) - set(places))
+    if unknown:
+        logger.warning("arguments that the network no longer has are dropped: %s", unknown)
+    kwargs = {key: _jsonable(value) for key, value in arguments.items() if key in places}
+    return ModelSpec(name=name, kwargs=kwargs)
+
+
+def _load_state(model: nn.Module, state: Any) -> None:
+    if not isinstance(state, Mapping):
+        raise ValueError("its weights are no dictionary")
+    if state.get("__quantized"):
+        _restore_quantised(model, state)
+    else:
+        model.load_state_dict(_renamed(state, model))
+
+
+def _renamed(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Time-domain models of before the residual branches have no place 3 in their layers."""
+    present = model.state_dict().keys()
+    found = {}
+    for key, value in state.items():
+        half, number, place, *rest = [*key.split("."), "", "", ""][:4]
+        moved = f"{half}.{number}.3.{rest[0]}"
+        old = place == "2" and key not in present and moved in present and moved not in state
+        found[moved if old else key] = value
+    return found
+
+
+def _restore_quantised(model: nn.Module, state: Mapping[str, Any]) -> None:
+    try:
+        import diffq
+    except ImportError:
+        raise MissingToolError(
+            "its weights are packed by DiffQ: pip install diffq (its licence, CC BY-NC 4.0, allows "
+            "no commercial use), or choose the model of the same name without q"
+        ) from None
+    meta = dict(state["meta"])
+    named = meta["klass"]
+    full = named.name if isinstance(named, type) and issubclass(named, Named) else named
+    if full not in QUANTISERS:
+        raise ValueError(f"its quantiser is {full!r}")
+    meta["klass"] = getattr(diffq, full.rpartition(".")[2])
+    diffq.restore_quantized_state(model, {**state, "meta": meta})
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """The package of a safetensors file."""
+    if not path.is_file():
+        raise ModelNotFoundError(f"There is no model file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return {
+            "klass": metadata["klass"],
+            "args": _decoded(json.loads(metadata["args"])),
+            "kwargs": _decoded(json.loads(metadata["kwargs"])),
+            "state": _nested(json.loads(metadata["structure"]), tensors)
+            if "structure" in metadata
+            else tensors,
+        }
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ReleaseError(
+            f"{path} cannot be read: damaged, or no published model ({error}). Copy or download it "
+            "again."
+        ) from error
+
+
+def _decoded(value: Any) -> Any:
+    """Arguments, of which fractions are written as numerator and denominator."""
+    if isinstance(value, dict):
+        if value.get("_type") == "fraction":
+            return Fraction(int(value["numerator"]), int(value["denominator"]))
+        return {key: _decoded(one) for key, one in value.items()}
+    return [_decoded(one) for one in value] if isinstance(value, list) else value
+
+
+def _nested(node: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Weights packed by DiffQ: containers, in which tensors stand by name."""
+    if not isinstance(node, dict):
+        return node
+    if "_tensor" in node:
+        return tensors[node["_tensor"]]
+    if "_dict" in node:
+        return {key: _nested(one, tensors) for key, one in node["_dict"]}
+    if "_list" in node:
+        return [_nested(one, tensors) for one in node["_list"]]
+    if "_tuple" in node:
+        return tuple(_nested(one, tensors) for one in node["_tuple"])
+    if node.get("_class") in MARKERS:
+        return MARKERS[node["_class"]]
+    raise ValueError(f"it names {node.get('_class', node)!r}, which no published model needs")
+
+
+def _jsonable(value: Any) -> Any:
+    """Fractions as numbers, tuples as lists; what JSON does not have, as text."""
+    if isinstance(value, Fraction):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

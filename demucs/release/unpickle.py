@@ -1,0 +1,101 @@
+"""Reading the pickles in which models were published, without running what they hold.
+
+A pickle is a program. PyTorch's weights-only unpickler interprets only the part of that language
+which builds tensors and plain containers, and refuses every name that is not on a list. Ours has the
+few that published models need, and each stands for a marker class of this module, which does
+nothing: even a name that is allowed leads to no code of ours or of other packages.
+"""
+
+import pickle
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from demucs.errors import ModelNotFoundError, ReleaseError
+
+NETWORKS = {
+    "demucs.demucs.Demucs": "demucs",
+    "demucs.hdemucs.HDemucs": "hdemucs",
+    "demucs.htdemucs.HTDemucs": "htdemucs",
+}
+QUANTISERS = ("diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer")
+LARGEST_PROGRAM = 64 * 2**20  # bytes of a pickle beside its tensors; published ones have some KB
+
+
+class Named:
+    """Stands for a class that a pickle names; `name` is what it is called there."""
+
+    name = ""
+
+
+def _marker(full: str) -> type[Named]:
+    return type(full.rpartition(".")[2], (Named,), {"name": full})
+
+
+def _fraction(*parts: Any) -> Fraction:
+    """A number, from two integers or a text such as 39/5."""
+    if not all(type(part) in (int, str) and len(str(part)) < 40 for part in parts):
+        raise ValueError("a fraction of something that is no number")
+    return Fraction(*parts)
+
+
+MARKERS = {full: _marker(full) for full in (*NETWORKS, *QUANTISERS)}
+
+
+def unpickle(path: Path) -> Any:
+    """The content of a file that `torch.save` made, its classes as subclasses of `Named`.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        ReleaseError: it is damaged, no such file, or names anything that is not on the list; the
+            message has the name.
+    """
+    if not path.is_file():
+        raise ModelNotFoundError(f"There is no model file {path}.")
+    _check_container(path)
+    allowed: list[Any] = [(marker, full) for full, marker in MARKERS.items()]
+    allowed.append((_fraction, "fractions.Fraction"))
+    try:
+        with torch.serialization.safe_globals(allowed):
+            found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+            if found:
+                raise ReleaseError(
+                    f"{path} is refused: it names {', '.join(sorted(found)[:5])}, which no "
+                    "published model needs, and which could run code. Nothing of it was run."
+                )
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except ReleaseError:
+        raise
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ReleaseError(
+            f"{path} is refused: it holds more than tensors and plain values ({reason}). Nothing "
+            "of it was run."
+        ) from None
+    except Exception as error:  # whatever a damaged file makes of the reader
+        raise ReleaseError(
+            f"{path} cannot be read: damaged, or no model file ({type(error).__name__}: {error}). "
+            "Copy or download it again."
+        ) from None
+
+
+def _check_container(path: Path) -> None:
+    """Only the zip files of PyTorch: older formats are read by other, wider readers."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            programs = [one for one in file.infolist() if one.filename.endswith(".pkl")]
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ReleaseError(
+            f"{path} cannot be read: damaged, cut short, or no model file of PyTorch ({error}). "
+            "Copy or download it again."
+        ) from None
+    if len(programs) != 1 or not programs[0].filename.endswith("data.pkl"):
+        raise ReleaseError(f"{path} is no model file of PyTorch: it has {len(programs)} pickles.")
+    if programs[0].file_size > LARGEST_PROGRAM:
+        raise ReleaseError(
+            f"{path} is refused: its description takes {programs[0].file_size / 2**20:.0f} MiB, "
+            "and that of a model some KiB."
+        )
