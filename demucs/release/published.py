@@ -1,8 +1,8 @@
 """Model files of the public Demucs, as networks of ours.
 
-Two formats: `.th`, a pickle of class, arguments, weights and training configuration, and safetensors
-with class and arguments as JSON. Weights are of half precision, or packed into few bits by DiffQ.
-Nothing of a file is ever run: see `demucs.release.unpickle`.
+Two formats: `.th`, a pickle of class, arguments, weights and training configuration, and
+safetensors with class and arguments as JSON. Weights are of half precision, or packed into few bits
+by DiffQ. Nothing of a file is ever run: see `demucs.release.unpickle`.
 """
 
 import inspect

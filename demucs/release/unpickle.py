@@ -1,8 +1,8 @@
 """Reading the pickles in which models were published, without running what they hold.
 
 A pickle is a program. PyTorch's weights-only unpickler interprets only the part of that language
-which builds tensors and plain containers, and refuses every name that is not on a list. Ours has the
-few that published models need, and each stands for a marker class of this module, which does
+which builds tensors and plain containers, and refuses every name that is not on a list. Ours has
+the few that published models need, and each stands for a marker class of this module, which does
 nothing: even a name that is allowed leads to no code of ours or of other packages.
 """
 
