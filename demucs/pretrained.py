@@ -8,15 +8,17 @@ from demucs.release import DEFAULT_FOLDER, ReleaseFolder
 
 
 def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Module:
-    """Loads the model `name` from a folder of releases, in evaluation mode.
+    """Loads the model or bag `name` from a folder of models, in evaluation mode.
 
     Args:
-        name: as `tools.export` named it, by default the signature of the training run.
+        name: as `tools.export` named it, by default the signature of the training run; or that of
+            a file of the public Demucs, or of a bag (see `demucs.release.folder`).
         repo: the folder; `./release_models` if not given.
 
     Returns:
-        The network, with its description (`demucs.release.ReleaseInfo`) as attribute `release`
-        beside `sources`, `audio_channels`, `samplerate` (Hz) and `segment` (seconds).
+        The network, or bag of networks, with its description (`demucs.release.ReleaseInfo`) as
+        attribute `release`, beside `sources`, `audio_channels`, `samplerate` (Hz) and `segment`
+        (seconds).
 
     Raises:
         ModelNotFoundError: there is no such model; the message says where it was looked for,

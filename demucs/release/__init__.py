@@ -1,5 +1,6 @@
 """Releases: one safetensors file with weights, specification, configuration and provenance."""
 
+from demucs.release.bag import Bag
 from demucs.release.folder import DEFAULT_FOLDER, SUFFIX, ReleaseFolder, is_valid_name
 from demucs.release.info import DEFAULT_LICENCE, ReleaseInfo
 from demucs.release.package import (
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_FOLDER",
     "DEFAULT_LICENCE",
     "SUFFIX",
+    "Bag",
     "ReleaseFolder",
     "ReleaseInfo",
     "file_sha256",

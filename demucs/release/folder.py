@@ -1,17 +1,27 @@
-"""A folder of releases, by name: what `--repo` and `-n` mean."""
+"""A folder of models, by name: what `--repo` and `-n` mean.
+
+A model is a release of ours, `NAME.safetensors`; a file of the public Demucs, `NAME.th`,
+`NAME-CHECKSUM.th` or `NAME.safetensors`; or a bag, `NAME.yaml`.
+"""
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
 from torch import nn
 
-from demucs.errors import ModelNotFoundError
+from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.release.bag import BAG_SUFFIX, load_bag
 from demucs.release.info import ReleaseInfo
 from demucs.release.package import load_release
+from demucs.release.provenance import file_sha256
+from demucs.release.published import PICKLED, is_published, load_published
 
 SUFFIX = ".safetensors"
+SUFFIXES = (SUFFIX, PICKLED, BAG_SUFFIX)  # in this order, where several have a name
 DEFAULT_FOLDER = "release_models"
+_CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")
 
 
 def is_valid_name(name: str) -> bool:
@@ -26,7 +36,7 @@ def is_valid_name(name: str) -> bool:
 
 
 class ReleaseFolder:
-    """The releases of one folder: `NAME.safetensors` each.
+    """The models of one folder.
 
     Args:
         folder: need not exist yet; then it has no names.
@@ -36,53 +46,105 @@ class ReleaseFolder:
         self.folder = Path(folder)
 
     def names(self) -> list[str]:
-        """The names of the releases that are there, sorted; files being written are not."""
-        try:
-            files = list(self.folder.iterdir())
-        except OSError:
-            return []
-        stems = [file.name[: -len(SUFFIX)] for file in files if file.name.endswith(SUFFIX)]
-        return sorted(stem for stem in stems if is_valid_name(stem))
+        """The names of single models, sorted; files being written are not among them."""
+        found = {self._name_of(file) for file in self._files() if file.suffix != BAG_SUFFIX}
+        return sorted(found)
+
+    def bags(self) -> list[str]:
+        """The names of bags, sorted."""
+        return sorted(self._name_of(file) for file in self._files() if file.suffix == BAG_SUFFIX)
 
     def path(self, name: str) -> Path:
-        """Where release `name` is.
+        """Where the model or bag `name` is; a single model counts before a bag.
 
         Raises:
             ModelNotFoundError: it is not there, or `name` is not a plain name; the message lists
                 the names that are there and how to make this one.
+            ReleaseError: several files have that name.
         """
         if not is_valid_name(name):
             raise ModelNotFoundError(
                 f"{name!r} is not the name of a model: give a name such as 53288a8c with -n, and "
                 f"its folder with --repo. {self._present()}"
             )
-        path = self.folder / f"{name}{SUFFIX}"
-        if not path.is_file():
-            raise ModelNotFoundError(
-                f"There is no model {name!r} in {self.folder.absolute()}. {self._nearest(name)}"
-                f"{self._present()} Choose one of these with -n, or make "
-                f"it from a training run: python3 -m tools.export {name} --out {self.folder}"
-            )
-        return path
+        found = {
+            file.suffix: file
+            for file in self._files()
+            if name in (self._name_of(file), file.name[: -len(file.suffix)])
+        }
+        for suffix in SUFFIXES:
+            if suffix in found:
+                self._check_only(name, found[suffix])
+                return found[suffix]
+        raise ModelNotFoundError(
+            f"There is no model {name!r} in {self.folder.absolute()}. {self._nearest(name)}"
+            f"{self._present()} Choose one of these with -n, or make "
+            f"it from a training run: python3 -m tools.export {name} --out {self.folder}"
+        )
 
     def load(self, name: str) -> tuple[nn.Module, ReleaseInfo]:
-        """Builds the model `name`, in evaluation mode, and reads its description.
+        """Builds the model or bag `name`, in evaluation mode, and reads its description.
 
         Raises:
-            ModelNotFoundError: there is no such release.
-            ReleaseError: the file is corrupted or of another format.
+            ModelNotFoundError: there is no such model, or one of the bag is missing.
+            ReleaseError: a file is corrupted or of another format.
+            MissingToolError: weights that need a package that is not installed.
         """
-        return load_release(self.path(name))
+        path = self.path(name)
+        return load_bag(path, self._load_one) if path.suffix == BAG_SUFFIX else self._load(path)
+
+    def _load_one(self, name: str) -> tuple[nn.Module, ReleaseInfo]:
+        """A single model, for a bag."""
+        path = self.path(name)
+        if path.suffix == BAG_SUFFIX:
+            raise ReleaseError(f"{path} is a bag, and cannot be in another one")
+        return self._load(path)
+
+    def _load(self, path: Path) -> tuple[nn.Module, ReleaseInfo]:
+        if not is_published(path):
+            return load_release(path)
+        match = _CHECKSUM.search(path.stem)
+        if path.suffix == PICKLED and match:
+            found = file_sha256(path)[: len(match[1])]
+            if found != match[1]:
+                raise ReleaseError(
+                    f"{path} is corrupted: its name says that its checksum begins with "
+                    f"{match[1]}, and it begins with {found}. Copy or download it again."
+                )
+        return load_published(path, self._name_of(path))
+
+    def _files(self) -> list[Path]:
+        try:
+            files = sorted(self.folder.iterdir())
+        except OSError:
+            return []
+        return [one for one in files if one.suffix in SUFFIXES and is_valid_name(one.stem)]
+
+    @staticmethod
+    def _name_of(file: Path) -> str:
+        return _CHECKSUM.sub("", file.stem) if file.suffix == PICKLED else file.stem
+
+    def _check_only(self, name: str, chosen: Path) -> None:
+        """A checksum in the name lets one model have two files."""
+        alike = [
+            file.name
+            for file in self._files()
+            if file.suffix == chosen.suffix and self._name_of(file) == name
+        ]
+        if len(alike) > 1:
+            raise ReleaseError(
+                f"{self.folder} has {' and '.join(alike)}, both called {name}: delete all but one"
+            )
 
     def _present(self) -> str:
         if not self.folder.is_dir():
             return f"The folder {self.folder.absolute()} does not exist."
-        names = self.names()
+        names = sorted({*self.names(), *self.bags()})
         if not names:
             return "There are no models in it."
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
         return f"Models in {self.folder}: {', '.join(names[:20])}{more}."
 
     def _nearest(self, name: str) -> str:
-        near = get_close_matches(name, self.names(), n=3, cutoff=0.5)
+        near = get_close_matches(name, [*self.names(), *self.bags()], n=3, cutoff=0.5)
         return f"Did you mean {' or '.join(near)}? " if near else ""

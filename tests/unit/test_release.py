@@ -219,7 +219,7 @@ def test_names_that_lead_elsewhere(tmp_path, name):
 
 
 def test_folder_lists_finished_releases_only(release, tmp_path):
-    for name in ("b.safetensors", "a.safetensors", ".c.123.safetensors", "d.th"):
+    for name in ("b.safetensors", "a.safetensors", ".c.123.safetensors", "d.txt"):
         (tmp_path / name).write_bytes(release.read_bytes())
     folder = ReleaseFolder(tmp_path)
     assert folder.names() == ["a", "b"]

@@ -1,0 +1,127 @@
+"""Folders with public files and bags: found by name, checked, and applied."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from demucs.apply import apply_model
+from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.evaluation.facts import ModelFacts, weights_of
+from demucs.nn import ModelSpec, build_model
+from demucs.pretrained import get_model
+from demucs.release import Bag, ReleaseFolder, ReleaseInfo, save_release
+
+PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
+KWARGS = {"sources": ["a", "b"], "channels": 4, "nfft": 256, "depth": 4, "samplerate": 8000,
+          "segment": 1.0}  # fmt: skip
+SPEC = ModelSpec(name="hdemucs", kwargs=KWARGS)
+
+
+def write(folder, name, seed, **provenance):
+    torch.manual_seed(seed)
+    info = ReleaseInfo(
+        signature=name, spec=SPEC, config={}, provenance={"test_set_seen": "no", **provenance}
+    )
+    save_release(folder / f"{name}.safetensors", build_model(SPEC).state_dict(), info)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path, "one", 1, data={"songs": ["x", "y"]})
+    write(tmp_path, "two", 2, data={"songs": ["z"]})
+    (tmp_path / "both.yaml").write_text("models: [one, two]\nweights: [[1, 0], [0.5, 2]]\n")
+    return tmp_path
+
+
+def test_a_bag_is_the_weighted_mean_of_its_models(folder):
+    bag = get_model("both", folder)
+    assert isinstance(bag, Bag)
+    assert not bag.training
+    assert (bag.sources, bag.samplerate, bag.audio_channels, bag.segment) == (
+        ["a", "b"], 8000, 2, 1.0,
+    )  # fmt: skip
+    mix = torch.randn(1, 2, 12000, generator=torch.Generator().manual_seed(0))
+    found = apply_model(bag, mix, shifts=0)
+    one, two = (apply_model(get_model(name, folder), mix, shifts=0) for name in ("one", "two"))
+    assert torch.allclose(found[:, 0], (one[:, 0] + 0.5 * two[:, 0]) / 1.5, atol=1e-6)
+    assert torch.allclose(found[:, 1], two[:, 1], atol=1e-6)
+    with pytest.raises(NotImplementedError):
+        bag(mix)
+
+
+def test_a_bag_knows_what_its_models_know(folder):
+    bag = get_model("both", folder)
+    assert bag.release.signature == "both"
+    assert bag.release.provenance["test_set_seen"] == "no"
+    assert ModelFacts.of(bag).songs == {"x", "y", "z"}
+    assert weights_of(bag) != weights_of(get_model("one", folder))
+    assert [one.release.signature for one in bag.models] == ["one", "two"]
+    write(folder, "two", 2, test_set_seen="yes: all of it")
+    assert get_model("both", folder).release.provenance["test_set_seen"] == "yes: all of it"
+    write(folder, "two", 2, test_set_seen=None)
+    assert get_model("both", folder).release.provenance["test_set_seen"] is None
+
+
+def test_a_segment_is_for_all_models_that_allow_it(folder):
+    (folder / "long.yaml").write_text("models: [one, two]\nsegment: 4\n")
+    bag = get_model("long", folder)
+    assert [one.segment for one in bag.models] == [4.0, 4.0]
+    for path in PUBLISHED.glob("aaaa0001-*.th"):
+        shutil.copy(path, folder)
+    (folder / "trained.yaml").write_text("models: [aaaa0001]\nsegment: 4\n")
+    assert get_model("trained", folder).segment == 0.78  # no longer than it was trained with
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models: []", "no list `models`"),
+        ("- one", "no list `models`"),
+        ("models: [one", "is no bag"),
+        ("models: [one, two]\nweights: [[1, 1]]", "give 2 rows"),
+        ("models: [one]\nweights: [[1, 1, 1]]", "of 2 "),
+        ("models: [one]\nweights: [[1, 0]]", "no model of the bag has a weight for b"),
+        ("models: [one]\nweights: [[1, -1]]", "negative"),
+        ("models: [one]\nweights: loud", "is no bag"),
+        ("models: [one]\nsegment: 0", "not above 0"),
+        ("models: [one]\nsegments: 4", "'segments'"),
+        ("models: [both]", "cannot be in another"),
+        ("models: [one, other]", "sources is .* and "),
+        ("models: [one, three]", "There is no model 'three'"),
+    ],
+)
+def test_wrong_bags_say_what_is_wrong(folder, text, message):
+    for path in PUBLISHED.glob("aaaa0002-*.th"):
+        shutil.copy(path, folder / "other.th")
+    (folder / "wrong.yaml").write_text(text)
+    with pytest.raises((ReleaseError, ModelNotFoundError), match=message):
+        get_model("wrong", folder)
+
+
+def test_names_of_all_kinds(folder):
+    (path,) = PUBLISHED.glob("aaaa0002-*.th")
+    shutil.copy(path, folder)
+    shutil.copy(PUBLISHED / "aaaa0003s.safetensors", folder / "aaaa0003.safetensors")
+    listed = ReleaseFolder(folder)
+    assert listed.names() == ["aaaa0002", "aaaa0003", "one", "two"]
+    assert listed.bags() == ["both"]
+    assert listed.path("aaaa0002") == listed.path(path.stem) == folder / path.name
+    for name in ("aaaa0002", "aaaa0003"):
+        assert get_model(name, folder).release.signature == name
+    with pytest.raises(ModelNotFoundError, match="Did you mean both"):
+        get_model("bothe", folder)
+
+
+def test_a_checksum_in_the_name_is_checked(folder):
+    (path,) = PUBLISHED.glob("aaaa0002-*.th")
+    content = path.read_bytes()
+    assert hashlib.sha256(content).hexdigest().startswith(path.stem.split("-")[1])
+    (folder / "aaaa0002-00000000.th").write_bytes(content)
+    with pytest.raises(ReleaseError, match="begins with 00000000"):
+        get_model("aaaa0002", folder)
+    (folder / "aaaa0002.th").write_bytes(content)
+    with pytest.raises(ReleaseError, match="both called aaaa0002"):
+        get_model("aaaa0002", folder)
