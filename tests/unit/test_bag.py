@@ -1,7 +1,9 @@
 """Folders with public files and bags: found by name, checked, and applied."""
 
 import hashlib
+import pickletools
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from demucs.errors import ModelNotFoundError, ReleaseError
 from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.nn import ModelSpec, build_model
 from demucs.pretrained import get_model
-from demucs.release import Bag, ReleaseFolder, ReleaseInfo, save_release
+from demucs.release import Bag, ReleaseFolder, ReleaseInfo, read_release, save_release
+from tools.convert import main
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
 KWARGS = {"sources": ["a", "b"], "channels": 4, "nfft": 256, "depth": 4, "samplerate": 8000,
@@ -113,6 +116,52 @@ def test_names_of_all_kinds(folder):
         assert get_model(name, folder).release.signature == name
     with pytest.raises(ModelNotFoundError, match="Did you mean both"):
         get_model("bothe", folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("hdemucs", KWARGS),
+        ("htdemucs", {**KWARGS, "depth": 2, "channels": 8, "t_heads": 2, "segment": 7.8}),
+        ("demucs", {"sources": ["a", "b"], "channels": 4, "depth": 3}),
+    ],
+)
+def test_there_and_back_is_exact(tmp_path, capsys, name, kwargs):
+    """Release, public file of either kind, release: not a bit differs."""
+    spec = ModelSpec(name=name, kwargs=kwargs)
+    state = build_model(spec).state_dict()
+    config = {"epochs": 3, "dset": {"musdb": "x"}, "nothing": None}
+    info = ReleaseInfo(signature="it", spec=spec, config=config, provenance={})
+    save_release(tmp_path / "it.safetensors", state, info)
+    for kind in ("th", "safetensors"):
+        out, back = tmp_path / kind, tmp_path / f"{kind} back"
+        assert main(["it", "--repo", str(tmp_path), "--to", kind, "--out", str(out)]) == 0
+        assert main(["it", "--repo", str(out), "--to", "release", "--out", str(back)]) == 0
+        tensors, found = read_release(back / "it.safetensors")
+        assert tensors.keys() == state.keys()
+        assert all(torch.equal(tensors[key], state[key]) for key in state)
+        assert found.spec.kwargs == kwargs
+        assert found.config == (config if kind == "th" else {})
+    (path,) = (tmp_path / "th").iterdir()
+    with zipfile.ZipFile(path) as file:
+        (program,) = (file.read(one) for one in file.namelist() if one.endswith("data.pkl"))
+    named = {arg for op, arg, _ in pickletools.genops(program) if op.name == "GLOBAL"}
+    classes = {"hdemucs": "HDemucs", "htdemucs": "HTDemucs", "demucs": "Demucs"}
+    assert f"demucs.{name} {classes[name]}" in named
+    assert named - {f"demucs.{name} {classes[name]}"} <= {
+        "torch._utils _rebuild_tensor_v2", "torch FloatStorage", "fractions Fraction",
+        "collections OrderedDict",
+    }  # fmt: skip
+    assert capsys.readouterr().out.count("wrote: ") == 4
+
+
+def test_conversions_that_cannot_be(folder, capsys):
+    assert main(["both", "--repo", str(folder), "--to", "th"]) == 1
+    assert "is a bag: convert its models" in capsys.readouterr().err
+    assert main(["nothing", "--repo", str(folder), "--to", "th"]) == 1
+    options = ["one", "--repo", str(folder), "--to", "release", "--out", str(folder)]
+    assert main(options) == 1
+    assert "exists: give --force" in capsys.readouterr().err
 
 
 def test_a_checksum_in_the_name_is_checked(folder):

@@ -1,0 +1,86 @@
+"""Converts models: `python3 -m tools.convert NAME --to th`.
+
+    release      a release of ours, from a file of the public Demucs
+    th           a file that `demucs --repo FOLDER -n NAME` of the public Demucs reads
+    safetensors  the same weights with class and arguments as JSON, as its current release has them
+
+Weights are kept bit for bit, in the precision that the source has, and read back before it is said.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from demucs.errors import DemucsError, ReleaseError
+from demucs.release import DEFAULT_FOLDER
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts one model; returns the exit code."""
+    import torch
+
+    from demucs.release import ReleaseFolder, read_release, save_release
+    from demucs.release.publish import save_published, save_published_safetensors
+    from demucs.release.published import is_published, load_published
+
+    source = ReleaseFolder(args.repo).path(args.name)
+    if source.suffix == ".yaml":
+        raise ReleaseError(f"{source} is a bag: convert its models, and copy the file beside them")
+    state: Any
+    if is_published(source):
+        model, info = load_published(source, args.name)
+        state = model.state_dict()
+    else:
+        state, info = read_release(source)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.to == "release":
+        path = args.out / f"{args.name}.safetensors"
+        _keep(path, args.force)
+        save_release(path, state, info)
+        back, _ = read_release(path)
+    elif args.to == "th":
+        path = save_published(args.out, args.name, info.spec, state, info.config)
+        back = load_published(path, args.name)[0].state_dict()
+    else:
+        path = args.out / f"{args.name}.safetensors"
+        _keep(path, args.force)
+        save_published_safetensors(path, info.spec, state)
+        back = load_published(path, args.name)[0].state_dict()
+    for name, tensor in state.items():
+        if not torch.equal(back[name], tensor.to(back[name].dtype)):
+            raise ReleaseError(f"{path}: {name} was not read back as it was written")
+    print(f"wrote: {path}")
+    return 0
+
+
+def _keep(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise ReleaseError(f"{path} exists: give --force to replace it, or another --out")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tools.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("name", metavar="NAME", help="the model, a release of ours or a public file")
+    add("--to", required=True, choices=["release", "th", "safetensors"])
+    add("--repo", default=DEFAULT_FOLDER, help="folder it is in (default: %(default)s)")
+    add(
+        "--out", type=Path, default=Path("converted"), help="folder it goes to (default: converted)"
+    )
+    add("--force", action="store_true", help="replace a file that is there")
+    args = parser.parse_args(argv)
+    try:
+        return run(args)
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
