@@ -85,7 +85,7 @@ def _encoded(value: Any) -> Any:
     return value
 
 
-_PurePickler: Any = pickle._Pickler  # type: ignore[attr-defined]  # the one in C cannot be told
+_PurePickler: Any = pickle._Pickler  # the one in C cannot be told
 
 
 class _Pickler(_PurePickler):  # type: ignore[misc]
