@@ -77,14 +77,9 @@ class Convolution(nn.Module):
             with _packing:
                 if self.packed is None:
                     assert self.weight is not None
-                    self.packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
-                        self.weight.contiguous().to_mkldnn(),
-                        self.padding,
-                        self.stride,
-                        self.dilation,
-                        1,
-                        x.shape,
-                    )
+                    geometry = (self.padding, self.stride, self.dilation, 1, x.shape)
+                    dense = self.weight.contiguous().to_mkldnn()
+                    self.packed = torch.ops.aten.mkldnn_reorder_conv2d_weight(dense, *geometry)
                     self.weight = None
         return self.packed
 
@@ -162,4 +157,4 @@ def _logistic(y: Tensor, after: str) -> Tensor:
 
 
 def _has_onednn(x: Tensor) -> bool:
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return x.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]

@@ -65,5 +65,3 @@ class _Residual(nn.Module):
 def copied(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of a plain module in another type that needs no gradients."""
     return copy.deepcopy(module).to(dtype).requires_grad_(False).eval()
-
-

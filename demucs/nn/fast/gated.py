@@ -21,7 +21,8 @@ class Gated(nn.Module):
 
     def __init__(self, conv: nn.Module, norm: nn.Module, dtype: torch.dtype, flat: bool):
         super().__init__()
-        half = conv.weight.shape[0] // 2  # type: ignore[union-attr, index]
+        assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+        half = conv.out_channels // 2
         plain = isinstance(norm, nn.Identity)
         self.split = plain and half <= NARROW[dtype]
         if self.split:

@@ -97,7 +97,7 @@ class FastHDemucs(HDemucs):
         spectra = frames_for(shape, frames, bins)
         if self.cac:
             inner = torch.view_as_real(spectra)[..., :-1, :]  # [B, S, C, N, F, 2]
-            pairs = x.unflatten(2, (-1, 2)).permute(0, 1, 2, 5, 4, 3)
+            pairs = x.view(*x.shape[:2], -1, 2, bins, frames).permute(0, 1, 2, 5, 4, 3)
             one = (-1, 1, 1, 1, 1, 1)
             torch.addcmul(mean.view(one), pairs.float(), std.view(one), out=inner)
         else:

@@ -1,5 +1,7 @@
 """From a trained network to the one that inference runs."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -47,5 +49,12 @@ def prepare(model: nn.Module, precision: str = "fp32") -> nn.Module:
 
 def has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware."""
-    can = torch.backends.cpu.get_capabilities() if hasattr(torch.backends, "cpu") else {}
-    return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("amx"))
+    wanted = ("avx512_bf16", "amx_bf16")
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(bool(found.get(name)) for name in wanted)
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return any(name in words for name in wanted)

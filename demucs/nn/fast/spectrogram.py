@@ -33,9 +33,7 @@ def overlap_add(spectra: Tensor, before: int, start: int, length: int) -> Tensor
     window = hann(nfft, spectra.real)
     pieces = torch.fft.irfft(spectra, nfft, norm="ortho").mul_(window)
     signal = _add_shifted(pieces.view(-1, frames, 4, hop))
-    weight = _add_shifted(
-        window.square().view(1, 1, 4, hop).expand(1, frames + 2 * before, 4, hop)
-    )
+    weight = _add_shifted(window.square().view(1, 1, 4, hop).expand(1, frames + 2 * before, 4, hop))
     first = start + nfft // 2 - before * hop
     signal = signal.view(*other, -1)[..., first : first + length]
     return signal.div_(weight.view(-1)[start + nfft // 2 :][:length])
