@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from demucs.nn.fast.convolution import Convolution
+from demucs.nn.fast.winograd import Winograd
 
 NARROW = {torch.float32: 48, torch.bfloat16: 96}  # measured: up to here two halves are faster
 
@@ -29,7 +30,8 @@ class Gated(nn.Module):
             self.value = Convolution(conv, dtype, flat=flat, keep=slice(half))
             self.gate = Convolution(conv, dtype, "sigmoid", flat, slice(half, None))
         else:
-            self.both = Convolution(conv, dtype, flat=flat)
+            fits = Winograd.fits(conv, dtype)
+            self.both = Winograd(conv, flat) if fits else Convolution(conv, dtype, flat=flat)
             self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:

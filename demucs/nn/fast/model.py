@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.nn.fast.layers import fast_decoder, fast_encoder
-from demucs.nn.fast.layout import channels_last
+from demucs.nn.fast.layout import channels_last, copy_by_frames
 from demucs.nn.fast.spectrogram import frames_for, overlap_add
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.layers import EncoderLayer
@@ -83,26 +83,26 @@ class FastHDemucs(HDemucs):
         """Complex `[B, C, F, N]` → `[B, C or 2 C, F, N]`, channels-last."""
         if not self.cac:
             return channels_last(spectrum.abs())
-        pairs = torch.view_as_real(spectrum).permute(0, 2, 3, 1, 4)  # [B, F, N, C, 2]
-        return pairs.reshape(*pairs.shape[:3], -1).permute(0, 3, 1, 2)
+        batch, channels, bins, frames = spectrum.shape
+        out = spectrum.new_empty(batch, bins, frames, channels)
+        copy_by_frames(out.permute(0, 3, 1, 2), spectrum)
+        return torch.view_as_real(out).flatten(3).permute(0, 3, 1, 2)
 
     def _output(
         self, spectrum: Tensor, x: Tensor, mean: Tensor, std: Tensor, length: int
     ) -> Tensor:
         """What the frequency branch gives, standardised, → waveforms `[B, S, C, length]`."""
         batch, _, bins, frames = x.shape
-        stems = len(self.sources)
-        x = x.view(batch, stems, -1, bins, frames)
-        shape = (batch, stems, self.audio_channels)
-        spectra = frames_for(shape, frames, bins)
+        x = channels_last(x).float().mul_(std).add_(mean)
+        shape = (batch, len(self.sources), self.audio_channels)
+        spectra = frames_for(shape, frames, bins)  # [B, S, C, N, F + 1]
+        out = spectra[..., :-1].transpose(-1, -2)
         if self.cac:
-            inner = torch.view_as_real(spectra)[..., :-1, :]  # [B, S, C, N, F, 2]
-            pairs = x.view(*x.shape[:2], -1, 2, bins, frames).permute(0, 1, 2, 5, 4, 3)
-            one = (-1, 1, 1, 1, 1, 1)
-            torch.addcmul(mean.view(one), pairs.float(), std.view(one), out=inner)
+            pairs = x.permute(0, 2, 3, 1).reshape(batch, bins, frames, *shape[1:], 2)
+            copy_by_frames(out, torch.view_as_complex(pairs).permute(0, 3, 4, 1, 2))
         else:
-            x = x.float() * std[:, None] + mean[:, None]
-            spectra[..., :-1] = self.complex_stems(spectrum, x).transpose(-1, -2)
+            stems = x.reshape(*shape, bins, frames)
+            out.copy_(self.complex_stems(spectrum, stems))
         hop = self.nfft // 4
         if not self.hybrid:
             return overlap_add(spectra, 0, 0, length)
