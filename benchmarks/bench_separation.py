@@ -6,15 +6,19 @@
 The peer runs in an environment of its own: `--peer` names the python of one, otherwise one is made
 in `--env` (pip, some minutes). Each side is a process that has the model loaded, and they take
 turns, a forward pass each, so that a change of the machine's speed meets all of them. Prints the
-median and the smallest time, the peer's fp32 median over each, the SNR against the peer's stems,
+median and the smallest time by the clock, the processor's seconds (the smallest), the peer's fp32
+over each for the median and for the processor's, the SNR against the peer's stems,
 the peak memory, and the share of the roofline: multiplications and additions of the network's
 layers over what a product of large matrices reaches here in the same run.
 
 Allocators: all sides start in the same environment. "ours" does what the `demucs` command does
 first, `tune_allocator()` (glibc keeps freed memory); "ours, library" leaves that.
 
+Other jobs spoil clock times: the load average is printed. On a machine that is never quiet set
+OMP_WAIT_POLICY=PASSIVE, so that waiting threads use no processor, and compare processor seconds.
+
 `--file` also times whole commands on one file of so many seconds, from process start to the last
-stem written. Other jobs spoil all numbers: the load average is printed.
+stem written.
 """
 
 import argparse
@@ -26,10 +30,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from separation_flops import flops
 
-from benchmarks.separation_flops import flops
 from demucs.nn import HDemucs, ModelSpec
 from demucs.nn.fast import has_bf16
 from demucs.release import ReleaseInfo, save_release
@@ -56,12 +61,12 @@ class Side:
         if self.process.stdout.readline().strip() != "ready":
             sys.exit(f"this side did not start: {python} {SIDES} serve {side} {precision}")
 
-    def ask(self, request: str) -> float:
+    def ask(self, request: str) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
-        return float(json.loads(self.process.stdout.readline()))
+        return json.loads(self.process.stdout.readline())
 
 
 def environment(side: str) -> dict[str, str]:
@@ -88,56 +93,65 @@ def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def bench_forward(peer: str, args: argparse.Namespace, work: Path, model: HDemucs) -> None:
-    files = [str(work / "weights.pt"), str(work / "mixture.pt")]
-    torch.save(torch.randn(1, 2, round(args.seconds * 44100)) * 0.1, files[1])
+    mixture = str(work / "mixture.pt")
+    torch.save(torch.randn(1, 2, round(args.seconds * 44100)) * 0.1, mixture)
+    theirs = [str(work / "weights.pt"), mixture]
+    ours = [str(work / "repo" / "bench.safetensors"), mixture]
     here = sys.executable
     sides = {
-        REFERENCE: Side(peer, "peer", "fp32", files),
-        "ours, plain fp32": Side(here, "ours-plain-command", "fp32", files),
-        "ours, library, fp32": Side(here, "ours-fp32-library", "fp32", files),
-        "ours, fp32": Side(here, "ours-fp32-command", "fp32", files),
+        REFERENCE: Side(peer, "peer", "fp32", theirs),
+        "ours, plain fp32": Side(here, "ours-plain-command", "fp32", ours),
+        "ours, library, fp32": Side(here, "ours-fp32-library", "fp32", ours),
+        "ours, fp32": Side(here, "ours-fp32-command", "fp32", ours),
     }
     if has_bf16():
-        sides["peer, bf16 autocast"] = Side(peer, "peer", "bf16", files)
-        sides["ours, library, bf16"] = Side(here, "ours-bf16-library", "bf16", files)
-        sides["ours, bf16"] = Side(here, "ours-bf16-command", "bf16", files)
+        sides["peer, bf16 autocast"] = Side(peer, "peer", "bf16", theirs)
+        sides["ours, library, bf16"] = Side(here, "ours-bf16-library", "bf16", ours)
+        sides["ours, bf16"] = Side(here, "ours-bf16-command", "bf16", ours)
     stems = {}
     for index, side in enumerate(sides.values()):
         side.ask(f"save {work}/{index}.pt")  # the first pass is slower
         stems[index] = torch.load(f"{work}/{index}.pt", weights_only=True)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    used: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(args.rounds):
         for name, side in sides.items():
-            seconds[name].append(side.ask("forward"))
+            clock, processor = side.ask("forward")
+            seconds[name].append(clock)
+            used[name].append(processor)
     peaks = {side.precision: side.ask("peak") for side in sides.values()}
     memory = {name: side.ask("memory") for name, side in sides.items()}
     for side in sides.values():
         side.process.kill()
     work_done = flops(model, round(args.seconds * 44100))
     print(f"forward pass of {args.seconds} s stereo, {work_done / 1e9:.0f} GFLOP; peak of a matrix")
-    print("product: " + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items()), end="")
+    print(
+        "product: " + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items()), end=""
+    )
     print(f" GFLOP/s; {args.rounds} rounds")
-    print(f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'SNR dB':>7} {'MiB':>6} {'roof':>6}")
-    reference = statistics.median(seconds[REFERENCE])
+    print(
+        f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'cpu s':>7} {'ratio':>6} {'SNR dB':>7}"
+        f" {'MiB':>6} {'roof':>5}"
+    )
+    reference, least = statistics.median(seconds[REFERENCE]), min(used[REFERENCE])
+    cores = torch.get_num_threads()
     for index, (name, times) in enumerate(seconds.items()):
-        median = statistics.median(times)
-        share = work_done / median / peaks[sides[name].precision]
+        median, processor = statistics.median(times), min(used[name])
+        share = work_done / (processor / cores) / peaks[sides[name].precision]
         print(
-            f"{name:22} {median:9.3f} {min(times):8.3f} {reference / median:6.2f} "
-            f"{snr(stems[0], stems[index]):7.1f} {memory[name]:6.0f} {share:6.0%}"
+            f"{name:22} {median:9.3f} {min(times):8.3f} {reference / median:6.2f} {processor:7.3f} "
+            f"{least / processor:6.2f} {snr(stems[0], stems[index]):7.1f} {memory[name]:6.0f} "
+            f"{share:5.0%}"
         )
 
 
-def bench_file(peer: str, args: argparse.Namespace, work: Path, model: HDemucs) -> None:
+def bench_file(peer: str, args: argparse.Namespace, work: Path) -> None:
     import soundfile
 
     track = work / "track.wav"
     time_axis = torch.arange(round(args.file * 44100)) / 44100
     tone = 0.2 * torch.sin(2 * torch.pi * 220 * time_axis) + 0.05 * torch.randn_like(time_axis)
     soundfile.write(track, torch.stack([tone, tone.flip(0)], 1).numpy(), 44100)
-    spec = ModelSpec(name="hdemucs", kwargs={"sources": SOURCES})
-    info = ReleaseInfo(signature="bench", spec=spec, config={}, provenance={})
-    save_release(work / "repo" / "bench.safetensors", model.state_dict(), info)
     ours = [sys.executable, "-m", "demucs", "--repo", str(work / "repo"), "-n", "bench",
             "-o", str(work / "out"), str(track)]  # fmt: skip
     ours += ["--mp3"] if args.mp3 else []
@@ -165,7 +179,9 @@ def bench_file(peer: str, args: argparse.Namespace, work: Path, model: HDemucs) 
     reference = statistics.median(seconds[REFERENCE])
     for name, times in seconds.items():
         median = statistics.median(times)
-        print(f"{name:22} {median:9.2f} {min(times):8.2f} {reference / median:6.2f} {peak[name]:6.0f}")
+        print(
+            f"{name:22} {median:9.2f} {min(times):8.2f} {reference / median:6.2f} {peak[name]:6.0f}"
+        )
 
 
 def main() -> None:
@@ -185,10 +201,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         torch.save(({"sources": SOURCES}, model.state_dict()), work / "weights.pt")
+        spec = ModelSpec(name="hdemucs", kwargs={"sources": SOURCES})
+        info = ReleaseInfo(signature="bench", spec=spec, config={}, provenance={})
+        save_release(work / "repo" / "bench.safetensors", model.state_dict(), info)
         if args.seconds:
             bench_forward(peer, args, work, model)
         if args.file:
-            bench_file(peer, args, work, model)
+            bench_file(peer, args, work)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -4,8 +4,9 @@
     PYTHON separation_sides.py file WEIGHTS IN.wav OUT_FOLDER EXTENSION
 
 `serve` loads the model and answers one JSON line a request: "forward" → seconds of one forward
-pass, "save PATH" → the stems, "memory" → the process's peak in MiB, "peak" → FLOP/s of a matrix
-product. `file` is the peer's whole work on one file by its own functions, as its command does it.
+pass by the clock and of the processor, "save PATH" → writes the stems, "memory" → the process's peak
+in MiB, "peak" → FLOP/s of a matrix product. WEIGHTS is a state dict for the peer and a release for
+ours. `file` is the peer's whole work on one file by its own functions, as its command does it.
 """
 
 import json
@@ -27,9 +28,7 @@ def main() -> None:
 
 
 def serve(side: str, precision: str, weights: str, mixture: str) -> None:
-    kwargs, state = torch.load(weights, weights_only=True)
-    forward = _peer(precision, kwargs, state) if side == "peer" else _ours(side, kwargs, state)
-    del state
+    forward = _peer(precision, weights) if side == "peer" else _ours(side, weights)
     mix = torch.load(mixture, weights_only=True)
     print("ready", flush=True)
     for line in sys.stdin:
@@ -39,11 +38,11 @@ def serve(side: str, precision: str, weights: str, mixture: str) -> None:
 
 def _answer(
     request: str, arguments: list[str], forward: Callable, mix: torch.Tensor, precision: str
-) -> float:
+) -> float | list[float]:
     if request == "forward":
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         forward(mix)
-        return time.perf_counter() - begin
+        return [time.perf_counter() - begin, time.process_time() - used]
     if request == "save":
         torch.save(forward(mix).float(), arguments[0])
         return 0.0
@@ -65,9 +64,10 @@ def matrix_peak(dtype: torch.dtype, size: int = 2048, rounds: int = 20) -> float
     return 2 * size**3 / best
 
 
-def _peer(precision: str, kwargs: dict, state: dict) -> Callable:
+def _peer(precision: str, weights: str) -> Callable:
     from demucs.hdemucs import HDemucs
 
+    kwargs, state = torch.load(weights, weights_only=True)
     model = HDemucs(**kwargs).eval()
     model.load_state_dict(state)
 
@@ -79,16 +79,15 @@ def _peer(precision: str, kwargs: dict, state: dict) -> Callable:
     return forward
 
 
-def _ours(side: str, kwargs: dict, state: dict) -> Callable:
-    from demucs.nn import HDemucs
+def _ours(side: str, weights: str) -> Callable:
     from demucs.nn.allocator import tune_allocator
     from demucs.nn.fast import prepare
+    from demucs.release import load_release
 
     _, precision, allocator = side.split("-")
     if allocator == "command":
         tune_allocator()
-    model = HDemucs(**kwargs).eval()
-    model.load_state_dict(state)
+    model, _ = load_release(weights)
     return model if precision == "plain" else prepare(model, precision)
 
 

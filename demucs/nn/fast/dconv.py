@@ -8,7 +8,10 @@ from torch.nn import functional as F
 
 from demucs.nn.dconv import DConv, LayerScale
 from demucs.nn.fast.convolution import Convolution
+from demucs.nn.fast.gated import add_glu
 from demucs.nn.fast.layout import as_rows, from_rows
+
+BLOCK = 4 * 2**20  # bytes of the widest tensor for the frequencies worked on at a time
 
 
 class FastDConv(nn.Module):
@@ -25,11 +28,17 @@ class FastDConv(nn.Module):
             _Residual(layer, dtype) for layer in dconv.layers if isinstance(layer, nn.Sequential)
         )
         assert len(self.layers) == len(dconv.layers)
+        # an LSTM takes as long for few signals as for many
+        self.whole = any(
+            len(layer) > 7 for layer in dconv.layers if isinstance(layer, nn.Sequential)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x)
-        for layer in self.layers:
-            rows = layer(rows)
+        block = len(rows) if self.whole else max(1, BLOCK // (2 * rows[:1].nbytes))
+        for some in rows.split(block):
+            for layer in self.layers:
+                layer(some)
         return from_rows(rows, x.shape[2])
 
 
@@ -54,12 +63,12 @@ class _Residual(nn.Module):
         for parameter in self.wide_norm.parameters():
             parameter.mul_(factors)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` `[R, C, 1, N]`, overwritten."""
+    def forward(self, x: Tensor) -> None:
+        """Works on `x` `[R, C, 1, N]` in place."""
         y: Tensor = F.gelu(self.norm(self.narrow(x)))
         for layer in self.middle:
             y = layer(y[:, :, 0].contiguous())[:, :, None]
-        return x.add_(F.glu(self.wide_norm(self.wide(y)), dim=1))
+        add_glu(x, self.wide_norm(self.wide(y)))
 
 
 def copied(module: nn.Module, dtype: torch.dtype) -> nn.Module:

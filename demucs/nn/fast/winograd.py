@@ -6,7 +6,7 @@ otherwise. Along frequency the convolution stays as it is, so that the sums to a
 stay small beside the products.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -17,7 +17,8 @@ from demucs.nn.fast.convolution import Convolution
 from demucs.nn.fast.layout import channels_last
 
 TILE = 4  # outputs of one tile
-WIDE = 96  # channels from which it gains
+WIDE, WIDE_OVER_TIME = 48, 192  # channels from which it gains, measured
+BLOCK = 4 * 2**20  # bytes of output for the frequencies worked on at a time
 # taps → what multiplies the six sums of inputs
 FILTER = (
     (1 / 4, 0, 0),
@@ -32,7 +33,7 @@ FILTER = (
 def _product(weight: Tensor) -> Convolution:
     """The convolution over frequency with `weight` `[Cout, Cin, 1 or 3]`, without bias."""
     chout, chin, taps = weight.shape
-    conv = nn.Conv2d(chin, chout, (taps, 1), padding=(taps // 2, 0), device="meta")
+    conv = nn.Conv2d(chin, chout, (taps, 1), device="meta")
     conv.weight = nn.Parameter(weight[..., None])
     conv.bias = nn.Parameter(torch.zeros(chout))
     return Convolution(conv, torch.float32)
@@ -58,34 +59,50 @@ class Winograd(nn.Module):
             weight = weight[:, :, 1:2]
         taps = torch.einsum("pt,oift->poif", torch.tensor(FILTER, dtype=torch.float64), weight)
         self.bias = cast(Tensor, conv.bias).detach().float()[:, None, None].clone()
+        self.around = weight.shape[2] // 2  # neighbouring frequencies on each side
         self.products = nn.ModuleList(_product(each) for each in taps.float())
 
     @staticmethod
-    def fits(conv: nn.Module, dtype: torch.dtype) -> bool:
-        """Whether `conv` is of this kind and wide enough to gain (measured)."""
+    def fits(conv: nn.Module, dtype: torch.dtype, flat: bool) -> bool:
+        """Whether `conv` is of this kind and wide enough to gain."""
         kernels = {nn.Conv1d: (3,), nn.Conv2d: (3, 3)}
         return (
             isinstance(conv, nn.Conv1d | nn.Conv2d)
             and conv.kernel_size == kernels[type(conv)]
             and conv.padding == tuple(1 for _ in conv.kernel_size)
             and dtype == torch.float32
-            and conv.in_channels >= WIDE
+            and conv.in_channels >= (WIDE_OVER_TIME if flat else WIDE)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = x.shape[-1]
+        return self.then(lambda y: y, x)
+
+    def then(self, work: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """`work` on the output, by blocks of frequencies so small that all stays in the cache."""
+        blocks = [work(block)[..., : x.shape[-1]] for block in self._blocks(x)]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
+
+    def _blocks(self, x: Tensor) -> Iterator[Tensor]:
+        """Blocks of the output, in time filled up to whole tiles."""
+        bins, frames = x.shape[2:]
         tiles = -(-frames // TILE)
-        padded = channels_last(F.pad(x, (1, TILE * tiles + 1 - frames)))
-        inputs = [padded[..., start : start + TILE * tiles : TILE] for start in range(TILE)]
-        inputs += [padded[..., start :: TILE][..., :tiles] for start in range(TILE, TILE + 2)]
+        padded = F.pad(x, (1, TILE * tiles + 1 - frames, self.around, self.around))
+        padded = channels_last(padded)
+        step = max(1, BLOCK // (tiles * TILE * self.bias.nbytes))
+        for start in range(0, bins, step):
+            stop = min(bins, start + step) + 2 * self.around
+            yield self._block(padded[:, :, start:stop], tiles)
+
+    def _block(self, x: Tensor, tiles: int) -> Tensor:
+        inputs = [x[..., start::TILE][..., :tiles] for start in range(TILE + 2)]
         products = [
-            product(one)
-            for product, one in zip(self.products, _to_products(inputs), strict=True)
+            product(one) for product, one in zip(self.products, _to_products(inputs), strict=True)
         ]
         batch, channels, bins, _ = products[0].shape
         out = x.new_empty(batch, bins, tiles, TILE, channels)
-        _from_products(products, [out[..., k, :].permute(0, 3, 1, 2) for k in range(TILE)], self.bias)
-        return out.view(batch, bins, tiles * TILE, channels)[:, :, :frames].permute(0, 3, 1, 2)
+        outputs = [out[..., k, :].permute(0, 3, 1, 2) for k in range(TILE)]
+        _from_products(products, outputs, self.bias)
+        return out.view(batch, bins, tiles * TILE, channels).permute(0, 3, 1, 2)
 
 
 def _to_products(d: Sequence[Tensor]) -> list[Tensor]:
