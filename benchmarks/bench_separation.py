@@ -130,8 +130,8 @@ def bench_forward(peer: str, args: argparse.Namespace, work: Path, model: HDemuc
     )
     print(f" GFLOP/s; {args.rounds} rounds")
     print(
-        f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'cpu s':>7} {'ratio':>6} {'SNR dB':>7}"
-        f" {'MiB':>6} {'roof':>5}"
+        f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'cpu s':>7} {'ratio':>6} "
+        f"{'SNR dB':>7} {'MiB':>6} {'roof':>5}"
     )
     reference, least = statistics.median(seconds[REFERENCE]), min(used[REFERENCE])
     cores = torch.get_num_threads()

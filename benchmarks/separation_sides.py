@@ -4,9 +4,9 @@
     PYTHON separation_sides.py file WEIGHTS IN.wav OUT_FOLDER EXTENSION
 
 `serve` loads the model and answers one JSON line a request: "forward" → seconds of one forward
-pass by the clock and of the processor, "save PATH" → writes the stems, "memory" → the process's peak
-in MiB, "peak" → FLOP/s of a matrix product. WEIGHTS is a state dict for the peer and a release for
-ours. `file` is the peer's whole work on one file by its own functions, as its command does it.
+pass by the clock and of the processor, "save PATH" → writes the stems, "memory" → the process's
+peak in MiB, "peak" → FLOP/s of a matrix product. WEIGHTS is a state dict for the peer and a release
+for ours. `file` is the peer's whole work on one file by its own functions, as its command does it.
 """
 
 import json
@@ -93,9 +93,10 @@ def _ours(side: str, weights: str) -> Callable:
 
 def separate_file(weights: str, track: str, folder: str, extension: str) -> None:
     """The peer: model, file in, `apply_model` with its defaults, files out."""
+    from demucs.hdemucs import HDemucs
+
     from demucs.apply import apply_model
     from demucs.audio import AudioFile, save_audio
-    from demucs.hdemucs import HDemucs
 
     kwargs, state = torch.load(weights, weights_only=True)
     model = HDemucs(**kwargs).eval()

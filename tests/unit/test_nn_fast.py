@@ -9,9 +9,21 @@ from torch import nn
 from demucs.api import Separator
 from demucs.errors import ConfigError
 from demucs.nn import HDemucs
-from demucs.nn.fast import FastHDemucs, convolution, has_bf16, layers, prepare
+from demucs.nn.dconv import DConv
+from demucs.nn.fast import (
+    FastHDemucs,
+    convolution,
+    dconv,
+    gated,
+    has_bf16,
+    layers,
+    layout,
+    prepare,
+    winograd,
+)  # fmt: skip
 from demucs.nn.fast.convolution import TransposedOverTime
 from demucs.nn.fast.spectrogram import frames_for, overlap_add
+from demucs.nn.layers import over_time
 from demucs.nn.spectrogram import istft, stft
 from tests.golden.hdemucs_cases import CASES, fill_weights, mixture
 
@@ -27,8 +39,9 @@ def trained(**kwargs) -> HDemucs:
 
 def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
     """Decibels of `reference` over the difference."""
-    error = (reference.double() - other.double()).square().sum()
-    return float(10 * torch.log10(reference.double().square().sum() / error))
+    reference, other = reference.detach().double(), other.detach().double()
+    error = (reference - other).square().sum()
+    return float(10 * torch.log10(reference.square().sum() / error))
 
 
 def compared(name: str, precision: str) -> float:
@@ -139,6 +152,70 @@ def test_overlap_add_inverts_the_stft(length: int) -> None:
     torch.testing.assert_close(overlap_add(spectra, 0, 0, length), signal)
     torch.testing.assert_close(istft(spectrum, 16, length), signal)
     assert frames_for((2,), 5, 32).shape == (2, 5, 33)
+
+
+@pytest.mark.parametrize("frames", [1, 4, 5, 31])
+@pytest.mark.parametrize("over_time", [False, True])
+def test_winograd(monkeypatch: pytest.MonkeyPatch, frames: int, over_time: bool) -> None:
+    monkeypatch.setattr(winograd, "BLOCK", 2000)  # several blocks of frequencies
+    conv = nn.Conv1d(6, 8, 3, padding=1) if over_time else nn.Conv2d(6, 8, 3, padding=1)
+    x = torch.randn(2, 6, 1 if over_time else 7, frames)
+    expected = conv(x[:, :, 0])[:, :, None] if over_time else conv(x)
+    with torch.no_grad():
+        found = winograd.Winograd(conv, flat=over_time)(x)
+    assert snr(expected, found) >= 100
+
+
+def test_winograd_of_one_frequency_leaves_out_its_neighbours() -> None:
+    conv = nn.Conv2d(6, 8, 3, padding=1)
+    x = torch.randn(1, 6, 1, 9)
+    one = winograd.Winograd(conv, flat=True)
+    assert one.around == 0
+    with torch.no_grad():
+        assert snr(conv(x), one(x)) >= 100
+
+
+def test_winograd_is_for_wide_layers_in_float32() -> None:
+    wide = nn.Conv2d(64, 128, 3, padding=1)
+    assert winograd.Winograd.fits(wide, torch.float32, flat=False)
+    assert not winograd.Winograd.fits(wide, torch.float32, flat=True)
+    assert not winograd.Winograd.fits(wide, torch.bfloat16, flat=False)
+    assert not winograd.Winograd.fits(nn.Conv2d(64, 128, 3), torch.float32, flat=False)
+    assert not winograd.Winograd.fits(nn.Conv2d(64, 128, 1), torch.float32, flat=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("half", [3, 8, 48, 100])
+@pytest.mark.parametrize("last", [True, False])
+def test_glu(dtype: torch.dtype, half: int, last: bool) -> None:
+    x = torch.randn(2, 2 * half, 3, 5).to(dtype)
+    x = layout.channels_last(x) if last else x
+    expected = nn.functional.glu(x, dim=1)
+    torch.testing.assert_close(gated.glu(x), expected)
+    total = torch.ones(2, half, 3, 5, dtype=dtype)
+    gated.add_glu(total, x)
+    loose = dict(atol=0.02, rtol=0.02) if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(total, 1 + expected, **loose)
+
+
+@pytest.mark.parametrize("attn", [False, True])
+def test_dconv_by_blocks(monkeypatch: pytest.MonkeyPatch, attn: bool) -> None:
+    monkeypatch.setattr(dconv, "BLOCK", 1)
+    plain = DConv(8, attn=attn, compress=2, init=0.5)
+    x = torch.randn(2, 8, 5, 20)
+    with torch.no_grad():
+        expected = over_time(plain, x)
+        assert snr(expected, dconv.FastDConv(plain, torch.float32)(x.clone())) >= 100
+        last = layout.channels_last(x).clone(memory_format=torch.channels_last)
+        assert snr(expected, dconv.FastDConv(plain, torch.float32)(last)) >= 100
+
+
+def test_rows_are_a_view() -> None:
+    x = layout.channels_last(torch.randn(2, 3, 4, 5))
+    rows = layout.as_rows(x)
+    assert rows.data_ptr() == x.data_ptr()
+    assert torch.equal(rows[5, :, 0], x[1, :, 1])
+    assert torch.equal(layout.from_rows(rows, 4), x)
 
 
 # ---- in the separator

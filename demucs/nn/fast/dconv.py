@@ -36,7 +36,7 @@ class FastDConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x)
         block = len(rows) if self.whole else max(1, BLOCK // (2 * rows[:1].nbytes))
-        for some in rows.split(block):
+        for some in torch.split(rows, block):
             for layer in self.layers:
                 layer(some)
         return from_rows(rows, x.shape[2])

@@ -72,6 +72,6 @@ def _split(x: Tensor) -> tuple[Tensor, Tensor] | None:
     rows = x.permute(0, 2, 3, 1)
     value, gate = (
         part.view(torch.float64).contiguous().view(x.dtype).permute(0, 3, 1, 2)
-        for part in rows.split(half, dim=-1)
+        for part in torch.split(rows, half, dim=-1)
     )
     return value, gate

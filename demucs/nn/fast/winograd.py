@@ -1,9 +1,9 @@
 """Convolutions of three taps with half the multiplications: Winograd's algorithm along time.
 
-Reference: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv:1509.09308),
-F(4, 3): six products give four neighbouring outputs of a filter of three taps, which take twelve
-otherwise. Along frequency the convolution stays as it is, so that the sums to and from the six
-stay small beside the products.
+Reference: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks"
+(arXiv:1509.09308), F(4, 3): six products give four neighbouring outputs of a filter of three taps,
+which take twelve otherwise. Along frequency the convolution stays as it is, so that the sums to and
+from the six stay small beside the products.
 """
 
 from collections.abc import Callable, Iterator, Sequence
