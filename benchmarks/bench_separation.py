@@ -162,6 +162,7 @@ def bench_file(peer: str, args: argparse.Namespace, work: Path) -> None:
         sides["ours, bf16"] = ("ours", [*ours, "--precision", "bf16"])
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     peak: dict[str, float] = {}
+    used: dict[str, float] = dict.fromkeys(sides, float("inf"))
     for _ in range(max(1, args.rounds // 3)):
         for name, (side, command) in sides.items():
             begin = time.perf_counter()
@@ -174,13 +175,17 @@ def bench_file(peer: str, args: argparse.Namespace, work: Path) -> None:
                 sys.exit(f"failed: {' '.join(command)}")
             seconds[name].append(time.perf_counter() - begin)
             peak[name] = usage.ru_maxrss / 1024
+            used[name] = min(used[name], usage.ru_utime + usage.ru_stime)
     print(f"\nwhole command, {args.file} s of stereo to four {'mp3' if args.mp3 else 'wav'} files")
-    print(f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'MiB':>6}")
+    print(
+        f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'cpu s':>7} {'ratio':>6} {'MiB':>6}"
+    )
     reference = statistics.median(seconds[REFERENCE])
     for name, times in seconds.items():
         median = statistics.median(times)
         print(
-            f"{name:22} {median:9.2f} {min(times):8.2f} {reference / median:6.2f} {peak[name]:6.0f}"
+            f"{name:22} {median:9.2f} {min(times):8.2f} {reference / median:6.2f} "
+            f"{used[name]:7.2f} {used[REFERENCE] / used[name]:6.2f} {peak[name]:6.0f}"
         )
 
 
