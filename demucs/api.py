@@ -31,7 +31,8 @@ class Separator:
     """Separates files and tensors with one model.
 
     Args:
-        model: name or signature of a release, or a network that is already loaded.
+        model: name or signature of a release, or a network that is already loaded, which is not
+            modified; on a CPU its weights are taken as they are now.
         repo: folder of releases; None is `./release_models`.
         device: where chunks are worked on; None is a CUDA device if there is one, else the CPU.
         shifts: mean over so many random delays of up to half a second (deterministic); 0: none.
