@@ -18,6 +18,7 @@ from demucs.apply import apply_model
 from demucs.audio import convert_audio, read_audio, write_audio
 from demucs.chunks import Callback
 from demucs.errors import AudioError, ConfigError
+from demucs.nn.fast import prepare
 from demucs.pretrained import get_model
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder
 
@@ -30,7 +31,8 @@ class Separator:
     """Separates files and tensors with one model.
 
     Args:
-        model: name or signature of a release, or a network that is already loaded.
+        model: name or signature of a release, or a network that is already loaded, which is not
+            modified; on a CPU its weights are taken as they are now.
         repo: folder of releases; None is `./release_models`.
         device: where chunks are worked on; None is a CUDA device if there is one, else the CPU.
         shifts: mean over so many random delays of up to half a second (deterministic); 0: none.
@@ -42,11 +44,13 @@ class Separator:
         callback: called before and after each chunk with a dict, see `demucs.apply.apply_model`;
             to abort, raise `KeyboardInterrupt` in it.
         callback_arg: items of yours for that dict.
+        precision: of the computations on a CPU, "fp32", or "bf16" where the processor has it:
+            faster, with an error around 45 dB below the stems. Elsewhere the model's own.
 
     Raises:
         ModelNotFoundError: no such model in `repo`.
         ReleaseError: the model's file is corrupted.
-        ConfigError: an unknown or unavailable device.
+        ConfigError: an unknown or unavailable device, or a precision that it does not have.
     """
 
     def __init__(
@@ -62,9 +66,15 @@ class Separator:
         progress: bool = False,
         callback: Callback | None = None,
         callback_arg: Mapping[str, Any] | None = None,
+        *,
+        precision: str = "fp32",
     ) -> None:
         self._device = pick_device(device)
         self._model: Any = model if isinstance(model, nn.Module) else _load(model, repo)
+        self._precision = precision
+        self._prepared: nn.Module | None = None
+        if self._device.type == "cpu" or precision != "fp32":
+            self._prepared = _prepare(self._model, precision, self._device)
         self._options: dict[str, Any] = {}
         self.update_parameter(
             device=self._device,
@@ -125,6 +135,15 @@ class Separator:
         }
         self._options.update({name: value for name, value in given.items() if value is not _KEEP})
 
+    def _network(self) -> nn.Module:
+        """What runs: on a CPU the fast form of the model, made once."""
+        device: torch.device = self._options["device"]
+        if device.type != "cpu":
+            return self.model
+        if self._prepared is None:
+            self._prepared = _prepare(self._model, self._precision, device)
+        return self._prepared
+
     def separate_tensor(
         self, wav: Tensor, sr: int | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -157,7 +176,7 @@ class Separator:
                 f"not one is left at {self.samplerate} Hz."
             )
         mean, scale = _statistics(mixture)
-        stems = apply_model(self._model, ((mixture - mean) / scale)[None], **self._options)[0]
+        stems = apply_model(self._network(), ((mixture - mean) / scale)[None], **self._options)[0]
         stems = stems * scale + mean
         return mixture, dict(zip(self.sources, stems, strict=True))
 
@@ -176,6 +195,12 @@ class Separator:
 
 def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
     return get_model(name, None if repo is None else Path(repo)).eval()
+
+
+def _prepare(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
+    if device.type != "cpu":
+        raise ConfigError(f"precision={precision} is for the cpu; on {device} give none (fp32).")
+    return prepare(model, precision)
 
 
 def _statistics(mixture: Tensor) -> tuple[Tensor, Tensor]:

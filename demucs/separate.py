@@ -103,6 +103,7 @@ def _separator(options: Options) -> "Separator":
         segment=options.segment,
         jobs=options.jobs,
         progress=True,
+        precision=options.precision,
     )
 
 

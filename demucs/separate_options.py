@@ -39,6 +39,7 @@ class Options:
     mp3_bitrate: int
     mp3_preset: int
     jobs: int
+    precision: str
 
     @property
     def model_name(self) -> str:
@@ -157,6 +158,13 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
         type=_integer(0),
         default=0,
         help="chunks to compute at a time, on the cpu (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["fp32", "bf16"],
+        default="fp32",
+        help="of the computations on the cpu: bf16 is faster on processors that have it, with "
+        "errors about 45 dB below the stems (default: %(default)s)",
     )
 
 

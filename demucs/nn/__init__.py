@@ -2,7 +2,16 @@
 
 from demucs.nn.build import MODELS, ModelSpec, build_model
 from demucs.nn.demucs import Demucs
+from demucs.nn.empty import build_empty
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.htdemucs import HTDemucs
 
-__all__ = ["MODELS", "Demucs", "HDemucs", "HTDemucs", "ModelSpec", "build_model"]
+__all__ = [
+    "MODELS",
+    "Demucs",
+    "HDemucs",
+    "HTDemucs",
+    "ModelSpec",
+    "build_empty",
+    "build_model",
+]

@@ -155,8 +155,10 @@ class FrequencyEmbedding(nn.Module):
         super().__init__()
         self.scale = scale
         self.embedding = nn.Embedding(bins, channels)
+        weight = self.embedding.weight
+        if weight.is_meta:  # the values come later, see `build_empty`
+            return
         with torch.no_grad():
-            weight = self.embedding.weight
             if smooth:
                 steps = torch.arange(1, bins + 1, dtype=weight.dtype)
                 weight.copy_(weight.cumsum(0) / steps.sqrt()[:, None])
@@ -173,7 +175,7 @@ def rescale_convolutions(module: nn.Module, reference: float) -> None:
     """
     kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
     for child in module.modules():
-        if isinstance(child, kinds):
+        if isinstance(child, kinds) and not child.weight.is_meta:
             with torch.no_grad():
                 factor = (child.weight.std() / reference).sqrt()
                 child.weight.div_(factor)

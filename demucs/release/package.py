@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
 from demucs.files import atomic_path
-from demucs.nn import build_model
+from demucs.nn import ModelSpec, build_empty
 from demucs.release.info import ReleaseInfo
 
 FORMAT = "demucs-release-1"
@@ -54,7 +54,8 @@ def save_release(path: PathLike, state: Mapping[str, Tensor], info: ReleaseInfo)
 def load_release(path: PathLike) -> tuple[nn.Module, ReleaseInfo]:
     """Builds the model of a release, in evaluation mode, after checking every byte of it.
 
-    Weights of half precision are widened to the model's own float32.
+    The weights are the file itself, mapped into memory: private to this process where they are
+    written to. Those of half precision are widened to the model's own float32.
 
     Raises:
         ModelNotFoundError: there is no such file.
@@ -63,8 +64,7 @@ def load_release(path: PathLike) -> tuple[nn.Module, ReleaseInfo]:
     """
     tensors, info = read_release(path)
     try:
-        model = build_model(info.spec)
-        model.load_state_dict(tensors)
+        model = _assembled(info.spec, tensors)
     except (ConfigError, RuntimeError) as error:
         raise ReleaseError(
             f"{path} does not fit this version of demucs: {error}. It was exported by demucs "
@@ -72,6 +72,15 @@ def load_release(path: PathLike) -> tuple[nn.Module, ReleaseInfo]:
             "install that one, or export it again."
         ) from error
     return model.eval(), info
+
+
+def _assembled(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The model with these tensors as its weights; none are drawn first, which takes seconds."""
+    model = build_empty(spec)
+    types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    widened = {name: tensor.to(types.get(name, tensor.dtype)) for name, tensor in tensors.items()}
+    model.load_state_dict(widened, assign=True)
+    return model
 
 
 def read_release(path: PathLike) -> tuple[dict[str, Tensor], ReleaseInfo]:

@@ -36,7 +36,10 @@ def test_the_parameters_are_the_public_ones() -> None:
     # inspect.signature(demucs.api.Separator) and save_audio of demucs 4.1.0
     public = ["model", "repo", "device", "shifts", "overlap", "split", "segment", "jobs"]
     public += ["progress", "callback", "callback_arg"]
-    assert list(inspect.signature(Separator).parameters) == public
+    assert list(inspect.signature(Separator).parameters) == [*public, "precision"]
+    assert (
+        inspect.signature(Separator).parameters["precision"].kind is inspect.Parameter.KEYWORD_ONLY
+    )
     assert list(inspect.signature(Separator.update_parameter).parameters)[1:] == public[2:]
     save = ["wav", "path", "samplerate", "bitrate", "clip", "bits_per_sample", "as_float", "preset"]
     assert list(inspect.signature(save_audio).parameters) == save

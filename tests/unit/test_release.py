@@ -226,3 +226,31 @@ def test_folder_lists_finished_releases_only(release, tmp_path):
     assert folder.path("a") == tmp_path / "a.safetensors"
     assert folder.load("b")[1].signature == "0123abcd"
     assert ReleaseFolder(tmp_path / "nowhere").names() == []
+
+
+def test_loading_draws_no_random_numbers(tmp_path):
+    spec = ModelSpec(name="hdemucs", kwargs={"sources": ["a", "b"], "channels": 8})
+    model = build_model(spec)
+    info = ReleaseInfo(signature="one", spec=spec, config={}, provenance={})
+    save_release(tmp_path / "one.safetensors", model.state_dict(), info)
+    torch.manual_seed(3)
+    expected = torch.get_rng_state()
+    loaded, _ = load_release(tmp_path / "one.safetensors")
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    for name, parameter in loaded.named_parameters():
+        assert torch.equal(parameter, model.state_dict()[name])
+        assert parameter.requires_grad
+
+
+def test_writing_to_loaded_weights_leaves_the_file(tmp_path):
+    spec = ModelSpec(name="hdemucs", kwargs={"sources": ["a", "b"], "channels": 8})
+    path = tmp_path / "one.safetensors"
+    info = ReleaseInfo(signature="one", spec=spec, config={}, provenance={})
+    save_release(path, build_model(spec).state_dict(), info)
+    before = path.read_bytes()
+    loaded, _ = load_release(path)
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.add_(1)
+    assert path.read_bytes() == before

@@ -153,3 +153,11 @@ def test_no_file_is_written_twice(tmp_path: Path) -> None:
         output.of(Path("y/song.mp3"), ["drums"])
     with pytest.raises(AudioError, match="twice"):
         names(tmp_path, "{track}.wav").of(Path("song.mp3"), ["drums", "bass"])
+
+
+def test_precision(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_options(["song.mp3"]).precision == "fp32"
+    assert parse_options(["song.mp3", "--precision", "bf16"]).precision == "bf16"
+    with pytest.raises(SystemExit):
+        parse_options(["song.mp3", "--precision", "fp8"])
+    assert "choose from" in capsys.readouterr().err

@@ -1,0 +1,220 @@
+"""Separation against the public demucs 4.1.0 on this machine's CPU, with the same weights.
+
+    python3 benchmarks/bench_separation.py [--peer PYTHON] [--rounds 7] [--seconds 10]
+                                           [--file 60 [--mp3]]
+
+The peer runs in an environment of its own: `--peer` names the python of one, otherwise one is made
+in `--env` (pip, some minutes). Each side is a process that has the model loaded, and they take
+turns, a forward pass each, so that a change of the machine's speed meets all of them. Prints the
+median and the smallest time by the clock, the processor's seconds (the smallest), the peer's fp32
+over each for the median and for the processor's, the SNR against the peer's stems,
+the peak memory, and the share of the roofline: multiplications and additions of the network's
+layers over what a product of large matrices reaches here in the same run.
+
+Allocators: all sides start in the same environment. "ours" does what the `demucs` command does
+first, `tune_allocator()` (glibc keeps freed memory); "ours, library" leaves that.
+
+Other jobs spoil clock times: the load average is printed. On a machine that is never quiet set
+OMP_WAIT_POLICY=PASSIVE, so that waiting threads use no processor, and compare processor seconds.
+
+`--file` also times whole commands on one file of so many seconds, from process start to the last
+stem written.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from separation_flops import flops
+
+from demucs.nn import HDemucs, ModelSpec
+from demucs.nn.fast import has_bf16
+from demucs.release import ReleaseInfo, save_release
+
+ROOT = Path(__file__).parents[1]
+SIDES = Path(__file__).with_name("separation_sides.py")
+SOURCES = ["drums", "bass", "other", "vocals"]
+PEER = ["demucs==4.1.0", "torch==2.13.0", "torchaudio==2.11.0", "dora-search", "hydra-core",
+        "soundfile", "lameenc"]  # fmt: skip
+REFERENCE = "peer, fp32"
+
+
+class Side:
+    """A process that does a forward pass when it is told to."""
+
+    def __init__(self, python: str, side: str, precision: str, files: list[str]) -> None:
+        self.precision = precision
+        self.process = subprocess.Popen(
+            [python, str(SIDES), "serve", side, precision, *files],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=SIDES.parent,
+            env=environment(side),
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        if self.process.stdout.readline().strip() != "ready":
+            sys.exit(f"this side did not start: {python} {SIDES} serve {side} {precision}")
+
+    def ask(self, request: str) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(request + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+def environment(side: str) -> dict[str, str]:
+    """The caller's, but each side finds its own `demucs`."""
+    found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return found if side == "peer" else {**found, "PYTHONPATH": str(ROOT)}
+
+
+def peer_python(folder: Path) -> str:
+    """An environment with the peer, made if it is not there."""
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        print(f"making an environment for the peer in {folder}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *index, *PEER], check=True)
+        (folder / "complete").touch()
+    return str(python)
+
+
+def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
+    error = (reference.double() - other.double()).square().sum()
+    return float(10 * torch.log10(reference.double().square().sum() / error))
+
+
+def bench_forward(peer: str, args: argparse.Namespace, work: Path, model: HDemucs) -> None:
+    mixture = str(work / "mixture.pt")
+    torch.save(torch.randn(1, 2, round(args.seconds * 44100)) * 0.1, mixture)
+    theirs = [str(work / "weights.pt"), mixture]
+    ours = [str(work / "repo" / "bench.safetensors"), mixture]
+    here = sys.executable
+    sides = {
+        REFERENCE: Side(peer, "peer", "fp32", theirs),
+        "ours, plain fp32": Side(here, "ours-plain-command", "fp32", ours),
+        "ours, library, fp32": Side(here, "ours-fp32-library", "fp32", ours),
+        "ours, fp32": Side(here, "ours-fp32-command", "fp32", ours),
+    }
+    if has_bf16():
+        sides["peer, bf16 autocast"] = Side(peer, "peer", "bf16", theirs)
+        sides["ours, library, bf16"] = Side(here, "ours-bf16-library", "bf16", ours)
+        sides["ours, bf16"] = Side(here, "ours-bf16-command", "bf16", ours)
+    stems = {}
+    for index, side in enumerate(sides.values()):
+        side.ask(f"save {work}/{index}.pt")  # the first pass is slower
+        stems[index] = torch.load(f"{work}/{index}.pt", weights_only=True)
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    used: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(args.rounds):
+        for name, side in sides.items():
+            clock, processor = side.ask("forward")
+            seconds[name].append(clock)
+            used[name].append(processor)
+    peaks = {side.precision: side.ask("peak") for side in sides.values()}
+    memory = {name: side.ask("memory") for name, side in sides.items()}
+    for side in sides.values():
+        side.process.kill()
+    work_done = flops(model, round(args.seconds * 44100))
+    print(f"forward pass of {args.seconds} s stereo, {work_done / 1e9:.0f} GFLOP; peak of a matrix")
+    print(
+        "product: " + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items()), end=""
+    )
+    print(f" GFLOP/s; {args.rounds} rounds")
+    print(
+        f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'cpu s':>7} {'ratio':>6} "
+        f"{'SNR dB':>7} {'MiB':>6} {'roof':>5}"
+    )
+    reference, least = statistics.median(seconds[REFERENCE]), min(used[REFERENCE])
+    cores = torch.get_num_threads()
+    for index, (name, times) in enumerate(seconds.items()):
+        median, processor = statistics.median(times), min(used[name])
+        share = work_done / (processor / cores) / peaks[sides[name].precision]
+        print(
+            f"{name:22} {median:9.3f} {min(times):8.3f} {reference / median:6.2f} {processor:7.3f} "
+            f"{least / processor:6.2f} {snr(stems[0], stems[index]):7.1f} {memory[name]:6.0f} "
+            f"{share:5.0%}"
+        )
+
+
+def bench_file(peer: str, args: argparse.Namespace, work: Path) -> None:
+    import soundfile
+
+    track = work / "track.wav"
+    time_axis = torch.arange(round(args.file * 44100)) / 44100
+    tone = 0.2 * torch.sin(2 * torch.pi * 220 * time_axis) + 0.05 * torch.randn_like(time_axis)
+    soundfile.write(track, torch.stack([tone, tone.flip(0)], 1).numpy(), 44100)
+    ours = [sys.executable, "-m", "demucs", "--repo", str(work / "repo"), "-n", "bench",
+            "-o", str(work / "out"), str(track)]  # fmt: skip
+    ours += ["--mp3"] if args.mp3 else []
+    theirs = [peer, str(SIDES), "file", str(work / "weights.pt"), str(track), str(work),
+              "mp3" if args.mp3 else "wav"]  # fmt: skip
+    sides = {REFERENCE: ("peer", theirs), "ours, fp32": ("ours", ours)}
+    if has_bf16():
+        sides["ours, bf16"] = ("ours", [*ours, "--precision", "bf16"])
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    peak: dict[str, float] = {}
+    used: dict[str, float] = dict.fromkeys(sides, float("inf"))
+    for _ in range(max(1, args.rounds // 3)):
+        for name, (side, command) in sides.items():
+            begin = time.perf_counter()
+            process = subprocess.Popen(
+                command, env=environment(side), cwd=work, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                sys.exit(f"failed: {' '.join(command)}")
+            seconds[name].append(time.perf_counter() - begin)
+            peak[name] = usage.ru_maxrss / 1024
+            used[name] = min(used[name], usage.ru_utime + usage.ru_stime)
+    print(f"\nwhole command, {args.file} s of stereo to four {'mp3' if args.mp3 else 'wav'} files")
+    print(
+        f"{'':22} {'median s':>9} {'least s':>8} {'ratio':>6} {'cpu s':>7} {'ratio':>6} {'MiB':>6}"
+    )
+    reference = statistics.median(seconds[REFERENCE])
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        print(
+            f"{name:22} {median:9.2f} {min(times):8.2f} {reference / median:6.2f} "
+            f"{used[name]:7.2f} {used[REFERENCE] / used[name]:6.2f} {peak[name]:6.0f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peer", help="python of an environment with demucs==4.1.0")
+    parser.add_argument("--env", type=Path, default=Path("outputs/peer"), help="where to make one")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--file", type=float, default=0, help="also whole commands on such a file")
+    parser.add_argument("--mp3", action="store_true", help="which then write mp3")
+    args = parser.parse_args()
+    peer = args.peer or peer_python(args.env.absolute())
+    torch.manual_seed(0)
+    model = HDemucs(SOURCES).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        torch.save(({"sources": SOURCES}, model.state_dict()), work / "weights.pt")
+        spec = ModelSpec(name="hdemucs", kwargs={"sources": SOURCES})
+        info = ReleaseInfo(signature="bench", spec=spec, config={}, provenance={})
+        save_release(work / "repo" / "bench.safetensors", model.state_dict(), info)
+        if args.seconds:
+            bench_forward(peer, args, work, model)
+        if args.file:
+            bench_file(peer, args, work)
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()

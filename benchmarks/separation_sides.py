@@ -1,0 +1,119 @@
+"""One side of `bench_separation.py`, in a process of its own.
+
+    PYTHON separation_sides.py serve SIDE PRECISION WEIGHTS MIXTURE
+    PYTHON separation_sides.py file WEIGHTS IN.wav OUT_FOLDER EXTENSION
+
+`serve` loads the model and answers one JSON line a request: "forward" → seconds of one forward
+pass by the clock and of the processor, "save PATH" → writes the stems, "memory" → the process's
+peak in MiB, "peak" → FLOP/s of a matrix product. WEIGHTS is a state dict for the peer and a release
+for ours. `file` is the peer's whole work on one file by its own functions, as its command does it.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+
+def main() -> None:
+    torch.set_grad_enabled(False)
+    if sys.argv[1] == "file":
+        separate_file(*sys.argv[2:])
+    else:
+        serve(*sys.argv[2:])
+
+
+def serve(side: str, precision: str, weights: str, mixture: str) -> None:
+    forward = _peer(precision, weights) if side == "peer" else _ours(side, weights)
+    mix = torch.load(mixture, weights_only=True)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request, *arguments = line.split()
+        print(json.dumps(_answer(request, arguments, forward, mix, precision)), flush=True)
+
+
+def _answer(
+    request: str, arguments: list[str], forward: Callable, mix: torch.Tensor, precision: str
+) -> float | list[float]:
+    if request == "forward":
+        begin, used = time.perf_counter(), time.process_time()
+        forward(mix)
+        return [time.perf_counter() - begin, time.process_time() - used]
+    if request == "save":
+        torch.save(forward(mix).float(), arguments[0])
+        return 0.0
+    if request == "memory":
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    assert request == "peak"
+    return matrix_peak(torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+def matrix_peak(dtype: torch.dtype, size: int = 2048, rounds: int = 20) -> float:
+    """The fastest of some products of square matrices, FLOP by second of all cores.
+
+    By processor seconds, so that other jobs cost less of it.
+    """
+    left, right = torch.randn(2, size, size).to(dtype)
+    best = float("inf")
+    for _ in range(rounds):
+        begin = time.process_time()
+        left @ right
+        best = min(best, time.process_time() - begin)
+    return 2 * size**3 / best * torch.get_num_threads()
+
+
+def _peer(precision: str, weights: str) -> Callable:
+    from demucs.hdemucs import HDemucs
+
+    kwargs, state = torch.load(weights, weights_only=True)
+    model = HDemucs(**kwargs).eval()
+    model.load_state_dict(state)
+
+    def forward(mix: torch.Tensor) -> torch.Tensor:
+        halves = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
+        with halves:
+            return model(mix)
+
+    return forward
+
+
+def _ours(side: str, weights: str) -> Callable:
+    from demucs.nn.allocator import tune_allocator
+    from demucs.nn.fast import prepare
+    from demucs.release import load_release
+
+    _, precision, allocator = side.split("-")
+    if allocator == "command":
+        tune_allocator()
+    model, _ = load_release(weights)
+    return model if precision == "plain" else prepare(model, precision)
+
+
+def separate_file(weights: str, track: str, folder: str, extension: str) -> None:
+    """The peer: model, file in, `apply_model` with its defaults, files out."""
+    from demucs.hdemucs import HDemucs
+
+    from demucs.apply import apply_model
+    from demucs.audio import AudioFile, save_audio
+
+    kwargs, state = torch.load(weights, weights_only=True)
+    model = HDemucs(**kwargs).eval()
+    model.load_state_dict(state)
+    wav = AudioFile(Path(track)).read(
+        streams=0, samplerate=model.samplerate, channels=model.audio_channels
+    )
+    mono = wav.mean(0)
+    wav = (wav - mono.mean()) / mono.std()
+    stems = apply_model(model, wav[None], shifts=1, split=True, overlap=0.25, progress=False)[0]
+    stems = stems * mono.std() + mono.mean()
+    for name, stem in zip(model.sources, stems, strict=True):
+        save_audio(stem, f"{folder}/{name}.{extension}", samplerate=model.samplerate)
+
+
+if __name__ == "__main__":
+    main()

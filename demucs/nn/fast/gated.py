@@ -1,0 +1,77 @@
+"""Convolution, norm and gated linear unit in one."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from demucs.nn.fast.convolution import Convolution
+from demucs.nn.fast.winograd import Winograd
+
+# measured: up to so many channels two convolutions are faster, and PyTorch's own GLU is slow
+NARROW = {torch.float32: 48, torch.bfloat16: 96}
+
+
+class Gated(nn.Module):
+    """The 'rewrite' of a layer: a convolution to twice the channels, a norm, and GLU.
+
+    PyTorch's GLU is slow where few channels lie side by side. There each half has a convolution of
+    its own, and the logistic function is applied as its result is written.
+
+    Shape:
+        `[B, C, F, N]` → `[B, C, F, N]`, channels-last.
+    """
+
+    def __init__(self, conv: nn.Module, norm: nn.Module, dtype: torch.dtype, flat: bool):
+        super().__init__()
+        assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+        half = conv.out_channels // 2
+        plain = isinstance(norm, nn.Identity)
+        fits = Winograd.fits(conv, dtype, flat)
+        self.split = plain and half <= NARROW[dtype] and not fits
+        if self.split:
+            self.value = Convolution(conv, dtype, flat=flat, keep=slice(half))
+            self.gate = Convolution(conv, dtype, "sigmoid", flat, slice(half, None))
+        else:
+            self.both = Winograd(conv, flat) if fits else Convolution(conv, dtype, flat=flat)
+            self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.split:
+            value: Tensor = self.value(x)
+            return value.mul_(self.gate(x))
+        if isinstance(self.both, Winograd) and isinstance(self.norm, nn.Identity):
+            return self.both.then(glu, x)
+        return glu(self.norm(self.both(x)))
+
+
+def glu(x: Tensor) -> Tensor:
+    """GLU over the channels: `[B, 2 C, F, N]` → `[B, C, F, N]`."""
+    halves = _split(x)
+    return F.glu(x, dim=1) if halves is None else halves[0].mul_(halves[1].sigmoid_())
+
+
+def add_glu(total: Tensor, x: Tensor) -> Tensor:
+    """Adds that to `total` `[B, C, F, N]`, in place."""
+    halves = _split(x)
+    if halves is None:
+        return total.add_(F.glu(x, dim=1))
+    return total.addcmul_(halves[0], halves[1].sigmoid_())
+
+
+def _split(x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Copies of both halves of the channels where they are narrow, else None.
+
+    PyTorch works on rows of C neighbours; where those are short, most time goes into their ends.
+    Copying is quick as numbers of 64 bits, and what follows meets one long row.
+    """
+    half = x.shape[1] // 2
+    if half > NARROW[x.dtype] or half * x.element_size() % 8:
+        return None
+    if not x.is_contiguous(memory_format=torch.channels_last):
+        return None
+    rows = x.permute(0, 2, 3, 1)
+    value, gate = (
+        part.view(torch.float64).contiguous().view(x.dtype).permute(0, 3, 1, 2)
+        for part in torch.split(rows, half, dim=-1)
+    )
+    return value, gate

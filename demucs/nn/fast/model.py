@@ -1,0 +1,167 @@
+"""The whole of HDemucs on channels-last tensors."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from demucs.nn.fast.layers import fast_decoder, fast_encoder
+from demucs.nn.fast.layout import channels_last, copy_by_frames
+from demucs.nn.fast.spectrogram import frames_for, overlap_add
+from demucs.nn.hdemucs import HDemucs
+from demucs.nn.layers import EncoderLayer
+
+# what a caller of a separator may ask of it, and what the transforms need
+SETTINGS = (
+    "sources", "audio_channels", "samplerate", "segment", "nfft", "cac", "hybrid", "hybrid_old",
+    "wiener_iters", "end_iters", "wiener_residual",
+)  # fmt: skip
+
+
+class FastHDemucs(HDemucs):
+    """What a trained HDemucs computes in evaluation mode, faster on a CPU.
+
+    Holds copies of the weights in layouts of its own, so it has another state dict; it cannot be
+    trained or moved to another device. Made by `demucs.nn.fast.prepare`.
+
+    Args:
+        model: the trained network, which is only read.
+        dtype: of the layers, float32 or bfloat16; the transforms are in float32.
+
+    Shape:
+        mixture `[B, C, T]` float32 → stems `[B, S, C, T]` float32.
+    """
+
+    def __init__(self, model: HDemucs, dtype: torch.dtype):
+        nn.Module.__init__(self)
+        for name in SETTINGS:
+            setattr(self, name, getattr(model, name))
+        self.dtype = dtype
+        joins = self._joining_layer(model)
+        self.encoder = nn.ModuleList(
+            fast_encoder(layer, dtype, joined=index == joins)
+            for index, layer in enumerate(model.encoder)
+        )
+        self.decoder = nn.ModuleList(fast_decoder(layer, dtype) for layer in model.decoder)
+        if self.hybrid:
+            self.tencoder = nn.ModuleList(fast_encoder(layer, dtype) for layer in model.tencoder)
+            self.tdecoder = nn.ModuleList(fast_decoder(layer, dtype) for layer in model.tdecoder)
+        self.embedding: Tensor | None = None  # [C, F]
+        if model.freq_emb is not None:
+            bins = model.freq_emb.embedding.num_embeddings
+            self.embedding = (model.freq_emb_scale * model.freq_emb(bins)).detach().to(dtype)
+        self.eval()
+
+    @staticmethod
+    def _joining_layer(model: HDemucs) -> int:
+        """Index of the frequency layer that the time branch is added to; -1 for none."""
+        if not model.hybrid:
+            return -1
+        empty = [cast(EncoderLayer, layer).empty for layer in model.tencoder]
+        return empty.index(True) if True in empty else -1
+
+    @torch.no_grad()
+    def forward(self, mix: Tensor) -> Tensor:
+        mix = mix.float()
+        spectrum = self.spectrogram(mix)
+        x, mean, std = _standardise(self._input(spectrum))
+        x = x.to(self.dtype)
+        if self.hybrid:
+            xt, mean_t, std_t = _standardise(mix[:, :, None])
+            x, xt = self._unet_hybrid(x, channels_last(xt).to(self.dtype))
+        else:
+            x = self._unet(x)
+        stems = self._output(spectrum, x, mean, std, mix.shape[-1])
+        if self.hybrid:
+            xt = xt.float() * std_t + mean_t
+            stems += xt.reshape(stems.shape)
+        return stems
+
+    # ---- between waveform and what the frequency branch sees
+
+    def _input(self, spectrum: Tensor) -> Tensor:
+        """Complex `[B, C, F, N]` → `[B, C or 2 C, F, N]`, channels-last."""
+        if not self.cac:
+            return channels_last(spectrum.abs())
+        batch, channels, bins, frames = spectrum.shape
+        out = spectrum.new_empty(batch, bins, frames, channels)
+        copy_by_frames(out.permute(0, 3, 1, 2), spectrum)
+        return torch.view_as_real(out).flatten(3).permute(0, 3, 1, 2)
+
+    def _output(
+        self, spectrum: Tensor, x: Tensor, mean: Tensor, std: Tensor, length: int
+    ) -> Tensor:
+        """What the frequency branch gives, standardised, → waveforms `[B, S, C, length]`."""
+        batch, _, bins, frames = x.shape
+        x = channels_last(x).float().mul_(std).add_(mean)
+        shape = (batch, len(self.sources), self.audio_channels)
+        spectra = frames_for(shape, frames, bins)  # [B, S, C, N, F + 1]
+        out = spectra[..., :-1].transpose(-1, -2)
+        if self.cac:
+            pairs = x.permute(0, 2, 3, 1).reshape(batch, bins, frames, *shape[1:], 2)
+            copy_by_frames(out, torch.view_as_complex(pairs).permute(0, 3, 4, 1, 2))
+        else:
+            stems = x.reshape(*shape, bins, frames)
+            out.copy_(self.complex_stems(spectrum, stems))
+        hop = self.nfft // 4
+        if not self.hybrid:
+            return overlap_add(spectra, 0, 0, length)
+        return overlap_add(spectra, 2, 0 if self.hybrid_old else hop // 2 * 3, length)
+
+    # ---- the U-Nets
+
+    def _encode(self, x: Tensor, index: int, inject: Tensor | None) -> Tensor:
+        y: Tensor = self.encoder[index](x, inject)
+        if index == 0 and self.embedding is not None:
+            y = y + self.embedding[None, :, : y.shape[2], None]
+        return y
+
+    def _unet(self, x: Tensor) -> Tensor:
+        skips, lengths = [], []
+        for index in range(len(self.encoder)):
+            lengths.append(x.shape[-1])
+            x = self._encode(x, index, None)
+            skips.append(x)
+        out: Tensor | None = None  # everything the decoder knows comes through the skips
+        for layer in self.decoder:
+            out, _ = layer(out, skips.pop(), lengths.pop())
+        assert out is not None
+        return out
+
+    def _unet_hybrid(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        skips, skips_t, lengths, lengths_t = [], [], [], []
+        for index in range(len(self.encoder)):
+            lengths.append(x.shape[-1])
+            inject = None
+            if index < len(self.tencoder):
+                lengths_t.append(xt.shape[-1])
+                layer_t = self.tencoder[index]
+                xt = layer_t(xt)
+                if layer_t.empty:
+                    inject = xt
+                else:
+                    skips_t.append(xt)
+            x = self._encode(x, index, inject)
+            skips.append(x)
+
+        out: Tensor | None = None
+        shared = len(self.decoder) - len(self.tdecoder)
+        for index, layer in enumerate(self.decoder):
+            out, before = layer(out, skips.pop(), lengths.pop())
+            if index < shared:
+                continue
+            layer_t = self.tdecoder[index - shared]
+            if layer_t.empty:
+                xt, _ = layer_t(before[:, :, :1], None, lengths_t.pop())
+            else:
+                xt, _ = layer_t(xt, skips_t.pop(), lengths_t.pop())
+        assert out is not None
+        return out, xt
+
+
+def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Zero mean and unit variance over each example; also the mean and the deviation."""
+    dims = tuple(range(1, x.dim()))
+    mean = x.mean(dim=dims, keepdim=True)
+    std = x.std(dim=dims, keepdim=True)
+    return (x - mean) / (1e-5 + std), mean, std

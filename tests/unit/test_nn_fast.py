@@ -1,0 +1,260 @@
+"""The network for inference computes what the plain one computes."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from demucs.api import Separator
+from demucs.errors import ConfigError
+from demucs.nn import HDemucs
+from demucs.nn.dconv import DConv
+from demucs.nn.fast import (
+    FastHDemucs,
+    convolution,
+    dconv,
+    gated,
+    has_bf16,
+    layers,
+    layout,
+    prepare,
+    winograd,
+)  # fmt: skip
+from demucs.nn.fast.convolution import TransposedOverTime
+from demucs.nn.fast.spectrogram import frames_for, overlap_add
+from demucs.nn.layers import over_time
+from demucs.nn.spectrogram import istft, stft
+from tests.golden.hdemucs_cases import CASES, fill_weights, mixture
+
+SMALL = dict(sources=["low", "high"], channels=8, nfft=256, depth=4)
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="needs a processor that multiplies bfloat16")
+
+
+def trained(**kwargs) -> HDemucs:
+    model = HDemucs(**kwargs).eval()
+    fill_weights(model)
+    return model
+
+
+def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """Decibels of `reference` over the difference."""
+    reference, other = reference.detach().double(), other.detach().double()
+    error = (reference - other).square().sum()
+    return float(10 * torch.log10(reference.square().sum() / error))
+
+
+def compared(name: str, precision: str) -> float:
+    """SNR of the fast path on a golden case."""
+    kwargs, batch, length = CASES[name]
+    model = trained(**kwargs)
+    mix = mixture(name, batch, kwargs.get("audio_channels", 2), length).float()
+    fast = prepare(model, precision)
+    assert isinstance(fast, FastHDemucs)
+    with torch.no_grad():
+        return snr(model(mix), fast(mix))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_stems(name: str) -> None:
+    assert compared(name, "fp32") >= 100
+
+
+@needs_bf16
+@pytest.mark.parametrize("name", ["group-batch", "default-batch", "multi-freqs", "wiener"])
+def test_same_stems_but_for_the_rounding_of_bfloat16(name: str) -> None:
+    assert 35 <= compared(name, "bf16") <= 80
+
+
+@pytest.mark.parametrize("length", [1, 3, 255, 256, 257, 4000])
+def test_any_length_after_any_other(length: int) -> None:
+    model = trained(**SMALL)
+    fast = prepare(model)
+    with torch.no_grad():
+        fast(torch.randn(1, 2, 1000))  # the layouts of the weights are chosen here
+        mix = torch.randn(2, 2, length)
+        assert snr(model(mix), fast(mix)) >= 100
+
+
+def test_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained(**SMALL)
+    mix = torch.randn(1, 2, 3000)
+    monkeypatch.setattr(convolution, "_has_onednn", lambda x: False)
+    with torch.no_grad():
+        assert snr(model(mix), prepare(model)(mix)) >= 100
+
+
+def test_the_model_is_left_as_it_is() -> None:
+    model = trained(**SMALL, dconv_lstm=2, multi_freqs=[0.5]).train()
+    before = copy.deepcopy(model.state_dict())
+    fast = prepare(model)
+    fast(torch.randn(1, 2, 500))
+    assert model.training
+    assert not fast.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    ours = {tensor.data_ptr() for tensor in fast.state_dict().values()}
+    assert ours.isdisjoint(tensor.data_ptr() for tensor in model.state_dict().values())
+
+
+def test_what_a_separator_asks_for() -> None:
+    fast = prepare(trained(**SMALL, segment=7.5, samplerate=8000))
+    assert (fast.sources, fast.audio_channels) == (["low", "high"], 2)
+    assert (fast.samplerate, fast.segment) == (8000, 7.5)
+    assert prepare(fast) is fast
+
+
+def test_another_network_is_returned_itself() -> None:
+    other = nn.Linear(2, 2)
+    assert prepare(other) is other
+
+
+def test_unknown_precision() -> None:
+    with pytest.raises(ConfigError, match="precision='fp8': choose fp32 or bf16"):
+        prepare(trained(**SMALL), "fp8")
+
+
+def test_bf16_without_such_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demucs.nn.fast.preparation.has_bf16", lambda: False)
+    with pytest.raises(ConfigError, match="avx512_bf16"):
+        prepare(trained(**SMALL), "bf16")
+
+
+@needs_bf16
+def test_bf16_of_another_network_or_of_a_prepared_one() -> None:
+    with pytest.raises(ConfigError, match="Linear has no such form"):
+        prepare(nn.Linear(2, 2), "bf16")
+    with pytest.raises(ConfigError, match="prepare the plain one"):
+        prepare(prepare(trained(**SMALL)), "bf16")
+
+
+def test_bands_have_no_fast_form() -> None:
+    fast = prepare(trained(**SMALL, multi_freqs=[0.5]))
+    assert isinstance(fast.encoder[0], layers.PlainEncoder)
+    assert isinstance(fast.encoder[3], layers.FastEncoder)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(8, 4), (4, 2), (6, 3)])
+def test_transposed_convolution_of_two_taps(kernel: int, stride: int) -> None:
+    conv = nn.ConvTranspose1d(5, 3, kernel, stride=stride)
+    x = torch.randn(2, 5, 1, 11)
+    fast = TransposedOverTime(conv, torch.float32)(x)
+    assert TransposedOverTime.fits(conv)
+    torch.testing.assert_close(fast[:, :, 0], conv(x[:, :, 0]))
+    assert not TransposedOverTime.fits(nn.ConvTranspose1d(5, 3, kernel, stride=stride + 1))
+
+
+@pytest.mark.parametrize("length", [128, 1000, 1024])
+def test_overlap_add_inverts_the_stft(length: int) -> None:
+    signal = torch.randn(2, length)
+    spectrum = stft(signal, 64, 16)
+    spectra = spectrum.transpose(-1, -2).contiguous()
+    torch.testing.assert_close(overlap_add(spectra, 0, 0, length), signal)
+    torch.testing.assert_close(istft(spectrum, 16, length), signal)
+    assert frames_for((2,), 5, 32).shape == (2, 5, 33)
+
+
+@pytest.mark.parametrize("frames", [1, 4, 5, 31])
+@pytest.mark.parametrize("over_time", [False, True])
+def test_winograd(monkeypatch: pytest.MonkeyPatch, frames: int, over_time: bool) -> None:
+    monkeypatch.setattr(winograd, "BLOCK", 2000)  # several blocks of frequencies
+    conv = nn.Conv1d(6, 8, 3, padding=1) if over_time else nn.Conv2d(6, 8, 3, padding=1)
+    x = torch.randn(2, 6, 1 if over_time else 7, frames)
+    expected = conv(x[:, :, 0])[:, :, None] if over_time else conv(x)
+    with torch.no_grad():
+        found = winograd.Winograd(conv, flat=over_time)(x)
+    assert snr(expected, found) >= 100
+
+
+def test_winograd_of_one_frequency_leaves_out_its_neighbours() -> None:
+    conv = nn.Conv2d(6, 8, 3, padding=1)
+    x = torch.randn(1, 6, 1, 9)
+    one = winograd.Winograd(conv, flat=True)
+    assert one.around == 0
+    with torch.no_grad():
+        assert snr(conv(x), one(x)) >= 100
+
+
+def test_winograd_is_for_wide_layers_in_float32() -> None:
+    wide = nn.Conv2d(64, 128, 3, padding=1)
+    assert winograd.Winograd.fits(wide, torch.float32, flat=False)
+    assert not winograd.Winograd.fits(wide, torch.float32, flat=True)
+    assert not winograd.Winograd.fits(wide, torch.bfloat16, flat=False)
+    assert not winograd.Winograd.fits(nn.Conv2d(64, 128, 3), torch.float32, flat=False)
+    assert not winograd.Winograd.fits(nn.Conv2d(64, 128, 1), torch.float32, flat=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("half", [3, 8, 48, 100])
+@pytest.mark.parametrize("last", [True, False])
+def test_glu(dtype: torch.dtype, half: int, last: bool) -> None:
+    x = torch.randn(2, 2 * half, 3, 5).to(dtype)
+    x = layout.channels_last(x) if last else x
+    expected = nn.functional.glu(x, dim=1)
+    torch.testing.assert_close(gated.glu(x), expected)
+    total = torch.ones(2, half, 3, 5, dtype=dtype)
+    gated.add_glu(total, x)
+    loose = dict(atol=0.02, rtol=0.02) if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(total, 1 + expected, **loose)
+
+
+@pytest.mark.parametrize("attn", [False, True])
+def test_dconv_by_blocks(monkeypatch: pytest.MonkeyPatch, attn: bool) -> None:
+    monkeypatch.setattr(dconv, "BLOCK", 1)
+    plain = DConv(8, attn=attn, compress=2, init=0.5)
+    x = torch.randn(2, 8, 5, 20)
+    with torch.no_grad():
+        expected = over_time(plain, x)
+        assert snr(expected, dconv.FastDConv(plain, torch.float32)(x.clone())) >= 100
+        last = layout.channels_last(x).clone(memory_format=torch.channels_last)
+        assert snr(expected, dconv.FastDConv(plain, torch.float32)(last)) >= 100
+
+
+def test_rows_are_a_view() -> None:
+    x = layout.channels_last(torch.randn(2, 3, 4, 5))
+    rows = layout.as_rows(x)
+    assert rows.data_ptr() == x.data_ptr()
+    assert torch.equal(rows[5, :, 0], x[1, :, 1])
+    assert torch.equal(layout.from_rows(rows, 4), x)
+
+
+# ---- in the separator
+
+
+def test_separator_runs_the_fast_form() -> None:
+    model = trained(**SMALL, segment=0.1)
+    wav = torch.randn(2, 9000)
+    plain = Separator(model, device="cpu", shifts=0)
+    plain._prepared = model
+    fast = Separator(model, device="cpu", shifts=0)
+    assert isinstance(fast._network(), FastHDemucs)
+    assert fast.model is model
+    expected, found = plain.separate_tensor(wav)[1], fast.separate_tensor(wav)[1]
+    for name in expected:
+        assert snr(expected[name], found[name]) >= 100
+
+
+@needs_bf16
+def test_separator_in_bf16() -> None:
+    model = trained(**SMALL)
+    wav = torch.randn(2, 9000)
+    expected = Separator(model, device="cpu", shifts=0).separate_tensor(wav)[1]["low"]
+    found = Separator(model, device="cpu", shifts=0, precision="bf16").separate_tensor(wav)[1][
+        "low"
+    ]
+    assert 30 <= snr(expected, found) <= 80
+
+
+def test_precision_is_for_the_cpu() -> None:
+    with pytest.raises(ConfigError, match="precision=bf16 is for the cpu"):
+        Separator(trained(**SMALL), device="meta", precision="bf16")
+
+
+def test_older_torch_reads_the_flags_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = has_bf16()
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert has_bf16() == expected
+    monkeypatch.setattr("pathlib.Path.read_text", lambda self: "flags : fpu avx512_bf16 sse")
+    assert has_bf16()
+    monkeypatch.setattr("pathlib.Path.read_text", lambda self: "flags : fpu sse")
+    assert not has_bf16()
