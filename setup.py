@@ -29,6 +29,7 @@ setup(
         "hydra-core>=1.3",
         "julius>=0.2.3",
         "lameenc>=1.2",
+        "mutagen>=1.45",
         "musdb>=0.4.3",
         "museval>=0.4.1",
         "numpy",
