@@ -133,11 +133,11 @@ def _separate_each(
 
     progress = Progress(tracks)
     for track in tracks:
+        progress.next()
         try:
             outputs = names.of(track.name, stems, track.below)
             if options.resume and not track.is_newer_than(list(outputs.values())):
                 _say(f"Leaving out track {track.path}, which is done", options)
-                progress.skip(track)
                 summary.add(track.path, "skipped", stems=_texts(outputs))
                 continue
             _separate(separator, track, outputs, options, progress, summary)
@@ -164,7 +164,7 @@ def _separate(
 
     _say(f"Separating track {track.path}", options)
     began = time.monotonic()
-    with track.opened() as file, progress.track(track) as bar:
+    with track.opened() as file, progress.bar() as bar:
         if options.to_stdout:
             (stem,) = outputs
             with standard_output(stem, options.extension) as piped:

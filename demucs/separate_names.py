@@ -44,7 +44,7 @@ class OutputNames:
 
     def __init__(self, folder: Path, pattern: str, extension: str, inputs: Sequence[Path]) -> None:
         self.folder, self.pattern, self.extension = folder, pattern, extension
-        self._inputs = {os.path.realpath(path) for path in inputs}
+        self._inputs = {os.path.realpath(path) for path in inputs if "\0" not in str(path)}
         self._files = {file for path in inputs if (file := _identity(path)) is not None}
         self._taken: dict[str, Path] = {}
 
@@ -63,8 +63,10 @@ class OutputNames:
         """Stem → file, for all `stems` of `track`, in the sub-folder `below`.
 
         Raises:
-            AudioError: a name leads out of the folder, or is an input's, or was given before.
+            AudioError: a name leads out of the folder, is an input's, was given before, or is none.
         """
+        if "\0" in str(track):
+            raise AudioError(f"{track} cannot be read: no file has such a name. Check the name.")
         names: dict[str, Path] = {}
         for stem in stems:
             name = self.pattern.format(

@@ -2,8 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -23,46 +24,43 @@ class Progress:
     """
 
     def __init__(self, tracks: list[Track]) -> None:
-        self._weights = {track.path: _weight(track.path) for track in tracks}
-        self._left = sum(self._weights.values())
-        self.count, self._index = len(tracks), 0
-        self._worked = 0.0  # weight of what was separated, not left out
-        self._all = self._left
+        self._weights = [_weight(track.path) for track in tracks]
+        self._names = [track.name.name for track in tracks]
+        self._index = -1
+        self._worked = 0.0  # weight of the tracks that were worked on, not left out
         self._began = time.monotonic()
 
-    def track(self, track: Track) -> "TrackProgress":
-        """To be used as a context around the separation of `track`."""
+    def next(self) -> None:
+        """Goes to the next track."""
         self._index += 1
-        return TrackProgress(self, track, f"[{self._index}/{self.count}] {track.name.name}")
 
-    def skip(self, track: Track) -> None:
-        """Leaves `track` out of what is to be done."""
-        self._index += 1
-        self._all -= self._weights[track.path]
-        self._left -= self._weights[track.path]
+    @contextmanager
+    def bar(self) -> Iterator["TrackProgress"]:
+        """A bar for the track; to be used around its separation."""
+        title = f"[{self._index + 1}/{len(self._names)}] {self._names[self._index]}"
+        bar = TrackProgress(title, self._overall if len(self._names) > 1 else None)
+        try:
+            yield bar
+        finally:
+            self._worked += self._weights[self._index]
+            bar.close()
 
-    def ended(self, track: Track) -> None:
-        self._worked += self._weights[track.path]
-        self._left -= self._weights[track.path]
-
-    def overall(self, track: Track, share: float) -> str:
+    def _overall(self, share: float) -> str:
         """The percentage and the time left of all tracks, when `share` of this one is done."""
-        part = self._weights[track.path] * share
-        done = self._worked + part
-        seconds = (time.monotonic() - self._began) * (self._left - part) / max(done, 1e-9)
-        percent = 100 * (self._all - self._left + part) / max(self._all, 1e-9)
+        part = self._weights[self._index] * share
+        done = sum(self._weights[: self._index]) + part
+        left = sum(self._weights) - done
+        seconds = (time.monotonic() - self._began) * left / max(self._worked + part, 1e-9)
+        percent = 100 * done / max(done + left, 1e-9)
         return f"all: {percent:.0f}%, {clock(seconds)} left"
 
 
 class TrackProgress:
-    """The bar of one track."""
+    """The bar of one track, which appears once its length is known."""
 
-    def __init__(self, progress: Progress, track: Track, title: str) -> None:
-        self._progress, self._track, self._title = progress, track, title
+    def __init__(self, title: str, overall: Callable[[float], str] | None) -> None:
+        self._title, self._overall = title, overall
         self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> "TrackProgress":
-        return self
 
     def update(self, done: float, total: float) -> None:
         """Says that `done` of `total` seconds of the track are separated."""
@@ -73,18 +71,11 @@ class TrackProgress:
                 bar_format=_LAYOUT,
                 mininterval=0.1 if sys.stderr.isatty() else 10,  # a log gets a line now and then
             )
-        if self._progress.count > 1:
-            overall = self._progress.overall(self._track, done / total)
-            self._bar.set_postfix_str(overall, refresh=False)
+        if self._overall is not None:
+            self._bar.set_postfix_str(self._overall(done / total), refresh=False)
         self._bar.update(done - self._bar.n)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.ended(self._track)
+    def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
 

@@ -174,7 +174,12 @@ def checked(path: str | os.PathLike[str]) -> Path:
     try:
         if path.is_dir():
             raise AudioError(f"{path} is a folder, not an audio file: name the files in it.")
-        if path.stat().st_size == 0 and path.is_file():
+        if path.exists() and not path.is_file():
+            raise AudioError(
+                f"{path} is a pipe or a device, and files are read twice: copy what it gives to a "
+                "file (the command reads a pipe where the track is -)."
+            )
+        if path.stat().st_size == 0:
             raise AudioError(f"{path} is empty (0 bytes): copy or download it again.")
         with path.open("rb"):
             return path
