@@ -53,7 +53,7 @@ def separate_track(
             progress.update(block.end / rate, block.total / rate)
     if writer.gain < 1:
         _log.info("%s: all stems scaled by %.4f", title, writer.gain)
-    return {"seconds": round(first.total / rate, 3), "gain": round(writer.gain, 6)}
+    return {"seconds": round(first.total / rate, 3), "gain": writer.gain}
 
 
 def _files(
