@@ -228,6 +228,7 @@ class Separator:
             if consistency:
                 block = replace(block, stems=share_residual(block.mixture, block.stems))
             yield block
+            del block  # not to be held while the next one is worked on
 
 
 def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:

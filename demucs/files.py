@@ -61,7 +61,7 @@ def _temporary(path: Path, made: list[Path]) -> Path:
     while len(os.fsencode(start)) > 40:  # names of files have a limit in bytes
         start = start[:-1]
     for attempt in range(3):
-        made += [one for one in (path.parent, *path.parents) if not one.exists()][::-1]
+        made += [one for one in path.parents if not one.exists()][::-1]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(

@@ -1,6 +1,5 @@
 """One track of the `demucs` command: read, separated and written block by block."""
 
-import itertools
 import logging
 import os
 import shutil
@@ -44,16 +43,19 @@ def separate_track(
         AudioError: the file cannot be read, or a stem cannot be written.
     """
     blocks = separator.separate_blocks(file, consistency=options.consistency)
-    first = next(blocks)
+    block: Block | None = next(blocks)
+    assert block is not None
+    total, rate = block.total, separator.samplerate
     files = _files(file, title, outputs, options)
-    rate, channels = separator.samplerate, first.mixture.shape[0]
-    with StemWriter(files, rate, channels, first.total, options.clip_mode) as writer:
-        for block in itertools.chain([first], blocks):
+    with StemWriter(files, rate, len(block.mixture), total, options.clip_mode) as writer:
+        while block is not None:
             writer.write(_choose(block, separator.sources, options))
-            progress.update(block.end / rate, block.total / rate)
+            progress.update(block.end / rate, total / rate)
+            del block  # not to be held while the next one is worked on
+            block = next(blocks, None)
     if writer.gain < 1:
         _log.info("%s: all stems scaled by %.4f", title, writer.gain)
-    return {"seconds": round(first.total / rate, 3), "gain": writer.gain}
+    return {"seconds": round(total / rate, 3), "gain": writer.gain}
 
 
 def _files(

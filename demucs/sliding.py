@@ -125,9 +125,13 @@ def apply_blocks(
             sums.add(stems, task.one.start + task.offset)
             bar.update(min(task.one.stride, task.one.length - task.offset))
             start, done = sums.pop(task.finished)
+            del task, stems  # hundreds of megabytes, while the next chunk is worked on
             if done.shape[-1]:
                 mixture = signal.pop(start, done.shape[-1])
-                yield Block(start, total, mixture, done.mul_(scale).add_(mean))
+                block = Block(start, total, mixture, done.mul_(scale).add_(mean))
+                del mixture, done
+                yield block
+                del block
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class _Task:
     length: int
     window: Tensor  # [C, padded], the chunk and its context
     before: int  # samples of context before the chunk
-    weights: Tensor  # [S, 1, length]
+    weights: Tensor  # [S or 1, 1, length]
     finished: int  # once it is done, so is the track up to this sample
 
 
@@ -147,6 +151,7 @@ def _tasks(passes: list[Pass], signal: "_Signal", power: float) -> Iterator[_Tas
     """All chunks in the order in which they begin in the track."""
     weighing = [_Weights(one, power) for one in passes]
     everything = torch.stack([one.member.weights for one in passes]).sum(0)
+    shares = [_short(one.member.weights / everything) for one in passes]
     reach = max(max(one.member.context(size)[1] for size in _sizes(one)) for one in passes)
 
     def of(index: int) -> Iterator[tuple[int, int, int, int]]:
@@ -167,12 +172,17 @@ def _tasks(passes: list[Pass], signal: "_Signal", power: float) -> Iterator[_Tas
             length,
             signal.window(start - before, padded),
             before,
-            weighing[index](offset, length) * (one.member.weights / everything),
+            weighing[index](offset, length) * shares[index],
             max(0, signal.total if following is None else following[0]),
         )
         if following is not None:
             signal.forget(following[0] - reach)
         current = following  # type: ignore[assignment]
+
+
+def _short(weights: Tensor) -> Tensor:
+    """Weights `[S, 1, 1]`, or `[1, 1, 1]` if all stems have the same."""
+    return weights[:1] if bool((weights == weights[0]).all()) else weights
 
 
 def _sizes(one: Pass) -> set[int]:

@@ -25,7 +25,7 @@ from demucs.audio.statistics import MonoStatistics
 from demucs.errors import AudioError, MissingToolError
 
 BLOCK = 2**18  # frames read at a time
-KEPT = 2**24  # samples, up to which the signal is kept from the first pass for the second
+KEPT = 2**23  # samples, up to which the signal is kept from the first pass for the second
 _log = logging.getLogger(__name__)
 
 
