@@ -30,6 +30,7 @@ setup(
         "julius>=0.2.3",
         "lameenc>=1.2",
         "log-wmse-audio-quality>=0.2",
+        "mutagen>=1.45",
         "musdb>=0.4.3",
         "museval>=0.4.1",
         "numpy",

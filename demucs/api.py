@@ -4,10 +4,14 @@ separator = Separator("SIG", repo="release_models")
 mixture, stems = separator.separate_audio_file("song.flac")
 for name, stem in stems.items():
     save_audio(stem, f"{name}.wav", separator.samplerate)
+
+for block in separator.separate_blocks("a_long_set.flac"):  # in memory that stays constant
+    block.start, block.mixture, block.stems  # sample, [C, T_block], [S, C, T_block]
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +19,32 @@ import torch
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.audio import convert_audio, read_audio, write_audio
+from demucs.audio import (
+    AudioSource,
+    MonoStatistics,
+    convert_audio,
+    read_audio,
+    share_residual,
+    write_audio,
+)
 from demucs.chunks import Callback
 from demucs.errors import AudioError, ConfigError
+from demucs.memory import MemoryGuard
 from demucs.nn.fast import prepare
 from demucs.pretrained import get_model
-from demucs.release import DEFAULT_FOLDER, ReleaseFolder
+from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder
+from demucs.sliding import Block, apply_blocks
 
-__all__ = ["Separator", "list_models", "save_audio"]
+__all__ = ["Block", "Separator", "list_models", "save_audio"]
 
 _KEEP: Any = object()  # "as it was", where None is a value
 
 
 class Separator:
     """Separates files and tensors with one model.
+
+    Where the device's memory does not suffice for a chunk, it and all later ones are cut in half,
+    with a warning in the log.
 
     Args:
         model: name or signature of a release, or a network that is already loaded, which is not
@@ -133,6 +149,7 @@ class Separator:
             "callback": callback,
             "callback_arg": callback_arg,
         }
+        self._options["guard"] = MemoryGuard()
         self._options.update({name: value for name, value in given.items() if value is not _KEEP})
 
     def _network(self) -> nn.Module:
@@ -175,7 +192,9 @@ class Separator:
                 f"Cannot separate {wav.shape[-1]} samples at {rate} Hz: "
                 f"not one is left at {self.samplerate} Hz."
             )
-        mean, scale = _statistics(mixture)
+        statistics = MonoStatistics()
+        statistics.update(mixture)
+        mean, scale = statistics.mean, statistics.scale
         stems = apply_model(self._network(), ((mixture - mean) / scale)[None], **self._options)[0]
         stems = stems * scale + mean
         return mixture, dict(zip(self.sources, stems, strict=True))
@@ -192,6 +211,44 @@ class Separator:
         except AudioError as error:
             raise AudioError(f"{os.fspath(file)}: {error}") from error
 
+    def separate_blocks(
+        self, file: str | os.PathLike[str], *, consistency: bool = False
+    ) -> Iterator[Block]:
+        """Separates a file of any length, a block at a time, in constant memory.
+
+        The file is read twice: first for the mean and the deviation that the model wants removed.
+        The blocks put together are what `separate_audio_file` gives, but for rounding.
+
+        Args:
+            file: as in `separate_audio_file`.
+            consistency: have the stems sum to the mixture: what they lack of it is shared out
+                equally (`demucs.audio.share_residual`).
+
+        Yields:
+            `Block`s with `mixture` `[C, T_block]`, `stems` `[S, C, T_block]` in the order of
+            `sources`, the first sample `start` and the samples of the whole track, `total`. They
+            follow each other without gaps. Their lengths vary, up to about a chunk's, and lie on
+            the CPU, with the channels and the sample rate of the model.
+
+        Raises:
+            AudioError: the file cannot be read, before the first block; or it changes meanwhile.
+            ConfigError: parameters out of their range.
+        """
+        source = AudioSource(file, self.samplerate, self.audio_channels)
+        blocks = apply_blocks(
+            self._network(),
+            source.blocks(),
+            source.length,
+            mean=source.mean,
+            scale=source.scale,
+            **self._options,
+        )
+        for block in blocks:
+            if consistency:
+                block = replace(block, stems=share_residual(block.mixture, block.stems))
+            yield block
+            del block  # not to be held while the next one is worked on
+
 
 def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
     return get_model(name, None if repo is None else Path(repo)).eval()
@@ -200,14 +257,9 @@ def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
 def _prepare(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
     if device.type != "cpu":
         raise ConfigError(f"precision={precision} is for the cpu; on {device} give none (fp32).")
+    if isinstance(model, Bag):
+        return Bag([prepare(one, precision) for one in model.models], model.weights).eval()
     return prepare(model, precision)
-
-
-def _statistics(mixture: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and scale of the mono mixture, by which models want their input normalised."""
-    mono = mixture.mean(0)
-    spread = mono.std() if len(mono) > 1 else torch.zeros_like(mono[0])
-    return mono.mean(), spread + 1e-8
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
@@ -270,4 +322,7 @@ def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[st
         `{"single": {name: file}, "bag": {name: file}}`.
     """
     folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else Path(repo))
-    return {"single": {name: folder.path(name) for name in folder.names()}, "bag": {}}
+    return {
+        "single": {name: folder.path(name) for name in folder.names()},
+        "bag": {name: folder.path(name) for name in folder.bags() if name not in folder.names()},
+    }

@@ -1,8 +1,9 @@
 """Writing files so that a reader never sees half of one."""
 
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,19 +19,64 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem[:40]}.", suffix=target.suffix, dir=target.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_paths([Path(path)]) as (temporary,):
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp gives 0600; a release is meant to be shared
-        os.replace(temporary, target)
+
+
+@contextmanager
+def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """`atomic_path` for several files: all of them appear once the block succeeds, or none.
+
+    Folders that were created for them are removed again where the block raises.
+    """
+    made: list[Path] = []
+    temporary: list[Path] = []
+    renamed: list[Path] = []
+    try:
+        for path in paths:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "there is a folder of that name", str(path))
+            temporary.append(_temporary(path, made))
+        yield list(temporary)
+        mode = 0o666 & ~_umask()  # mkstemp gives 0600; a release is meant to be shared
+        for one in temporary:
+            one.chmod(mode)
+        for one, path in zip(temporary, paths, strict=True):
+            os.replace(one, path)
+            renamed.append(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for one in (*temporary, *renamed):
+            one.unlink(missing_ok=True)
+        for folder in reversed(made):
+            try:
+                folder.rmdir()
+            except OSError:  # somebody else has put something there
+                break
         raise
+
+
+def _temporary(path: Path, made: list[Path]) -> Path:
+    """A new empty file beside `path`, hidden, with its suffix; notes the folders it had to make."""
+    start = path.stem
+    while len(os.fsencode(start)) > 40:  # names of files have a limit in bytes
+        start = start[:-1]
+    for attempt in range(3):
+        made += [one for one in path.parents if not one.exists()][::-1]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(
+                prefix=f".{start}.", suffix=path.suffix, dir=path.parent
+            )
+        except FileNotFoundError:  # another process has just removed a folder that it had made
+            if attempt == 2:
+                raise
+        else:
+            os.close(handle)
+            return Path(name)
+    raise AssertionError
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -6,44 +6,77 @@ Heavy imports wait until the arguments are known to be right.
 """
 
 import logging
+import os
+import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
 
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
+from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
-from demucs.separate_options import Options, parse_options
+from demucs.separate_options import STANDARD, Options, parse_options
+from demucs.separate_summary import Summary
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from demucs.api import Separator
+    from demucs.separate_progress import Progress
 
 
 def main(opts: Sequence[str] | None = None) -> None:
     """Runs the command with the arguments `opts` (None: those of the process).
 
     Exits with 1 if any track could not be separated (the others are), 2 if the arguments are
-    wrong, 130 when interrupted.
+    wrong, 130 when interrupted, 143 when asked to end. What was begun leaves nothing behind.
     """
     options = parse_options(opts)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names may be no Unicode
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("demucs").setLevel(logging.DEBUG if options.verbose else logging.WARNING)
     try:
-        failed = _list_models(options) if options.list_models else _separate_all(options)
+        with _ending_on_sigterm():
+            failed = _list_models(options) if options.list_models else _separate_all(options)
     except DemucsError as error:
         _complain(str(error), options)
         sys.exit(1)
+    except _Terminated:
+        _complain("asked to end", None)
+        sys.exit(143)
     except KeyboardInterrupt:
-        _complain("interrupted", options)
+        _complain("interrupted", None)
         sys.exit(130)
     if failed:
         sys.exit(1)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as SLURM sends it: ends as Ctrl-C does, so that no half of a file is left."""
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _list_models(options: Options) -> int:
@@ -58,40 +91,101 @@ def _list_models(options: Options) -> int:
 
 def _separate_all(options: Options) -> int:
     """Separates every track; returns how many failed."""
+    tracks, problems = find_tracks(options)
     separator = _separator(options)
     stems = _stems(separator.sources, options)
     folder = options.out / options.model_name
-    tracks = list(dict.fromkeys(options.tracks))
-    names = OutputNames(folder, options.filename, options.extension, tracks)
-    print(f"Separated tracks will be stored in {folder.resolve()}", flush=True)
+    names = OutputNames(
+        folder, options.filename, options.extension, [track.path for track in tracks]
+    )
+    if options.json not in (None, STANDARD):
+        names.reserve(options.json, "--json")
+    if not options.to_stdout:
+        _say(f"Separated tracks will be stored in {folder.resolve()}", options)
     if options.flac and options.float32:
-        _complain("flac holds no floats: writing 24-bit integers for --float32", options)
-    failed = 0
-    for track in tracks:
-        try:
-            outputs = names.of(track, stems)
-            print(f"Separating track {track}", flush=True)
-            _separate(separator, track, outputs, options)
-        except DemucsError as error:
-            _complain(str(error), options)
-            failed += 1
-        except Exception as error:  # one track's trouble is not the others'
-            remedy = "; try a shorter --segment" if "out of memory" in str(error) else ""
-            _complain(f"{track}: {type(error).__name__}: {error}{remedy}", options)
-            failed += 1
+        _complain("flac holds no floats: writing 24-bit integers for --float32", None)
+    summary, complete = Summary(options), False
+    for path, problem in problems:
+        _complain(problem, None)
+        summary.add(path, "failed", error=problem)
+    try:
+        _separate_each(separator, tracks, stems, names, options, summary)
+        complete = True
+    finally:
+        summary.write(complete)
+    failed = summary.count("failed")
     if failed:
-        _complain(f"{failed} of {len(tracks)} tracks could not be separated", None)
+        total = len(summary.tracks)
+        _complain(f"{failed} of {total} tracks could not be separated", None)
     return failed
 
 
+def _separate_each(
+    separator: "Separator",
+    tracks: list[Track],
+    stems: list[str],
+    names: OutputNames,
+    options: Options,
+    summary: Summary,
+) -> None:
+    """Separates the tracks one after the other; one's trouble is not the others'."""
+    from demucs.separate_progress import Progress
+
+    progress = Progress(tracks)
+    for track in tracks:
+        progress.next()
+        try:
+            outputs = names.of(track.name, stems, track.below)
+            if options.resume and not track.is_newer_than(list(outputs.values())):
+                _say(f"Leaving out track {track.path}, which is done", options)
+                summary.add(track.path, "skipped", stems=_texts(outputs))
+                continue
+            _separate(separator, track, outputs, options, progress, summary)
+        except DemucsError as error:
+            message = str(error)
+            _complain(message, options)
+            summary.add(track.path, "failed", error=message)
+        except Exception as error:
+            remedy = "; try a shorter --segment" if "out of memory" in str(error) else ""
+            message = f"{track.path}: {type(error).__name__}: {error}{remedy}"
+            _complain(message, options)
+            summary.add(track.path, "failed", error=message)
+
+
+def _separate(
+    separator: "Separator",
+    track: Track,
+    outputs: dict[str, Path],
+    options: Options,
+    progress: "Progress",
+    summary: Summary,
+) -> None:
+    from demucs.separate_track import separate_track, standard_output
+
+    _say(f"Separating track {track.path}", options)
+    began = time.monotonic()
+    with track.opened() as file, progress.bar() as bar:
+        if options.to_stdout:
+            (stem,) = outputs
+            with standard_output(stem, options.extension) as piped:
+                facts = separate_track(separator, file, track.name.name, piped, options, bar)
+            outputs = {stem: STANDARD}
+        else:
+            facts = separate_track(separator, file, track.name.name, outputs, options, bar)
+    elapsed = round(time.monotonic() - began, 3)
+    summary.add(track.path, "done", stems=_texts(outputs), elapsed=elapsed, **facts)
+
+
 def _separator(options: Options) -> "Separator":
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it is imported
+
     from demucs.api import Separator, pick_device
-    from demucs.nn.allocator import tune_allocator
+    from demucs.nn.allocator import return_large_blocks
     from demucs.separate_local import load_experiment
 
     device = pick_device(options.device)
     if device.type == "cpu":
-        tune_allocator()
+        return_large_blocks()
     model = load_experiment(options.sig) if options.sig else options.name
     return Separator(
         model,
@@ -102,7 +196,6 @@ def _separator(options: Options) -> "Separator":
         split=options.split,
         segment=options.segment,
         jobs=options.jobs,
-        progress=True,
         precision=options.precision,
     )
 
@@ -124,45 +217,13 @@ def _stems(sources: list[str], options: Options) -> list[str]:
     return [chosen] if options.other_method == "none" else [chosen, f"no_{chosen}"]
 
 
-def _separate(
-    separator: "Separator", track: Path, outputs: dict[str, Path], options: Options
-) -> None:
-    from demucs.audio import common_gain, write_audio
-
-    mixture, stems = separator.separate_audio_file(track)
-    wanted = _choose(mixture, stems, options)
-    clip = options.clip_mode
-    if clip == "rescale" and not options.float32:
-        gain = common_gain(wanted.values())
-        if gain < 1:
-            logging.getLogger(__name__).info("%s: all stems scaled by %.4f", track, gain)
-            wanted = {name: stem * gain for name, stem in wanted.items()}
-    for name, path in outputs.items():
-        kind = path.suffix.lower()
-        write_audio(
-            path,
-            wanted[name],
-            separator.samplerate,
-            bits=24 if options.int24 or (kind == ".flac" and options.float32) else 16,
-            float32=options.float32 and kind == ".wav",
-            clip=clip,
-            mp3_bitrate=options.mp3_bitrate,
-            mp3_preset=options.mp3_preset,
-        )
+def _texts(outputs: dict[str, Path]) -> dict[str, str]:
+    return {stem: str(path) for stem, path in outputs.items()}
 
 
-def _choose(mixture: "Tensor", stems: dict[str, "Tensor"], options: Options) -> dict[str, "Tensor"]:
-    """The signals to write: all stems, or one and what is left."""
-    chosen = options.two_stems
-    if chosen is None:
-        return stems
-    stem, others = stems[chosen], [wav for name, wav in stems.items() if name != chosen]
-    wanted = {chosen: stem}
-    if options.other_method == "minus":
-        wanted[f"no_{chosen}"] = mixture - stem
-    elif options.other_method == "add":
-        wanted[f"no_{chosen}"] = sum(others, start=stem * 0)
-    return wanted
+def _say(message: str, options: Options) -> None:
+    stream: TextIO = sys.stderr if options.keeps_stdout_clean else sys.stdout
+    print(message, file=stream, flush=True)
 
 
 def _complain(message: str, options: Options | None) -> None:

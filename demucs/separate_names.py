@@ -44,15 +44,29 @@ class OutputNames:
 
     def __init__(self, folder: Path, pattern: str, extension: str, inputs: Sequence[Path]) -> None:
         self.folder, self.pattern, self.extension = folder, pattern, extension
-        self._inputs = {os.path.realpath(path) for path in inputs}
+        self._inputs = {os.path.realpath(path) for path in inputs if "\0" not in str(path)}
+        self._files = {file for path in inputs if (file := _identity(path)) is not None}
         self._taken: dict[str, Path] = {}
 
-    def of(self, track: Path, stems: Iterable[str]) -> dict[str, Path]:
-        """Stem → file, for all `stems` of `track`.
+    def reserve(self, path: Path, flag: str) -> None:
+        """Says that `flag` has the command write `path`, which so can be no stem.
 
         Raises:
-            AudioError: a name leads out of the folder, or is an input's, or was given before.
+            AudioError: it is an input.
         """
+        real = os.path.realpath(path)
+        if real in self._inputs or _identity(path) in self._files:
+            raise AudioError(f"not writing {flag} {path}, which is one of the input files.")
+        self._taken[real] = Path(flag)
+
+    def of(self, track: Path, stems: Iterable[str], below: Path = Path()) -> dict[str, Path]:
+        """Stem → file, for all `stems` of `track`, in the sub-folder `below`.
+
+        Raises:
+            AudioError: a name leads out of the folder, is an input's, was given before, or is none.
+        """
+        if "\0" in str(track):
+            raise AudioError(f"{track} cannot be read: no file has such a name. Check the name.")
         names: dict[str, Path] = {}
         for stem in stems:
             name = self.pattern.format(
@@ -62,14 +76,14 @@ class OutputNames:
                 ext=self.extension,
             )
             name = name.lstrip("/")  # an empty {trackext} at the beginning
-            path = self.folder / name
+            path = self.folder / below / name
             if not _is_inside(name):
                 raise AudioError(
                     f"{track}: not writing {path}, which is outside the output folder "
                     f"{self.folder}: rename the track or give another --filename."
                 )
             real = os.path.realpath(path)
-            if real in self._inputs:
+            if real in self._inputs or _identity(path) in self._files:
                 raise AudioError(
                     f"{track}: not writing {path}, which is one of the input files: "
                     "give another --filename or --out."
@@ -77,13 +91,22 @@ class OutputNames:
             if real in self._taken or path in names.values():
                 other = self._taken.get(real, track)
                 raise AudioError(
-                    f"{track}: not writing {path} twice (it is also a stem of "
+                    f"{track}: not writing {path} twice (it is also of "
                     f"{other}): use {{stem}}, {{track}} and {{trackext}} in "
                     "--filename, or another --out."
                 )
             names[stem] = path
         self._taken.update({os.path.realpath(path): track for path in names.values()})
         return names
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What makes two names names of one file; None if there is no such file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_inside(name: str) -> bool:

@@ -1,15 +1,16 @@
 """The arguments of the `demucs` command. Imports no torch, so `--help` answers at once."""
 
 import argparse
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.errors import ConfigError
 from demucs.separate_names import DEFAULT_PATTERN, check_pattern
+from demucs.separate_types import integer, number
 
 DEFAULT_MODEL = "htdemucs"
+STANDARD = Path("-")  # standard input as a track, standard output as --out or --json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class Options:
     mp3_preset: int
     jobs: int
     precision: str
+    recursive: bool
+    root: Path | None
+    resume: bool
+    json: Path | None
+    consistency: bool
 
     @property
     def model_name(self) -> str:
@@ -50,6 +56,16 @@ class Options:
     def extension(self) -> str:
         return "flac" if self.flac else "mp3" if self.mp3 else "wav"
 
+    @property
+    def to_stdout(self) -> bool:
+        """The only stem goes to standard output."""
+        return self.out == STANDARD
+
+    @property
+    def keeps_stdout_clean(self) -> bool:
+        """Standard output is for data, so whatever is said goes to standard error."""
+        return self.to_stdout or self.json == STANDARD
+
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parses the command line (None: that of the process); exits with 2 where it is wrong."""
@@ -57,6 +73,14 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     options = Options(**vars(parser.parse_args(arguments)))
     if not options.tracks and not options.list_models:
         parser.error("name at least one track")
+    if options.to_stdout:
+        if len(options.tracks) > 1 or not options.two_stems or options.other_method != "none":
+            parser.error(
+                "argument -o/--out: - takes one track and one stem: give one file, and "
+                "--two-stems STEM --other-method none"
+            )
+        if options.json == STANDARD or options.resume:
+            parser.error("argument -o/--out: - does not go with --json - or --resume")
     try:
         check_pattern(options.filename, options.extension)
     except ConfigError as error:
@@ -66,13 +90,47 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("demucs", description="Separate the stems of music tracks.")
-    parser.add_argument("tracks", nargs="*", type=Path, help="audio files to separate")
+    parser.add_argument(
+        "tracks",
+        nargs="*",
+        type=Path,
+        help="audio files to separate, or folders with audio files; - is standard input",
+    )
+    _add_library(parser)
     _add_model(parser)
     _add_output(parser)
     _add_separation(parser)
     _add_stems(parser)
     _add_format(parser)
     return parser
+
+
+def _add_library(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-r",
+        "--recursive",
+        action="store_true",
+        help="take the audio files of sub-folders too; their results lie in the same sub-folders",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="FOLDER",
+        type=Path,
+        help="results of files below FOLDER lie in the same sub-folders as they do "
+        "(default, with -r: the folders that are named)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out tracks whose results are all there and newer than the track, whatever "
+        "the flags were that they were made with",
+    )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="write what became of each track as JSON; to standard output if it is -",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +167,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         default=Path("separated"),
-        help="folder of the results, in a folder named after the model (default: %(default)s)",
+        help="folder of the results, in a folder named after the model; - writes the only stem "
+        "of the only track to standard output (default: %(default)s)",
     )
     parser.add_argument(
         "--filename",
@@ -128,14 +187,14 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--shifts",
-        type=_integer(0),
+        type=integer(0),
         default=1,
         help="average over this many random time shifts: slower, better; 0 for "
         "none (default: %(default)s)",
     )
     parser.add_argument(
         "--overlap",
-        type=_number("a share in [0, 1)", lambda x: 0 <= x < 1),
+        type=number("a share in [0, 1)", lambda x: 0 <= x < 1),
         default=0.25,
         help="overlap of the chunks (default: %(default)s)",
     )
@@ -148,14 +207,14 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
     )
     length.add_argument(
         "--segment",
-        type=_number("a number of seconds above 0", lambda x: x > 0),
+        type=number("a number of seconds above 0", lambda x: x > 0),
         help="length of a chunk in seconds, such as 7.8: shorter needs less "
         "memory (default: the model's)",
     )
     parser.add_argument(
         "-j",
         "--jobs",
-        type=_integer(0),
+        type=integer(0),
         default=0,
         help="chunks to compute at a time, on the cpu (default: %(default)s)",
     )
@@ -176,6 +235,12 @@ def _add_stems(parser: argparse.ArgumentParser) -> None:
         default="add",
         help="what no_STEM is: the sum of the other stems (add), the track minus "
         "STEM (minus), or not written (none) (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--consistency",
+        action="store_true",
+        help="have all stems sum to the track, by an equal share of what they lack of it; if they "
+        "are turned down (see --clip-mode), to the track turned down as much",
     )
 
 
@@ -201,7 +266,7 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     kind.add_argument("--mp3", action="store_true", help="write mp3")
     parser.add_argument(
         "--mp3-bitrate",
-        type=_integer(8, 320),
+        type=integer(8, 320),
         default=320,
         help="kbit/s of the mp3 (default: %(default)s)",
     )
@@ -212,30 +277,3 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="encoder preset of the mp3, 2 is best, 7 fastest (default: %(default)s)",
     )
-
-
-def _integer(least: int, most: int | None = None) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least or (most is not None and value > most):
-            wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {wanted}")
-        return value
-
-    return parse
-
-
-def _number(wanted: str, accept: Callable[[float], bool]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or not accept(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-        return value
-
-    return parse

@@ -8,6 +8,7 @@
 # Separates into separated/:
 #   sbatch slurm_scripts/slurm_separate.sh FILE|FOLDER|LIST.txt NAME [FLAG ...]
 # Several files are a job array, with a task for each of them, up to DEMUCS_ARRAY_SIZE (100) tasks.
+# FLAGs are those of `demucs`: -r takes the files of sub-folders too, --resume leaves out what is done.
 
 log=demucs_separate.out # in slurm_out/, wherever one submits from
 usage='sbatch slurm_scripts/slurm_separate.sh FILE|FOLDER|LIST.txt NAME [FLAG ...]'
@@ -35,10 +36,17 @@ check_release "$name" "$@"
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 cd "$typed_in" # so that files and flags mean what they meant to the user
 
-audio_files() { # of a folder, or those that a list names
+recursive= # is -r among the flags?
+[[ " $* " != *" -r "* && " $* " != *" --recursive "* ]] || recursive=yes
+
+audio_files() { # of a folder, or those that a list names; as demucs/separate_inputs.py finds them
     local kinds='wav|flac|mp3|ogg|opus|m4a|aac|aif|aiff|wma|mp4|webm'
     if [ -d "$what" ]; then
-        find -L "$what" -maxdepth 1 -type f ! -name '.*' | grep -iE "\.($kinds)$" | LC_ALL=C sort
+        local skip=(-name '.*') depth=(-maxdepth 1)
+        [ -z "$recursive" ] || depth=()
+        [ ! -e "$root/separated" ] || skip=('(' "${skip[@]}" -o -samefile "$root/separated" ')')
+        find -L "$what" -mindepth 1 "${depth[@]}" "${skip[@]}" -prune -o -type f -print |
+            grep -iE "\.($kinds)$" | LC_ALL=C sort
     elif [[ $what = *.txt ]]; then
         tr -d '\r' <"$what" | grep -vE '^ *(#|$)'
     else
@@ -56,13 +64,17 @@ for file in "${files[@]}"; do
     [ -f "$file" ] || fail "$what: there is no file $file; names are relative to $typed_in"
 done
 if [ ${#files[@]} -gt 1 ]; then
-    twice=$(printf '%s\n' "${files[@]}" | sed 's|.*/||; s|\.[^.]*$||' | sort | uniq -d | head -n 1)
+    folders='s|.*/||' # of the files make no difference to their results, but with -r
+    [ -z "$recursive" ] || folders=
+    twice=$(printf '%s\n' "${files[@]}" | sed "$folders; s|\\.[^./]*\$||" | sort | uniq -d | head -n 1)
     [ -z "$twice" ] || [[ " $*" = *" --filename"* ]] ||
         fail "$what: two files are called $twice, so their stems would be: rename one of them"
 fi
 
 # Flags are read without torch, so at once.
-separate=(--repo "$root/release_models" -n "$name" -o "$root/separated" "$@" --)
+separate=(--repo "$root/release_models" -n "$name" -o "$root/separated" "$@")
+[ -z "$recursive" ] || [ ! -d "$what" ] || [[ " $*" = *" --root"* ]] || separate+=(--root "$what")
+separate+=(--)
 read_flags='import sys; from demucs.separate_options import parse_options as p; p(sys.argv[1:])'
 said=$(python3 -c "$read_flags" "${separate[@]}" "${files[0]}" 2>&1) || wrong "${said##*error: }"
 [[ " $* " != *" -n "* && " $* " != *" --name"[\ =]* ]] || wrong "the NAME is given twice, and with -n"

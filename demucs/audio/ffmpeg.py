@@ -70,6 +70,15 @@ def ffmpeg_read(path: Path, channels: int, start: int, frames: int | None) -> Te
     return torch.from_numpy(samples.reshape(-1, channels).T.copy())
 
 
+def ffmpeg_blocks(path: Path, channels: int, frames: int) -> Iterator[Tensor]:
+    """The first audio stream in blocks of `frames` frames, `[C, n]`; the last may be shorter."""
+    with _decoder(path, 0, None) as stream:
+        while data := stream.read(4 * channels * frames):
+            usable = len(data) // (4 * channels) * 4 * channels
+            samples = np.frombuffer(data, dtype="<f4", count=usable // 4)
+            yield torch.from_numpy(samples.reshape(-1, channels).T.copy())
+
+
 @contextmanager
 def _decoder(path: Path, start: int, frames: int | None) -> Iterator[IO[bytes]]:
     """The interleaved little-endian float32 samples that ffmpeg writes to a pipe."""

@@ -17,8 +17,25 @@ def common_gain(stems: Iterable[Tensor]) -> float:
 
     Scaling every stem of a track by it keeps their balance and their sum, up to that gain.
     """
-    peak = max((float(stem.abs().max()) for stem in stems if stem.numel()), default=0.0)
+    return gain_for(max((float(stem.abs().max()) for stem in stems if stem.numel()), default=0.0))
+
+
+def gain_for(peak: float) -> float:
+    """The gain, at most 1, that keeps samples of this magnitude off full scale."""
     return 1.0 / max(HEADROOM * peak, 1.0)
+
+
+def share_residual(mixture: Tensor, stems: Tensor) -> Tensor:
+    """Gives every stem an equal share of what all of them together lack of the mixture.
+
+    Their sum is the mixture then. It is the projection on the stems that add up to it, which
+    moves them the least.
+
+    Args:
+        mixture: `[..., C, T]`.
+        stems: `[..., S, C, T]`, never modified.
+    """
+    return stems + ((mixture - stems.sum(-3)) / stems.shape[-3]).unsqueeze(-3)
 
 
 def prevent_clipping(wav: Tensor, mode: str = "rescale") -> Tensor:

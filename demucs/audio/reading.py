@@ -13,6 +13,7 @@ from demucs.audio.ffmpeg import ffmpeg_format, ffmpeg_frames, ffmpeg_read
 from demucs.errors import AudioError, MissingToolError
 
 _UNKNOWN_LENGTH = 2**62  # libsndfile says 2**63 - 1 where a stream does not tell its length
+_STREAMED = 2**31 - 2**16  # bytes; what a wav header says where its length was not known
 _ESTIMATED = ("MPEG", "MP3", "OGG")  # formats whose headers do not count the frames
 _log = logging.getLogger(__name__)
 
@@ -39,9 +40,9 @@ def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
     Raises:
         AudioError: the file is missing, empty, unreadable, or holds no audio.
     """
-    path = _checked(path)
+    path = checked(path)
     try:
-        found = soundfile.info(str(path))
+        found = soundfile.info(sndfile_name(path))
         if 0 <= found.frames < _UNKNOWN_LENGTH:
             return AudioInfo(found.samplerate, found.channels, found.frames)
         reason = "the length is not known"
@@ -51,7 +52,7 @@ def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
         samplerate, channels = ffmpeg_format(path)
         return AudioInfo(samplerate, channels, ffmpeg_frames(path, channels))
     except (AudioError, MissingToolError) as error:
-        raise _undecodable(path, reason, error) from None
+        raise undecodable(path, reason, error) from None
 
 
 def read_audio(
@@ -71,7 +72,7 @@ def read_audio(
         AudioError: the file is missing, empty, unreadable or truncated, has no frame at `start`,
             or holds samples that are infinite or not numbers.
     """
-    path = _checked(path)
+    path = checked(path)
     if start < 0 or (frames is not None and frames <= 0):
         raise AudioError(
             f"Cannot read frames={frames} from start={start} of {path}: "
@@ -85,21 +86,30 @@ def read_audio(
             samplerate, channels = ffmpeg_format(path)
             wav = ffmpeg_read(path, channels, start, frames)
         except (AudioError, MissingToolError) as second:
-            raise _undecodable(path, str(error), second) from None
-    if wav.shape[-1] == 0:
+            raise undecodable(path, str(error), second) from None
+    check_samples(path, wav.shape[-1], count_bad(wav), start)
+    return wav, samplerate
+
+
+def count_bad(wav: Tensor) -> int:
+    """How many samples are NaN or infinite."""
+    return wav.numel() - int(torch.isfinite(wav).sum())
+
+
+def check_samples(path: Path, frames: int, bad: int, start: int = 0) -> None:
+    """Raises AudioError if there are no frames from `start` on, or `bad` samples are no numbers."""
+    if frames == 0:
         where = f" from frame {start} on" if start else ""
         raise AudioError(f"{path} holds no samples{where}: there is nothing to read.")
-    bad = wav.numel() - int(torch.isfinite(wav).sum())
     if bad:
         raise AudioError(
             f"{path} holds {bad} samples that are NaN or infinite: "
             "export it again, or repair it in an audio editor."
         )
-    return wav, samplerate
 
 
 def _read_soundfile(path: Path, start: int, frames: int | None) -> tuple[Tensor, int]:
-    with soundfile.SoundFile(str(path)) as file:
+    with soundfile.SoundFile(sndfile_name(path)) as file:
         known = file.frames < _UNKNOWN_LENGTH
         if known and start >= file.frames:
             return torch.zeros(file.channels, 0), file.samplerate
@@ -107,7 +117,7 @@ def _read_soundfile(path: Path, start: int, frames: int | None) -> tuple[Tensor,
             file.seek(start)
         wanted = -1 if frames is None else frames
         expected = file.frames - start if frames is None else min(frames, file.frames - start)
-        counted = known and file.format not in _ESTIMATED
+        counted = is_counted(file)
         try:
             data = file.read(wanted, dtype="float32", always_2d=True)
             complete = not counted or len(data) >= expected
@@ -115,21 +125,61 @@ def _read_soundfile(path: Path, start: int, frames: int | None) -> tuple[Tensor,
             if not counted:
                 raise
             complete = False
-        if not complete:
-            raise AudioError(
-                f"{path} is damaged or cut short: not all of its {file.frames} "
-                "frames can be decoded. Copy or download it again."
-            )
+        if not complete or (frames is None and is_cut_short(path)):
+            raise cut_short(path)
         return torch.from_numpy(data.T.copy()), file.samplerate
 
 
-def _checked(path: str | os.PathLike[str]) -> Path:
+def sndfile_name(path: Path) -> str | bytes:
+    """The name as soundfile takes it, which refuses text that is no Unicode."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return str(path)
+
+
+def is_counted(file: soundfile.SoundFile) -> bool:
+    """True if the header of an open file tells exactly how many frames there are."""
+    return bool(file.frames < _UNKNOWN_LENGTH and file.format not in _ESTIMATED)
+
+
+def is_cut_short(path: Path) -> bool:
+    """True if a wav file ends before its header says, which libsndfile takes in silence.
+
+    Sizes of 2 GB and more are those of programs that write to a pipe and cannot know better.
+    """
+    with path.open("rb") as file:
+        if not file.seekable() or file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
+            return False
+        size = path.stat().st_size
+        while len(header := file.read(8)) == 8:
+            length = int.from_bytes(header[4:], "little")
+            if header[:4] == b"data":
+                return file.tell() + length > size and length < _STREAMED
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return False
+
+
+def cut_short(path: Path) -> AudioError:
+    return AudioError(
+        f"{path} is damaged or cut short: not all the frames that its header tells of "
+        "can be decoded. Copy or download it again."
+    )
+
+
+def checked(path: str | os.PathLike[str]) -> Path:
     """`path` if it is a file with something in it that we may read."""
     path = Path(path)
     try:
         if path.is_dir():
             raise AudioError(f"{path} is a folder, not an audio file: name the files in it.")
-        if path.stat().st_size == 0 and path.is_file():
+        if path.exists() and not path.is_file():
+            raise AudioError(
+                f"{path} is a pipe or a device, and files are read twice: copy what it gives to a "
+                "file (the command reads a pipe where the track is -)."
+            )
+        if path.stat().st_size == 0:
             raise AudioError(f"{path} is empty (0 bytes): copy or download it again.")
         with path.open("rb"):
             return path
@@ -141,7 +191,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
         raise AudioError(f"{str(path)!r} cannot be read: {error}. Check the name.") from None
 
 
-def _undecodable(path: Path, sndfile: str, ffmpeg: Exception) -> AudioError:
+def undecodable(path: Path, sndfile: str, ffmpeg: Exception) -> AudioError:
     return AudioError(
         f"{path} cannot be decoded. libsndfile: {sndfile.rstrip('.')}. ffmpeg: "
         f"{str(ffmpeg).rstrip('.')}. Check that it is an audio file and that it is complete."

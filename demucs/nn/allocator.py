@@ -1,4 +1,4 @@
-"""Keeping glibc from giving memory back between operations.
+"""What glibc does with memory between operations.
 
 Large tensors otherwise come from fresh mappings, and the page faults were measured at a third of
 the time of a forward pass on a CPU.
@@ -7,7 +7,7 @@ the time of a forward pass on a CPU.
 import ctypes
 import sys
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4  # <malloc.h>
 _tuned = False
 
 
@@ -21,14 +21,29 @@ def tune_allocator() -> bool:
         True if the settings are in force, False where there is no glibc.
     """
     global _tuned
-    if _tuned:
-        return True
+    if not _tuned:
+        _tuned = _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 256 * 2**20})
+    return _tuned
+
+
+def return_large_blocks() -> bool:
+    """Makes glibc's malloc give blocks of a megabyte and more back as soon as they are freed.
+
+    The least memory: nothing lies between used blocks. Most of the time that the page faults cost
+    is saved nevertheless if torch asks for huge pages, as `THP_MEM_ALLOC_ENABLE=1` in the
+    environment has it do when it is imported. To be called by a command at its start.
+
+    Returns:
+        True if the settings are in force, False where there is no glibc.
+    """
+    return _set({_M_MMAP_THRESHOLD: 2**20, _M_TRIM_THRESHOLD: 128 * 2**20})
+
+
+def _set(settings: dict[int, int]) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 256 * 2**20))
-    _tuned = all(mallopt(parameter, value) == 1 for parameter, value in settings)
-    return _tuned
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from demucs.apply import apply_model
+from demucs.sliding import apply_blocks
 
 
 def _load_cases() -> ModuleType:
@@ -52,3 +53,20 @@ def test_same_numbers(name: str, workers: int) -> None:
         **case["options"],
     )
     torch.testing.assert_close(stems, torch.from_numpy(GOLDEN[name]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, case in make_apply.cases().items() if case["batch"] == 1]
+)
+def test_same_numbers_block_by_block(name: str) -> None:
+    case = make_apply.cases()[name]
+    mix = torch.as_tensor(make_apply.signal(case["length"], 1))[0]
+    blocks = apply_blocks(
+        MODELS[case["model"]],
+        mix.split(33, dim=-1),
+        case["length"],
+        seed=case["seed"],
+        **case["options"],
+    )
+    stems = torch.cat([block.stems for block in blocks], dim=-1)
+    torch.testing.assert_close(stems, torch.from_numpy(GOLDEN[name])[0], rtol=0, atol=1e-6)

@@ -163,3 +163,74 @@ def test_save_audio_passes_everything_on(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(api, "write_audio", lambda *_, **options: given.update(options))
     save_audio(loud, tmp_path / "a.mp3", 8000, bitrate=128, preset=5)
     assert (given["mp3_bitrate"], given["mp3_preset"], given["clip"]) == (128, 5, "rescale")
+
+
+def joined(separator: Separator, file: Path, **options: Any) -> tuple[Tensor, Tensor]:
+    """Mixture and stems from all blocks of a file."""
+    blocks = list(separator.separate_blocks(file, **options))
+    assert all(block.total == blocks[-1].end for block in blocks)
+    return (
+        torch.cat([block.mixture for block in blocks], dim=-1),
+        torch.cat([block.stems for block in blocks], dim=-1),
+    )
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 2), (44100, 1), (8000, 6)])
+def test_blocks_are_the_whole(tmp_path: Path, rate: int, channels: int) -> None:
+    save_audio(wave(20_000, channels), tmp_path / "a.wav", rate, as_float=True)
+    separator = Separator(Quarter(), shifts=2)
+    mixture, stems = separator.separate_audio_file(tmp_path / "a.wav")
+    mixture_b, stems_b = joined(separator, tmp_path / "a.wav")
+    torch.testing.assert_close(mixture_b, mixture, rtol=0, atol=1e-6)
+    torch.testing.assert_close(stems_b, torch.stack(list(stems.values())), rtol=0, atol=1e-6)
+
+
+def test_blocks_can_be_made_consistent(tmp_path: Path) -> None:
+    class Less(Quarter):
+        def forward(self, mix: Tensor) -> Tensor:
+            return super().forward(mix) * 0.8
+
+    save_audio(wave(), tmp_path / "a.wav", 8000, as_float=True)
+    separator = Separator(Less())
+    mixture, stems = joined(separator, tmp_path / "a.wav")
+    assert (mixture - stems.sum(0)).abs().max() > 0.01
+    _, projected = joined(separator, tmp_path / "a.wav", consistency=True)
+    torch.testing.assert_close(projected.sum(0), mixture, rtol=0, atol=1e-6)
+    moved = projected - stems
+    torch.testing.assert_close(moved[0], moved[1])
+
+
+def test_blocks_tell_the_callback_and_stop_with_it(tmp_path: Path) -> None:
+    save_audio(wave(), tmp_path / "a.wav", 8000)
+    heard: list[dict[str, Any]] = []
+    joined(Separator(Quarter(), shifts=0, callback=heard.append), tmp_path / "a.wav")
+    assert [info["segment_offset"] for info in heard if info["state"] == "end"] == [0, 3000]
+
+    def stop(_: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        joined(Separator(Quarter(), callback=stop), tmp_path / "a.wav")
+
+
+def test_short_of_memory_once_is_enough(tmp_path: Path) -> None:
+    class Small(Quarter):
+        def forward(self, mix: Tensor) -> Tensor:
+            out = super().forward(mix)
+            if mix.shape[-1] > 2500:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return out
+
+    save_audio(wave(), tmp_path / "a.wav", 8000, as_float=True)
+    model = Small()
+    separator = Separator(model, shifts=0)
+    mixture, stems = joined(separator, tmp_path / "a.wav")
+    torch.testing.assert_close(stems.sum(0), mixture + mixture.mean(), rtol=1e-3, atol=1e-4)
+    assert sum(one.shape[-1] > 2500 for one in model.seen) == 1
+    model.seen.clear()
+    separator.separate_tensor(wave())
+    assert max(one.shape[-1] for one in model.seen) <= 2000
+    separator.update_parameter(segment=0.3)  # another try
+    model.seen.clear()
+    separator.separate_tensor(wave())
+    assert max(one.shape[-1] for one in model.seen) == 2400

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from demucs.api import Separator, list_models
 from demucs.apply import apply_model
 from demucs.errors import ModelNotFoundError, ReleaseError
 from demucs.evaluation.facts import ModelFacts, weights_of
@@ -53,6 +54,20 @@ def test_a_bag_is_the_weighted_mean_of_its_models(folder):
     assert torch.allclose(found[:, 1], two[:, 1], atol=1e-6)
     with pytest.raises(NotImplementedError):
         bag(mix)
+
+
+def test_a_bag_separates_by_the_fast_forms_of_its_models(folder):
+    separator = Separator("both", folder, shifts=0)
+    mix = torch.randn(2, 12000, generator=torch.Generator().manual_seed(0))
+    _, found = separator.separate_tensor(mix)
+    plain = Separator("both", folder, shifts=0)
+    plain._prepared = plain.model
+    _, expected = plain.separate_tensor(mix)
+    for name in ("a", "b"):
+        assert torch.allclose(found[name], expected[name], atol=1e-4)
+    assert [type(one).__name__ for one in separator._network().models] == ["FastHDemucs"] * 2
+    listed = list_models(folder)
+    assert (list(listed["single"]), list(listed["bag"])) == (["one", "two"], ["both"])
 
 
 def test_a_bag_knows_what_its_models_know(folder):

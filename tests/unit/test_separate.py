@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from demucs import api
+from demucs.api import Block
 from demucs.nn import allocator
 from demucs.separate import main
 
@@ -23,7 +23,7 @@ class FakeSeparator:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def separate_audio_file(self, file: Path) -> tuple[Tensor, dict[str, Tensor]]:
+    def separate_blocks(self, file: Path, consistency: bool) -> Iterator[Block]:
         errors: dict[str, BaseException] = {
             "memory": RuntimeError("out of memory: 3 GB"),
             "bug": ZeroDivisionError("surprise"),
@@ -32,13 +32,14 @@ class FakeSeparator:
         if file.stem in errors:
             raise errors[file.stem]
         wav = torch.full((2, 100), torch.nan if file.stem == "diverged" else 0.1)
-        return wav, dict.fromkeys(self.sources, wav)
+        for start in (0, 100):
+            yield Block(start, 200, wav, torch.stack([wav, wav]))
 
 
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(api, "Separator", FakeSeparator)
-    monkeypatch.setattr(allocator, "tune_allocator", lambda: False)  # is for the whole process
+    monkeypatch.setattr(allocator, "return_large_blocks", lambda: False)  # is for the whole process
     yield
     logging.getLogger("demucs").setLevel(logging.NOTSET)
 

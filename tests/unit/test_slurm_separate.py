@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from slurm_desk import Desk, Done
+from slurm_desk import SCRIPTS, Desk, Done
+
+from demucs.separate_inputs import SUFFIXES
 
 
 @pytest.fixture
@@ -34,6 +36,31 @@ def test_of_a_folder_the_audio_files_are_taken(desk: Desk) -> None:
     desk.touch("songs/b.MP3", "songs/a b.wav", "songs/cover.jpg", "songs/.c.wav", "songs/d/e.wav")
     done = desk.bash("slurm_separate.sh", "songs", "abcd1234")
     assert separated(done) == ["songs/a b.wav", "songs/b.MP3"]
+
+
+def test_the_command_finds_the_same_files() -> None:
+    said = (SCRIPTS / "slurm_separate.sh").read_text()
+    assert f"kinds='{'|'.join(SUFFIXES)}'" in said
+
+
+def test_with_r_sub_folders_are_taken_and_kept(desk: Desk) -> None:
+    desk.touch("songs/b/x.mp3", "songs/a b/x.wav", "songs/y.wav", "songs/.git/z.wav")
+    done = desk.bash("slurm_separate.sh", "songs", "abcd1234", "-r", "--resume")
+    assert separated(done) == ["songs/a b/x.wav", "songs/b/x.mp3", "songs/y.wav"]
+    arguments = done.of("python3")[-1].arguments
+    flags = arguments[arguments.index("-r") : arguments.index("--")]
+    assert flags == ["-r", "--resume", "--root", "songs"]
+    named = desk.bash("slurm_separate.sh", "songs", "abcd1234", "-r", "--root=.")
+    assert "songs" not in named.of("python3")[-1].arguments
+    desk.touch("songs/b/x.wav")
+    twice = desk.bash("slurm_separate.sh", "songs", "abcd1234", "--recursive")
+    assert "two files are called songs/b/x," in twice.err
+
+
+def test_results_are_no_songs(desk: Desk) -> None:
+    desk.touch("separated/abcd1234/a/drums.wav", "a.wav")
+    done = desk.bash("slurm_separate.sh", ".", "abcd1234", "-r")
+    assert separated(done) == ["./a.wav"]
 
 
 def test_a_list_names_files(desk: Desk) -> None:

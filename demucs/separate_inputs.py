@@ -1,0 +1,127 @@
+"""Which tracks the `demucs` command is to separate: files, those in folders, standard input."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from demucs.errors import AudioError
+from demucs.separate_options import STANDARD, Options
+
+# Of the files in a folder, those with these suffixes; a file that is named may have any.
+# slurm_scripts/slurm_separate.sh has the same.
+SUFFIXES = ["wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma", "mp4", "webm"]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A file to separate.
+
+    Attributes:
+        path: as it was given, for messages; `-` for standard input.
+        below: sub-folder of the results.
+    """
+
+    path: Path
+    below: Path = Path()
+
+    @property
+    def is_stdin(self) -> bool:
+        return self.path == STANDARD
+
+    @property
+    def name(self) -> Path:
+        """The path that names of results are made of."""
+        return Path("stdin") if self.is_stdin else self.path
+
+    def is_newer_than(self, outputs: list[Path]) -> bool:
+        """False if all `outputs` are there and were written after the track."""
+        if self.is_stdin:
+            return True
+        try:
+            written = min(path.stat().st_mtime_ns for path in outputs)
+            return self.path.stat().st_mtime_ns >= written
+        except OSError:
+            return True
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Path]:
+        """The file to read, which is a temporary one for standard input.
+
+        Raises:
+            AudioError: standard input is a terminal, or does not fit on the disk.
+        """
+        if not self.is_stdin:
+            yield self.path
+            return
+        if sys.stdin.isatty():
+            raise AudioError("standard input is a terminal: pipe an audio file into the command.")
+        with tempfile.NamedTemporaryFile(prefix="demucs-") as file:
+            try:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+                file.flush()
+            except OSError as error:
+                raise AudioError(
+                    f"standard input cannot be kept in {tempfile.gettempdir()}: {error.strerror}. "
+                    "Have TMPDIR name a folder with more space."
+                ) from error
+            try:
+                yield Path(file.name)
+            except AudioError as error:
+                raise AudioError(str(error).replace(file.name, "standard input")) from error
+
+
+def find_tracks(options: Options) -> tuple[list[Track], list[tuple[Path, str]]]:
+    """The tracks to separate, each once, and what is wrong with folders among the arguments."""
+    tracks: dict[Path, Track] = {}
+    problems: list[tuple[Path, str]] = []
+    for path in options.tracks:
+        try:
+            is_folder = path.is_dir()
+        except (OSError, ValueError):  # reading it as a file tells what is wrong
+            is_folder = False
+        if not is_folder:
+            tracks.setdefault(path, Track(path, _below(path, options.root)))
+            continue
+        found = 0
+        for file in _files(path, options, problems):
+            found += 1
+            tracks.setdefault(file, Track(file, _below(file, options.root or path)))
+        if not found:
+            more = "" if options.recursive else ", or add -r for those in its sub-folders"
+            said = f"{path} is a folder without audio files ({', '.join(SUFFIXES)})"
+            problems.append((path, f"{said}: name another{more}."))
+    return list(tracks.values()), problems
+
+
+def _below(path: Path, root: Path | None) -> Path:
+    """The sub-folder of `root` in which a file lies; none if it lies elsewhere."""
+    if root is None:
+        return Path()
+    relative = os.path.relpath(os.path.abspath(path.parent), os.path.abspath(root))
+    return Path() if Path(relative).parts[:1] == ("..",) else Path(relative)
+
+
+def _files(folder: Path, options: Options, problems: list[tuple[Path, str]]) -> Iterator[Path]:
+    """The audio files of a folder in order, but for hidden ones and former results."""
+    results = os.path.realpath(options.out)
+
+    def told(error: OSError) -> None:
+        place = Path(os.fsdecode(error.filename))
+        problems.append((place, f"{place} cannot be read: {error.strerror}. Check permissions."))
+
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=told):
+        real = os.path.realpath(place)
+        if real in seen or f"{real}{os.sep}".startswith(f"{results}{os.sep}"):
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if name[0] != ".") if options.recursive else []
+        for name in sorted(names):
+            if name[0] != "." and name.rpartition(".")[2].lower() in SUFFIXES and "." in name:
+                yield Path(place) / name

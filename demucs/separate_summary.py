@@ -1,0 +1,68 @@
+"""What became of each track, as JSON (`demucs --json FILE`)."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from demucs import __version__
+from demucs.errors import AudioError
+from demucs.files import atomic_path
+from demucs.separate_options import STANDARD, Options
+
+
+class Summary:
+    """Collects the results of the command.
+
+    The JSON object has `version`, `model`, `out` (the folder), `complete` (false if the command
+    was interrupted), the numbers `done`, `skipped` and `failed`, `elapsed` (seconds) and `tracks`:
+    for each of them `track`, `status` ("done", "skipped" or "failed") and, where they are known,
+    `stems` (name → file), `seconds` (of audio), `elapsed`, `gain` (of all stems but floats) and
+    `error`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options, self._began = options, time.monotonic()
+        self.tracks: list[dict[str, Any]] = []
+
+    def add(self, track: Path, status: str, **facts: Any) -> None:
+        self.tracks.append({"track": str(track), "status": status, **facts})
+
+    def count(self, status: str) -> int:
+        return sum(track["status"] == status for track in self.tracks)
+
+    def as_dict(self, complete: bool) -> dict[str, Any]:
+        options = self._options
+        return {
+            "version": __version__,
+            "model": options.model_name,
+            "out": str(options.out / options.model_name),
+            "complete": complete,
+            **{status: self.count(status) for status in ("done", "skipped", "failed")},
+            "elapsed": round(time.monotonic() - self._began, 3),
+            "tracks": self.tracks,
+        }
+
+    def write(self, complete: bool) -> None:
+        """Writes the summary where `--json` says, if it does.
+
+        Raises:
+            AudioError: the file cannot be written.
+        """
+        where = self._options.json
+        if where is None:
+            return
+        text = json.dumps(self.as_dict(complete), indent=2) + "\n"
+        if where == STANDARD:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            return
+        try:
+            with atomic_path(where) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise AudioError(
+                f"Cannot write --json {where}: {error.strerror}. Check the folder, its permissions "
+                "and the space on the disk."
+            ) from error
