@@ -21,12 +21,12 @@ WIDE, WIDE_OVER_TIME = 48, 192  # channels from which it gains, measured
 BLOCK = 4 * 2**20  # bytes of output for the frequencies worked on at a time
 # taps → what multiplies the six sums of inputs
 FILTER = (
-    (1 / 4, 0, 0),
+    (1 / 4, 0.0, 0.0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
     (1 / 24, 1 / 12, 1 / 6),
     (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
+    (0.0, 0.0, 1.0),
 )
 
 
@@ -52,15 +52,16 @@ class Winograd(nn.Module):
 
     def __init__(self, conv: nn.Conv1d | nn.Conv2d, flat: bool):
         super().__init__()
-        weight = conv.weight.detach().double()
+        weight = conv.weight.detach().float()
         if weight.dim() == 3:
             weight = weight[:, :, None]
         elif flat:
             weight = weight[:, :, 1:2]
-        taps = torch.einsum("pt,oift->poif", torch.tensor(FILTER, dtype=torch.float64), weight)
         self.bias = cast(Tensor, conv.bias).detach().float()[:, None, None].clone()
         self.around = weight.shape[2] // 2  # neighbouring frequencies on each side
-        self.products = nn.ModuleList(_product(each) for each in taps.float())
+        self.products = nn.ModuleList(
+            _product((weight * torch.tensor(row)).sum(-1)) for row in FILTER
+        )
 
     @staticmethod
     def fits(conv: nn.Module, dtype: torch.dtype, flat: bool) -> bool:
