@@ -57,8 +57,8 @@ class FastDecoder(nn.Module):
     """A DecoderLayer.
 
     Shape:
-        `[B, chin, F, N]` and a skip of the same shape → `[B, chout, F', N]`, or the same over
-        time with F = 1.
+        `[B, chin, F, N]`, which is overwritten, and a skip of the same shape →
+        `[B, chout, F', N]`, or the same over time with F = 1.
     """
 
     def __init__(self, layer: DecoderLayer, dtype: torch.dtype):
@@ -150,4 +150,4 @@ def _sum(x: Tensor | None, skip: Tensor | None) -> Tensor:
         found = skip if x is None else x
         assert found is not None
         return found
-    return x + skip
+    return x.add_(skip)

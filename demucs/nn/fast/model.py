@@ -95,18 +95,21 @@ class FastHDemucs(HDemucs):
         batch, _, bins, frames = x.shape
         x = channels_last(x).float().mul_(std).add_(mean)
         shape = (batch, len(self.sources), self.audio_channels)
-        spectra = frames_for(shape, frames, bins)  # [B, S, C, N, F + 1]
-        out = spectra[..., :-1].transpose(-1, -2)
         if self.cac:
             pairs = x.permute(0, 2, 3, 1).reshape(batch, bins, frames, *shape[1:], 2)
-            copy_by_frames(out, torch.view_as_complex(pairs).permute(0, 3, 4, 1, 2))
+            stems = torch.view_as_complex(pairs).permute(0, 3, 4, 1, 2)
         else:
-            stems = x.reshape(*shape, bins, frames)
-            out.copy_(self.complex_stems(spectrum, stems))
-        hop = self.nfft // 4
-        if not self.hybrid:
-            return overlap_add(spectra, 0, 0, length)
-        return overlap_add(spectra, 2, 0 if self.hybrid_old else hop // 2 * 3, length)
+            stems = self.complex_stems(spectrum, x.reshape(*shape, bins, frames))
+        before, start = 0, 0
+        if self.hybrid:
+            before, start = 2, 0 if self.hybrid_old else self.nfft // 8 * 3
+        out = x.new_empty(*shape, length)
+        spectra = frames_for((self.audio_channels,), frames, bins)
+        for item in range(batch):
+            for stem in range(shape[1]):  # one at a time: a transform takes the most memory of all
+                copy_by_frames(spectra[..., :-1].transpose(-1, -2), stems[item, stem])
+                out[item, stem] = overlap_add(spectra, before, start, length)
+        return out
 
     # ---- the U-Nets
 

@@ -6,7 +6,7 @@ which take twelve otherwise. Along frequency the convolution stays as it is, so 
 from the six stay small beside the products.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -21,12 +21,12 @@ WIDE, WIDE_OVER_TIME = 48, 192  # channels from which it gains, measured
 BLOCK = 4 * 2**20  # bytes of output for the frequencies worked on at a time
 # taps → what multiplies the six sums of inputs
 FILTER = (
-    (1 / 4, 0, 0),
+    (1 / 4, 0.0, 0.0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
     (1 / 24, 1 / 12, 1 / 6),
     (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
+    (0.0, 0.0, 1.0),
 )
 
 
@@ -52,15 +52,16 @@ class Winograd(nn.Module):
 
     def __init__(self, conv: nn.Conv1d | nn.Conv2d, flat: bool):
         super().__init__()
-        weight = conv.weight.detach().double()
+        weight = conv.weight.detach().float()
         if weight.dim() == 3:
             weight = weight[:, :, None]
         elif flat:
             weight = weight[:, :, 1:2]
-        taps = torch.einsum("pt,oift->poif", torch.tensor(FILTER, dtype=torch.float64), weight)
         self.bias = cast(Tensor, conv.bias).detach().float()[:, None, None].clone()
         self.around = weight.shape[2] // 2  # neighbouring frequencies on each side
-        self.products = nn.ModuleList(_product(each) for each in taps.float())
+        self.products = nn.ModuleList(
+            _product((weight * torch.tensor(row)).sum(-1)) for row in FILTER
+        )
 
     @staticmethod
     def fits(conv: nn.Module, dtype: torch.dtype, flat: bool) -> bool:
@@ -79,19 +80,26 @@ class Winograd(nn.Module):
 
     def then(self, work: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """`work` on the output, by blocks of frequencies so small that all stays in the cache."""
-        blocks = [work(block)[..., : x.shape[-1]] for block in self._blocks(x)]
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
-
-    def _blocks(self, x: Tensor) -> Iterator[Tensor]:
-        """Blocks of the output, in time filled up to whole tiles."""
         bins, frames = x.shape[2:]
         tiles = -(-frames // TILE)
-        padded = F.pad(x, (1, TILE * tiles + 1 - frames, self.around, self.around))
-        padded = channels_last(padded)
         step = max(1, BLOCK // (tiles * TILE * self.bias.nbytes))
+        out: Tensor | None = None
         for start in range(0, bins, step):
-            stop = min(bins, start + step) + 2 * self.around
-            yield self._block(padded[:, :, start:stop], tiles)
+            stop = min(bins, start + step)
+            done = work(self._block(self._around(x, start, stop, tiles), tiles))[..., :frames]
+            if out is None:
+                shape = (x.shape[0], done.shape[1], bins, frames)
+                out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+            out[:, :, start:stop] = done
+        assert out is not None
+        return out
+
+    def _around(self, x: Tensor, start: int, stop: int, tiles: int) -> Tensor:
+        """Frequencies from `start` to `stop` and their neighbours, in time filled up to tiles."""
+        bins, frames = x.shape[2:]
+        first, last = start - self.around, stop + self.around
+        sides = (1, TILE * tiles + 1 - frames, max(0, -first), max(0, last - bins))
+        return channels_last(F.pad(x[:, :, max(0, first) : last], sides))
 
     def _block(self, x: Tensor, tiles: int) -> Tensor:
         inputs = [x[..., start::TILE][..., :tiles] for start in range(TILE + 2)]
