@@ -1,5 +1,8 @@
 """Properties of the networks that hold without the reference numbers."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from demucs.errors import ConfigError
 from demucs.nn import HDemucs, ModelSpec, build_model
-from demucs.nn.allocator import tune_allocator
+from demucs.nn.allocator import return_large_blocks, tune_allocator
 from demucs.nn.dconv import BLSTM, DConv, LocalState
 from demucs.nn.layers import rescale_convolutions
 from demucs.nn.spectrogram import aligned_istft, aligned_stft, istft, pad_reflect, stft
@@ -139,3 +142,20 @@ def test_wrong_specs_say_what_is_wrong(spec, message):
 
 def test_allocator_can_be_tuned_twice():
     assert tune_allocator() is tune_allocator()
+
+
+def test_large_blocks_can_be_given_back() -> None:
+    code = (
+        "from demucs.nn.allocator import return_large_blocks\n"
+        "assert return_large_blocks()\n"
+        "blocks = [bytearray(2**21) for _ in range(50)]\n"
+        "keep = bytearray(2**21)\n"
+        "held = lambda: int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "before = held()\n"
+        "blocks.clear()\n"
+        "assert before - held() > 80 * 2**20"
+    )
+    if not sys.platform.startswith("linux"):
+        assert not return_large_blocks()
+        return
+    subprocess.run([sys.executable, "-c", code], check=True)  # it is for the whole process
