@@ -52,8 +52,11 @@ imports: $(VENV)/.dev
 
 # Threads that wait sleep: with cores shared by test processes, spinning slows steps many times over.
 unit oracle integration slurm: export OMP_WAIT_POLICY = PASSIVE
+# These two run in two processes of one thread each; the others start processes themselves.
+unit oracle: export OMP_NUM_THREADS = 1
+unit oracle: PARALLEL = -n 2 --dist loadfile
 unit oracle integration slurm: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/$@
+	$(BIN)/python -m pytest $(PARALLEL) tests/$@
 
 results: $(VENV)/.run
 	$(BIN)/python graphing_scripts/training_curves.py demucs_results/*/history.json

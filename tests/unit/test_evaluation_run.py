@@ -49,7 +49,7 @@ class Share(nn.Module):
 
 class Broken(Share):
     def forward(self, mix):
-        raise RuntimeError("out of memory")
+        raise RuntimeError("no such shape")
 
 
 def songs(*seeds):
@@ -217,7 +217,7 @@ def test_a_track_that_does_not_load_is_noted_and_the_rest_done(problem, reason, 
 
 def test_a_model_that_fails_is_noted():
     results = run(Broken(1, 1), songs(1), metrics=["nsdr", "sdr"])
-    assert results.failed() == {"song 1": "RuntimeError: out of memory"}
+    assert results.failed() == {"song 1": "RuntimeError: no such shape"}
     assert results.aggregates() == {}
     assert "on 0 tracks" in results.table()
 
