@@ -21,7 +21,10 @@ setup(
     python_requires=">=3.10",
     # `conf` and `tools` travel with the package: an installation can train, not only separate.
     packages=[*find_packages(include=["demucs", "demucs.*", "tools", "tools.*"]), "conf"],
-    package_data={"conf": ["*.yaml", "*/*.yaml"], "demucs": ["evaluation/*.json"]},
+    package_data={
+        "conf": ["*.yaml", "*/*.yaml"],
+        "demucs": ["evaluation/*.json", "release/*.json"],
+    },
     install_requires=[
         "dora-search>=0.1.12",
         "einops",

@@ -1,6 +1,7 @@
 """One evaluation of a release: find the songs, measure a share of them, put results together."""
 
 import argparse
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DatasetError
+from tools._test_place import check_device, check_place, finished, keep_other
 from tools._test_settings import Settings, find_root, read_settings
 
 if TYPE_CHECKING:
@@ -26,26 +28,41 @@ def run(args: argparse.Namespace) -> int:
     from demucs.pretrained import get_model
 
     tune_allocator()
+    check_place(args.out)
     model: Any = get_model(args.name, args.repo)
     settings = read_settings(args.overrides, model.release.config)
     root = find_root(settings, args.musdb, model.release)
     found, bad = find_songs(root, args.split, model)
     tracks = select(found, args.tracks, args.max_tracks)
     out = args.out or default_out(args, subset=len(tracks) < len(found))
+    check_place(out)
+    check_device(args.device)
     key = _key(args, settings, model, root)
-    parts = Parts(out, key)
-    data = {"name": root.absolute().name, "split": args.split, "tracks_in_split": len(found),
-            "left_out": bad, "run": parts.run}  # fmt: skip
-    results = None if args.again else _finished(out, parts.run, tracks)
+    marks = {track.name: track.mark() for track in tracks}
+    parts = Parts(out, key, marks)
+    data = {
+        "name": root.absolute().name,
+        "split": args.split,
+        "tracks_in_split": len(found),
+        "left_out": bad,
+        "run": parts.run,
+        "files": hashlib.sha256(str(sorted(marks.items())).encode()).hexdigest()[:16],
+    }
+    results = None if args.again or settings.save else finished(out, data, tracks)
     if results is not None:
+        results.data = data
         print(f"{out} has these results already; --again measures anew", file=sys.stderr)
     else:
         results = _measure(model, tracks, args, settings, parts, out)
         if results is None:
             return 0
         results.data = data
-        results.save(out)
+        if len(results.failed()) == len(results.tracks):
+            reason = next(iter(results.failed().values()))
+            raise DatasetError(f"no song could be measured, and nothing is written: {reason}")
+        keep_other(out, parts.run)
         sheets = write_sheets(results, out.with_suffix(""))
+        results.save(out)
         print(f"sheets: {', '.join(map(str, sheets))}", file=sys.stderr)
         if not results.failed():  # those that failed are tried again by the same command
             parts.remove()
@@ -97,18 +114,6 @@ def metrics_of(args: argparse.Namespace, settings: Settings) -> list[str]:
     return ["nsdr"] if args.no_sdr or not settings.sdr else list(METRICS)
 
 
-def _finished(out: Path, run: str, tracks: "Sequence[Track]") -> "Results | None":
-    """Results that are there already: of the same tracks, measured in the same way, none failed."""
-    from demucs.evaluation import Results
-
-    try:
-        results = Results.load(out)
-    except ConfigError:
-        return None
-    same = results.data.get("run") == run and set(results.tracks) == {one.name for one in tracks}
-    return results if same and results.complete and not results.failed() else None
-
-
 def _measure(
     model: Any,
     tracks: "Sequence[Track]",
@@ -128,6 +133,8 @@ def _measure(
     if args.again:
         parts.forget(track.name for track in own)
     there = {name: one for name, one in parts.load(names).items() if one.failed is None}
+    if settings.save:  # the stems of songs that were measured before may not be there
+        there = {}
     before = sum(track.name in there for track in own)
     which = "" if share.world_size == 1 else f", share {share.rank + 1} of {share.world_size}"
     kept = f", {before} done before" if before else ""
@@ -172,8 +179,11 @@ def report(results: "Results", out: Path, settings: Settings, *, published: bool
 
     print(results.table())
     median = results.aggregates().get("sdr_med")
-    if published and median is not None:
-        print("\n" + published_text(results.model["name"], median, results.sources))
+    if published:
+        rows = median and published_text(results.model["name"], median, results.sources)
+        print(
+            "\n" + (rows or "There are no published rows for these stems, or SDR was not measured.")
+        )
     for note in results.notes():
         print(f"note: {note}")
     if settings.save:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from demucs.errors import DemucsError
+from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.columns import aligned, number
 from demucs.evaluation.comparison import Difference, compare, doubts
 from demucs.evaluation.names import VALUES, title
@@ -30,23 +30,31 @@ def run(args: argparse.Namespace) -> int:
     first, second = Results.load(args.first), Results.load(args.second)
     found = compare(first, second)
     shown = [one for one in found if not args.metrics or one.metric in args.metrics]
-    names = [str(one.model.get("name", "model")) for one in (first, second)]
-    print(f"A: {names[0]} ({args.first})\nB: {names[1]} ({args.second})\n")
+    if not shown:
+        raise ConfigError(
+            f"--metrics {' '.join(args.metrics)}: not measured in both; these are: "
+            + ", ".join(dict.fromkeys(one.metric for one in found))
+        )
+    names = [
+        f"{letter} ({one.model.get('name', 'model')})"
+        for letter, one in zip("AB", (first, second), strict=True)
+    ]
+    print(f"{names[0]}: {args.first}\n{names[1]}: {args.second}\n")
     print(_table(shown), EXPLAINED, sep="\n\n")
     if args.published:
         for name, results in zip(names, (first, second), strict=True):
             column = results.aggregates().get("sdr_med")
             if column is not None:
                 print("\n" + published_text(name, column, results.sources))
-    for text in doubts(first, second):
+    for text in doubts(first, second, names):
         print(f"WARNING: {text}", file=sys.stderr)
     if args.out:
         content = {
             "a": {"file": args.first.name, "model": first.model, "data": first.data},
             "b": {"file": args.second.name, "model": second.model, "data": second.data},
             "explained": " ".join(EXPLAINED.split()),
-            "warnings": doubts(first, second),
-            "differences": [asdict(one) for one in found],
+            "warnings": doubts(first, second, names),
+            "differences": [asdict(one) for one in shown],
         }
         with atomic_path(args.out) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -91,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--metrics", nargs="+", choices=VALUES, metavar="NAME",
         help=f"only these, of {', '.join(VALUES)}")  # fmt: skip
     add("--published", action="store_true", help="print rows of published models too")
-    add("--out", type=Path, metavar="FILE", help="write all differences as JSON too")
+    add("--out", type=Path, metavar="FILE", help="write the differences as JSON too")
     args = parser.parse_args(argv)
     try:
         return run(args)

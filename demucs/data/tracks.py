@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from demucs.data.checks import check_sources
-from demucs.data.metadata import Wanted, match_channels, measured, read_mixture
+from demucs.data.metadata import Wanted, fingerprint, match_channels, measured, read_mixture
 from demucs.data.official import validation_names
 from demucs.data.readers import MIXTURE, STEM_SUFFIX, StemFile, TrackReader, WavFolder
 from demucs.errors import AudioError, ConfigError, DatasetError
@@ -51,6 +51,11 @@ class Track:
     mean: float
     std: float
     reader: TrackReader
+
+    def mark(self) -> str:
+        """A hash of path, size and time of its files, which tells whether they have changed."""
+        wanted = Wanted(sources=self.sources, samplerate=self.samplerate, channels=self.channels)
+        return fingerprint(self.reader, wanted)
 
     def read(self, source: str, start: int = 0, frames: int | None = None) -> Tensor:
         """Reads `[C, T]` of a source or of `mixture`, from sample `start`, at most `frames`.

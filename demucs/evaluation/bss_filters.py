@@ -18,6 +18,7 @@ TAPS = 512
 BLOCK = 8192  # samples of a transform
 BLOCKS = 16  # at a time
 BINS = 256  # at a time: what is worked on stays in the cache
+RIDGES = (0, 1e-14, 1e-13, 1e-12)  # of the largest on the diagonal, until it is definite
 EPSILON = float(np.finfo(np.float64).eps)  # on the diagonal, as museval has it
 
 Array = NDArray[Any]
@@ -93,20 +94,24 @@ def normal_matrix(auto: Array) -> Array:
 def solve(matrix: Array, right: Array) -> Array:
     """The solution `[N, R]` of the normal equations, for `right` `[N, R]`.
 
-    By Cholesky's method; where rounding made the matrix indefinite by elimination, and where it is
-    singular (a mono stem in two channels, twice the same stem) by the shortest solution.
+    By Cholesky's method. Where the matrix is singular (a mono stem in two channels, twice the same
+    stem, bands without any sound) many filters give the same projection, and elimination any of
+    them, with numbers so large that the projection itself is lost. There, as little as rounding
+    leaves is added to the diagonal: of all filters it takes small ones.
     """
-    try:
-        found: Array
-        factor = scipy.linalg.cho_factor(matrix.T, check_finite=False)  # .T: symmetric, no copy
-        found = scipy.linalg.cho_solve(factor, right, check_finite=False)
-        return found
-    except np.linalg.LinAlgError:
-        pass
-    try:
-        return np.linalg.solve(matrix, right)
-    except np.linalg.LinAlgError:
-        return np.linalg.lstsq(matrix, right, rcond=None)[0]
+    largest = float(matrix.diagonal().max())
+    for share in RIDGES:
+        try:
+            moved = matrix
+            if share:
+                moved = matrix.copy()
+                moved[np.diag_indices(len(moved))] += share * largest
+            factor = scipy.linalg.cho_factor(moved.T, check_finite=False)  # .T: symmetric, no copy
+            found: Array = scipy.linalg.cho_solve(factor, right, check_finite=False)
+            return found
+        except np.linalg.LinAlgError:
+            continue
+    return np.linalg.lstsq(matrix, right, rcond=None)[0]
 
 
 def distortion_filters(

@@ -1,5 +1,6 @@
 """Two evaluations of the same songs, song by song: differences, their intervals and a test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,14 +72,16 @@ def compare(first: Results, second: Results) -> list[Difference]:
     return found
 
 
-def doubts(first: Results, second: Results) -> list[str]:
+def doubts(first: Results, second: Results, names: Sequence[str] = ("A", "B")) -> list[str]:
     """What the two differ in besides the model, and what else speaks against comparing them."""
     found = []
     common = _measured(first) & _measured(second)
-    for results, other in ((first, second), (second, first)):
+    if len(common) < 6:
+        found.append(f"{len(common)} songs in common are too few to conclude anything")
+    for name, results, other in zip(names, (first, second), (second, first), strict=True):
         alone = sorted(_measured(results) - _measured(other))
         if alone:
-            found.append(f"only in {_name(results)}: {', '.join(alone[:5])}; left out")
+            found.append(f"only in {name}: {', '.join(alone[:5])}; left out")
     audio = [n for n in sorted(common) if _differ(first.tracks[n].audio, second.tracks[n].audio)]
     if audio:
         found.append(f"other audio under the same name: {', '.join(audio[:5])}")
@@ -86,8 +89,8 @@ def doubts(first: Results, second: Results) -> list[str]:
         one, two = first.settings[key], second.settings[key]
         if one != two:
             found.append(f"{key} is {one} in one and {two} in the other")
-    for results in (first, second):
-        found += [f"{_name(results)}: {text}" for text in results.warnings()]
+    for name, results in zip(names, (first, second), strict=True):
+        found += [f"{name}: {text}" for text in results.warnings()]
     return found
 
 

@@ -29,9 +29,13 @@ class Parts:
         out: the file of the results to come.
         key: what the numbers depend on, plain JSON. With another key the folder is another one:
             numbers of different settings are never put together.
+        marks: of the files of each track; a track whose files have changed is not there.
     """
 
-    def __init__(self, out: Path, key: Mapping[str, Any]) -> None:
+    def __init__(
+        self, out: Path, key: Mapping[str, Any], marks: Mapping[str, str] | None = None
+    ) -> None:
+        self._marks = marks or {}
         text = json.dumps(key, sort_keys=True)
         self.run = hashlib.sha256(text.encode()).hexdigest()[:8]
         self.folder = out.with_name(f"{out.stem}.parts-{self.run}")
@@ -43,7 +47,7 @@ class Parts:
             OSError: the folder cannot be written, or the disk is full.
         """
         with atomic_path(self._path(name)) as temporary:
-            content = {"track": name, **asdict(result)}
+            content = {"track": name, "mark": self._marks.get(name), **asdict(result)}
             temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
     def load(self, names: Iterable[str]) -> dict[str, TrackResult]:
@@ -52,7 +56,8 @@ class Parts:
         for name in names:
             with suppress(OSError, ValueError, TypeError):
                 content = json.loads(self._path(name).read_text(encoding="utf-8"))
-                if content.pop("track") == name:
+                mark = content.pop("mark", None)
+                if content.pop("track") == name and mark == self._marks.get(name):
                     found[name] = TrackResult(**content)
         return found
 

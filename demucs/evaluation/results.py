@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,7 @@ class Results:
             if content["schema"] not in (SCHEMA, *OLDER):
                 raise ValueError(f"its schema is {content['schema']!r}, not {SCHEMA!r}")
             tracks = {name: TrackResult(**track) for name, track in content["tracks"].items()}
+            _check_plain(content, tracks)
             plain = ("model", "settings", "sources", "versions", "date", "complete")
             data = {k: v for k, v in content.get("data", {}).items() if k != "fingerprint"}
             return cls(tracks=tracks, data=data, **{key: content[key] for key in plain})
@@ -178,6 +180,17 @@ class Results:
                 f"{path} is not the results of an evaluation ({error}): "
                 "make them with python3 -m tools.test_pretrained -n NAME --out FILE."
             ) from error
+
+
+def _check_plain(content: Mapping[str, Any], tracks: Mapping[str, TrackResult]) -> None:
+    """Raises ValueError where a value is not what `save` writes."""
+    for key, kind in (("model", dict), ("settings", dict), ("sources", list)):
+        if not isinstance(content[key], kind):
+            raise ValueError(f"its {key} is {content[key]!r}")
+    for name, track in tracks.items():
+        for row in (*track.values.values(), *track.baseline.values()):
+            if not all(value is None or isinstance(value, int | float) for value in row.values()):
+                raise ValueError(f"the values of {name} are no numbers: {row}")
 
 
 def _without_windows(track: TrackResult) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from demucs.release.provenance import song_mark
 
 logger = logging.getLogger(__name__)
 
+PACKAGES = ("torch", "numpy", "scipy", "museval", "log-wmse-audio-quality")  # which make numbers
 QUICK = {"nsdr", "si_sdr"}  # not worth another process
 
 
@@ -207,7 +208,7 @@ def _new_results(model: nn.Module, name: str | None, settings: dict[str, Any]) -
         settings=settings,
         sources=list(facts.sources),
         versions={"demucs": demucs.__version__, "python": platform.python_version()}
-        | {package: _version(package) for package in ("torch", "numpy", "museval")},
+        | {name: _version(name) for name in PACKAGES},
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         complete=False,
     )

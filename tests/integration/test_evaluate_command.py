@@ -214,7 +214,61 @@ def test_a_model_that_gives_nan(here):
 
 
 def test_published_rows(here):
-    out, _ = run(here, "--no-sdr", "--published")
-    assert "arXiv" in out
+    out, _ = run(here, "--metrics", "sdr", "--published")
+    assert "no published rows for these stems" in out
     _, err = run(here, "--metrics", "sdr", "pesq", code=2)
     assert "--metrics pesq: give some of nsdr, sdr" in err
+
+
+def test_results_measured_otherwise_are_kept(here):
+    run(here, "--metrics", "nsdr", "si_sdr")
+    first = results(here)
+    _, err = run(here, "--metrics", "nsdr")
+    assert "are now" in err
+    kept = here / "release_models" / f"evaluation_abc-{first.data['run']}.json"
+    assert values(Results.load(kept)) == values(first)
+    assert kept.with_suffix(".csv").exists()
+    assert list(results(here).tracks[NAMES[0]].values) == ["nsdr"]
+
+
+def test_changed_audio_is_measured_again(here):
+    run(here, "--metrics", "nsdr")
+    before = results(here)
+    path = here / "songs" / NAMES[1] / "vocals.wav"
+    wav, _ = soundfile.read(path)
+    soundfile.write(path, 0.1 * wav, RATE, subtype="FLOAT")
+    _, err = run(here, "--metrics", "nsdr")
+    assert "has these results" not in err
+    after = results(here)
+    changed = [n for n in NAMES if before.tracks[n].audio != after.tracks[n].audio]
+    assert changed == [NAMES[1]]
+
+
+def test_lost_sheets_are_made_again(here):
+    run(here, "--metrics", "nsdr")
+    sheet = here / "release_models" / "evaluation_abc_windows.csv"
+    text = sheet.read_text()
+    sheet.unlink()
+    sheet.with_name("evaluation_abc.csv").unlink()
+    run(here, "--metrics", "nsdr")
+    assert sheet.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--out", "r.csv"], "give a file that ends in .json"),
+        (["--out", "songs"], "ends in .json"),
+        (["--out", "abc.txt/r.json"], "cannot be written there"),
+        (["-d", "bogus"], "--device bogus cannot be used here"),
+        (["-d", "cuda:9"], "--device cuda:9 cannot be used here"),
+    ],
+)
+def test_what_cannot_work_is_told_before_anything_is_measured(here, options, message):
+    (here / "abc.txt").write_text("a file")
+    _, err = run(here, "--metrics", "nsdr", *options, code=1)
+    assert message in err
+    assert err.count("error") == 1
+    assert "[1/" not in err
+    names = [path.name for path in (here / "release_models").iterdir()]
+    assert names == ["abc.safetensors"]

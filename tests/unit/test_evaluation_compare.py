@@ -134,10 +134,10 @@ def test_the_command(tmp_path, capsys):
     assert "nSDR" not in printed.out
     row = next(line.split() for line in printed.out.splitlines() if "vocals" in line)
     assert row[:3] == ["SDR", "vocals", "20"]
-    assert "WARNING: B: the model has seen the test set (yes: MUSDB18-HQ)" in printed.err
+    assert "WARNING: B (B): the model has seen the test set (yes: MUSDB18-HQ)" in printed.err
     content = json.loads((tmp_path / "c.json").read_text())
     assert content["warnings"]
-    assert {one["metric"] for one in content["differences"]} == {"sdr", "nsdr"}
+    assert {one["metric"] for one in content["differences"]} == {"sdr"}
     assert command.main([str(tmp_path / "a.json"), str(tmp_path / "nowhere.json")]) == 1
     assert "nowhere.json is not the results" in capsys.readouterr().err
 

@@ -1,0 +1,113 @@
+"""Fetching a file once: in pieces if need be, checked by its checksum, complete or not at all."""
+
+import hashlib
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from demucs.errors import DemucsError
+
+BLOCK = 1 << 18  # bytes
+TRIES = 4
+PATIENCE = 30.0  # seconds without a byte
+
+
+class DownloadError(DemucsError):
+    """A file could not be fetched."""
+
+
+def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> None:
+    """Fetches `url` to `path`; what an interrupted attempt left in `PATH.part` is gone on with.
+
+    Args:
+        url: http or https.
+        path: the file to make; folders are created.
+        checksum: the first digits of its sha256.
+        progress: show a bar.
+
+    Raises:
+        DownloadError: no network, no such file, or another checksum; the message says what to do.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    for attempt in range(TRIES):
+        try:
+            _fetch(url, part, progress=progress)
+            break
+        except urllib.error.HTTPError as error:
+            if error.code < 500 or attempt == TRIES - 1:
+                raise DownloadError(_advice(url, path, f"the server says {error.code}")) from None
+        except (
+            http.client.HTTPException,
+            urllib.error.URLError,
+            TimeoutError,
+            ConnectionError,
+        ) as error:
+            if attempt == TRIES - 1:
+                reason = getattr(error, "reason", None) or error
+                raise DownloadError(
+                    _advice(url, path, str(reason) or type(error).__name__)
+                ) from None
+        time.sleep(0.5 * 2**attempt)
+    found = _sha256(part)
+    if not found.startswith(checksum):
+        part.unlink()
+        raise DownloadError(
+            f"{url} came with the checksum {found[: len(checksum)]} instead of {checksum}: it is "
+            f"removed. Try again; if that does not help, the file or the way to it was altered."
+        )
+    os.replace(part, path)
+
+
+def _fetch(url: str, part: Path, *, progress: bool) -> None:
+    """Appends to `part` what is missing.
+
+    Raises ConnectionError if the connection ends before the file does.
+    """
+    there = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=PATIENCE)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is missing, or what is there is of another file
+            if error.headers.get("Content-Range", "").endswith(f"/{there}"):
+                return
+            part.unlink()
+            raise ConnectionError("what an earlier attempt left does not fit the file") from None
+        raise
+    with answer:
+        if answer.status != 206:  # it sends all of it
+            there = 0
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else there + int(length)
+        with (
+            part.open("ab" if there else "wb") as file,
+            tqdm(total=total, initial=there, unit="B", unit_scale=True, unit_divisor=1024,
+                 desc=part.name.removesuffix(".part"), disable=not progress) as bar,
+        ):  # fmt: skip
+            while block := answer.read(BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and part.stat().st_size < total:
+        raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+
+
+def _advice(url: str, path: Path, reason: str) -> str:
+    return (
+        f"{url} cannot be fetched: {reason}. Without a network, fetch it on another machine and "
+        f"put it into {path.parent}, under its own name; or give a folder that has it with --repo."
+    )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,103 @@
+"""The models of the public Demucs, by the names under which they are published.
+
+A model is fetched when it is first asked for, checked, and kept in a folder: $DEMUCS_CACHE, or
+`demucs` in the user's cache. From then on no network is needed. $DEMUCS_MODELS is another address
+to fetch from, such as a mirror.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from demucs.files import atomic_path
+from demucs.release.download import download
+from demucs.release.folder import ReleaseFolder
+from demucs.release.info import ReleaseInfo
+
+CATALOGUE = Path(__file__).with_name("catalogue.json")
+LICENCE = (
+    "not stated with the files; published by Meta for the MIT-licensed public Demucs, trained on "
+    "data that is partly for non-commercial use (MUSDB18)"
+)
+
+
+@cache
+def catalogue() -> dict[str, Any]:
+    """`root` (address), `files` (path: what it was trained on), `trained_on`, `bags`."""
+    content: dict[str, Any] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    return content
+
+
+def remote_names() -> list[str]:
+    """Names of published bags, the usual ones first, then signatures of single models."""
+    return [*catalogue()["bags"], *sorted(_files())]
+
+
+def is_remote(name: str) -> bool:
+    return name in catalogue()["bags"] or name in _files()
+
+
+def cache_folder() -> Path:
+    """Where fetched models are kept."""
+    if os.environ.get("DEMUCS_CACHE"):
+        return Path(os.environ["DEMUCS_CACHE"]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "demucs"
+
+
+def load_remote(name: str, *, progress: bool = True) -> tuple[nn.Module, ReleaseInfo]:
+    """The published model or bag `name`, fetched if it is not there yet.
+
+    Raises:
+        DownloadError: it cannot be fetched; says where it is looked for and how to place it.
+        ReleaseError, MissingToolError: as `ReleaseFolder.load`.
+    """
+    folder = cache_folder()
+    bag = catalogue()["bags"].get(name)
+    for signature in dict.fromkeys(bag["models"] if bag else [name]):
+        _provide(signature, folder, progress=progress)
+    if bag:
+        text = yaml.safe_dump(bag, sort_keys=False)
+        path = folder / f"{name}.yaml"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    model, info = ReleaseFolder(folder).load(name)
+    for one in getattr(model, "models", []):
+        one.release = _known(one.release, [one.release.signature])
+    return model, _known(info, bag["models"] if bag else [name])
+
+
+def _provide(signature: str, folder: Path, *, progress: bool) -> None:
+    """Fetches a single model unless it is there."""
+    place, _ = _files()[signature]
+    path = folder / place.rpartition("/")[2]
+    if not path.exists():
+        root = os.environ.get("DEMUCS_MODELS") or catalogue()["root"]
+        checksum = path.stem.rpartition("-")[2]
+        download(f"{root.rstrip('/')}/{place}", path, checksum, progress=progress)
+
+
+@cache
+def _files() -> dict[str, tuple[str, str]]:
+    """By signature: the file's place under the root, and what it was trained on."""
+    found = {}
+    for place, data in catalogue()["files"].items():
+        found[place.rpartition("/")[2].partition("-")[0]] = (place, data)
+    return found
+
+
+def _known(info: ReleaseInfo, signatures: Sequence[str]) -> ReleaseInfo:
+    """With what is known of published models: their data, and whether the test set was in it."""
+    kinds = {_files()[one][1] for one in signatures}
+    seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
+    told = "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds))
+    provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
+    return replace(info, licence=LICENCE, provenance=provenance)
