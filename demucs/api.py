@@ -187,6 +187,8 @@ class Separator:
             )
         rate = self.samplerate if sr is None else sr
         mixture = convert_audio(wav.detach().float(), rate, self.samplerate, self.audio_channels)
+        if mixture.data_ptr() == wav.data_ptr():
+            mixture = mixture.clone()  # what is returned is the caller's to change
         if mixture.shape[-1] == 0:
             raise AudioError(
                 f"Cannot separate {wav.shape[-1]} samples at {rate} Hz: "
@@ -272,6 +274,8 @@ def pick_device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)
+        if found.type == "meta":
+            raise RuntimeError("it computes nothing")
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -27,11 +27,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """`atomic_path` for several files: all of them appear once the block succeeds, or none.
 
-    Folders that were created for them are removed again where the block raises.
+    What stood there before is kept aside until the last one is in place, and put back if that
+    fails. Folders that were created for them are removed again where the block raises.
     """
     made: list[Path] = []
     temporary: list[Path] = []
     renamed: list[Path] = []
+    aside: dict[Path, Path] = {}
     try:
         for path in paths:
             if path.is_dir():
@@ -41,11 +43,26 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
         mode = 0o666 & ~_umask()  # mkstemp gives 0600; a release is meant to be shared
         for one in temporary:
             one.chmod(mode)
+        if len(paths) > 1:
+            for path in paths:
+                if path.exists():
+                    aside[path] = _temporary(path, made)
+                    os.replace(path, aside[path])
         for one, path in zip(temporary, paths, strict=True):
-            os.replace(one, path)
             renamed.append(path)
+            os.replace(one, path)
+        for old in aside.values():
+            old.unlink(missing_ok=True)
     except BaseException:
-        for one in (*temporary, *renamed):
+        for path in renamed if len(paths) > 1 else ():
+            path.unlink(missing_ok=True)
+        for path, old in aside.items():
+            with suppress(OSError):  # what cannot be put back stays under its hidden name
+                if old.stat().st_size:
+                    os.replace(old, path)
+                else:
+                    old.unlink()
+        for one in temporary:
             one.unlink(missing_ok=True)
         for folder in reversed(made):
             try:

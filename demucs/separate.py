@@ -92,6 +92,11 @@ def _list_models(options: Options) -> int:
 def _separate_all(options: Options) -> int:
     """Separates every track; returns how many failed."""
     tracks, problems = find_tracks(options)
+    if options.to_stdout and len(tracks) + len(problems) != 1:
+        raise ConfigError(
+            f"-o -: standard output takes one track, and there are {len(tracks) + len(problems)}: "
+            "name one file, or give a folder with -o"
+        )
     separator = _separator(options)
     stems = _stems(separator.sources, options)
     folder = options.out / options.model_name

@@ -83,9 +83,25 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
             parser.error("argument -o/--out: - does not go with --json - or --resume")
     try:
         check_pattern(options.filename, options.extension)
+        _check_suffix(options)
     except ConfigError as error:
         parser.error(f"argument --filename: {error}")
     return options
+
+
+def _check_suffix(options: Options) -> None:
+    """Raises ConfigError if a pattern ends in another format than the flags ask for."""
+    asked = {"--mp3": ".mp3", "--flac": ".flac", "--float32": ".wav"}
+    given = {"--mp3": options.mp3, "--flac": options.flac, "--float32": options.float32}
+    if given["--flac"]:
+        given["--float32"] = False  # which has a notice of its own
+    suffix = Path(options.filename.format(track="t", trackext="t", stem="s", ext="x")).suffix
+    for flag, wanted in asked.items():
+        if given[flag] and suffix.lower() not in (".x", wanted):
+            raise ConfigError(
+                f"{options.filename!r} ends in {suffix}, and {flag} writes {wanted}: end it in "
+                f".{{ext}}, or leave {flag} out"
+            )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -88,7 +88,35 @@ def read_audio(
         except (AudioError, MissingToolError) as second:
             raise undecodable(path, str(error), second) from None
     check_samples(path, wav.shape[-1], count_bad(wav), start)
+    if start == 0 and frames is None:
+        check_length(path, wav.shape[-1], samplerate)
     return wav, samplerate
+
+
+def check_length(path: Path, frames: int, samplerate: int) -> None:
+    """Raises AudioError if an mp3 that counts its frames has clearly fewer.
+
+    That is in the first frame of a file, under the name Xing or Info, which most encoders write.
+    """
+    if path.suffix.lower() != ".mp3":
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(10)
+            if head[:3] == b"ID3":  # its size: four times seven bits
+                file.seek(10 + sum(byte << 7 * (3 - k) for k, byte in enumerate(head[6:10])))
+            else:
+                file.seek(0)
+            first = file.read(256)
+        place = max(first.find(b"Xing"), first.find(b"Info"))
+        if place < 0 or not first[place + 7] & 1:
+            return
+        told = int.from_bytes(first[place + 8 : place + 12], "big")
+        told *= 1152 if samplerate >= 32000 else 576
+    except (OSError, IndexError):
+        return
+    if frames < 0.95 * told - 4 * 1152:  # what encoders add at the ends may be taken off
+        raise cut_short(path)
 
 
 def count_bad(wav: Tensor) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from demucs.audio.convert import BlockResampler, convert_channels
 from demucs.audio.ffmpeg import ffmpeg_blocks, ffmpeg_format
 from demucs.audio.reading import (
+    check_length,
     check_samples,
     checked,
     count_bad,
@@ -87,6 +88,7 @@ class AudioSource:
                 statistics.update(part)
                 self._keep(part, statistics.count)
         check_samples(self.path, frames, bad)
+        check_length(self.path, frames, self.file_samplerate)
         for part in self._convert(None):
             statistics.update(part)
             self._keep(part, statistics.count)

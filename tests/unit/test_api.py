@@ -133,7 +133,7 @@ def test_a_signal_shorter_than_a_sample_is_refused(tmp_path: Path) -> None:
         Separator(Quarter()).separate_audio_file(tmp_path / "short.wav")
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "toaster", "cpu:zero"])
+@pytest.mark.parametrize("device", ["cuda:99", "toaster", "cpu:zero", "meta"])
 def test_a_missing_device_is_named(device: str) -> None:
     with pytest.raises(ConfigError, match=device):
         Separator(Quarter(), device=device)
@@ -234,3 +234,11 @@ def test_short_of_memory_once_is_enough(tmp_path: Path) -> None:
     model.seen.clear()
     separator.separate_tensor(wave())
     assert max(one.shape[-1] for one in model.seen) == 2400
+
+
+def test_the_mixture_that_is_returned_is_not_the_callers() -> None:
+    wav = wave()
+    before = wav.clone()
+    mixture, _ = Separator(Quarter()).separate_tensor(wav)
+    mixture.zero_()
+    assert torch.equal(wav, before)

@@ -159,8 +159,11 @@ def test_a_failing_rename_takes_back_the_others(
 ) -> None:
     replace = os.replace
 
+    trouble = [True]
+
     def refuse(old: Path, new: Path) -> None:
-        if new.name == "b":
+        if new.name == "b" and trouble:
+            trouble.clear()  # what stood there can be put back
             raise OSError(errno.EIO, "Input/output error")
         replace(old, new)
 
@@ -171,6 +174,23 @@ def test_a_failing_rename_takes_back_the_others(
     ):
         pass
     assert not list(tmp_path.iterdir())
+    (tmp_path / "n").mkdir()
+    for name in "abc":
+        (tmp_path / "n" / name).write_text(f"old {name}")
+    trouble.append(True)
+    with (
+        pytest.raises(OSError, match="Input"),
+        atomic_paths([tmp_path / "n" / name for name in "abc"]),
+    ):
+        pass
+    monkeypatch.undo()
+    left = {path.name: path.read_text() for path in (tmp_path / "n").iterdir()}
+    assert left == {name: f"old {name}" for name in "abc"}
+    with atomic_paths([tmp_path / "n" / name for name in "abc"]) as files:
+        for file in files:
+            file.write_text("new")
+    left = {path.name: path.read_text() for path in (tmp_path / "n").iterdir()}
+    assert left == dict.fromkeys("abc", "new")
 
 
 def test_wav_files_have_no_limit_of_4_gib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

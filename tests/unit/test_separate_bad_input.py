@@ -147,6 +147,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], None], str]] = {
     "picture.mp3": (by_ffmpeg(*PICTURE, "-frames:v", "1", "-f", "image2"), "cannot be decoded"),
     "silent_film.mp4": (by_ffmpeg(*PICTURE), "cannot be decoded.*no audio stream"),
     "half.m4a": (by_ffmpeg(*SINE, cut=0.5), "cannot be decoded"),
+    "half.mp3": (by_ffmpeg(*SINE, cut=0.3), "damaged or cut short"),
     "half.wav": (part("a.wav", 0.5), "damaged or cut short.*Copy or download it again"),
     "half.flac": (part("a.flac", 0.5), "damaged or cut short"),
     "start.flac": (part("a.flac", 0.01), "cannot be decoded|cut short|no samples"),

@@ -55,6 +55,9 @@ def test_every_public_flag_is_understood() -> None:
     [
         ("", "at least one track"),
         ("--overlap 1 a", "'1' is not a share"),
+        ("--mp3 --filename {stem}.wav a", "ends in .wav, and --mp3 writes .mp3"),
+        ("--flac --filename {stem}.mp3 a", "--flac writes .flac"),
+        ("--float32 --filename {stem}.flac a", "--float32 writes .wav"),
         ("--overlap nan a", "'nan' is not a share"),
         ("--overlap half a", "'half' is not a share"),
         ("--shifts -1 a", "'-1' is not a whole number of at least 0"),
