@@ -161,10 +161,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "-n",
         "--name",
         default=DEFAULT_MODEL,
-        help="name or signature of a released model (default: %(default)s)",
+        help="name or signature of a released or published model (default: %(default)s)",
     )
     parser.add_argument(
-        "--repo", type=Path, help="folder of the released models for -n (default: release_models)"
+        "--repo",
+        type=Path,
+        help="folder of the models for -n (default: release_models, then the published ones)",
     )
     parser.add_argument(
         "--list-models", action="store_true", help="list the models in the repo and exit"
