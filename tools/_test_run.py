@@ -86,6 +86,7 @@ def find_songs(root: Path, split: str, model: Any) -> "tuple[list[Track], list[s
         found = find_tracks(root, split, **wanted)  # type: ignore[arg-type]
     for problem in bad:
         print(f"error: left out: {problem}", file=sys.stderr)
+    bad = [problem.replace(f"{root}/", "") for problem in bad]  # no place of this machine
     if not found:
         raise DatasetError(f"{root}: no {split} track is left to evaluate on.")
     return found, bad
