@@ -9,6 +9,7 @@ programs that it started.
 import resource
 import sys
 import time
+from pathlib import Path
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 
@@ -43,6 +44,17 @@ def network(kind: str) -> object:
     return build_model(ModelSpec(name="hdemucs", kwargs=kwargs)).eval()
 
 
+def own_peak() -> int:
+    """KiB of resident memory of this program at most.
+
+    What `getrusage` says includes, after a fork, that of the process which started it.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def main() -> None:
     kind, file, out = sys.argv[1:]
     import os
@@ -58,7 +70,7 @@ def main() -> None:
     began = time.monotonic()
     separate(["-n", kind, "-d", "cpu", "-o", out, file])
     elapsed = time.monotonic() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = own_peak()
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(f"measured {elapsed:.1f} {(peak + children) * 1024 / 1e9:.2f}")
 
