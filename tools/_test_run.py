@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DatasetError
+from demucs.evaluation.names import METRICS
 from tools._test_place import check_device, check_place, finished, keep_other
 from tools._test_settings import Settings, find_root, read_settings
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from demucs.data import Track
     from demucs.evaluation import Results
     from demucs.evaluation.parts import Parts
-
-METRICS = ("nsdr", "sdr", "si_sdr", "l1_freq", "fullness", "log_wmse")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -179,8 +178,8 @@ def report(results: "Results", out: Path, settings: Settings, *, published: bool
     from demucs.evaluation.published import published_text
 
     print(results.table())
-    median = results.aggregates().get("sdr_med")
     if published:
+        median = results.aggregates().get("sdr_med")
         rows = median and published_text(results.model["name"], median, results.sources)
         print(
             "\n" + (rows or "There are no published rows for these stems, or SDR was not measured.")

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError
+from demucs.evaluation.names import METRICS
 from demucs.release import DEFAULT_FOLDER
-from tools._test_run import METRICS, run
+from tools._test_run import run
 from tools._test_settings import KEYS, read_settings
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from demucs.evaluation.bss_filters import TAPS, distortion_filters
 from demucs.evaluation.names import BSS_METRICS
+from demucs.evaluation.windows import window_count
 
 Array = NDArray[Any]
 
@@ -45,7 +46,7 @@ def bss_windows(
     references, estimates = (one.astype(np.float64, copy=False) for one in (references, estimates))
     frames = references.shape[-1]
     size = min(samplerate, frames)
-    count = (frames - size) // size + 1
+    count = window_count(frames, samplerate)
     taps = distortion_filters(references, estimates, threads)
     scores = np.full((len(BSS_METRICS), len(references), count), np.nan)
     truth, guess = (_windows(one, count, size) for one in (references, estimates))

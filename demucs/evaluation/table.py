@@ -31,9 +31,9 @@ def results_text(results: "Results") -> str:
         shown = {name: columns[name] for name in names if name in columns}
         if shown or not parts:
             where = f"{results.model.get('name', 'model')} on {count} tracks, {heading}"
-            parts += [where, _table(results.sources, shown, lambda one, row: number(one[row]))]
+            parts += [where, _table(results.sources, shown, number)]
     if count > 1:
-        shown = {name: columns[name] for name in WITH_INTERVALS if name in columns}
+        shown = {name: columns[name]["intervals"] for name in WITH_INTERVALS if name in columns}
         parts += ["95 % intervals", _table(results.sources, shown, _interval)]
     parts.append(_definitions(columns, intervals=count > 1))
     parts += [f"WARNING: {text}" for text in results.warnings()]
@@ -43,19 +43,12 @@ def results_text(results: "Results") -> str:
 def _table(sources: Sequence[str], columns: Mapping[str, Mapping[str, Any]], cell: Any) -> str:
     """Rows of stems and their mean, one column a metric."""
     header = ["stem", *map(_heading, columns)]
-    rows = [[stem, *(cell(one["stems"], stem) for one in _kinds(columns, cell))]
-            for stem in sources]  # fmt: skip
-    rows.append(["mean", *(cell(one, "mean") for one in _kinds(columns, cell))])
+    rows = [[stem, *(cell(one["stems"][stem]) for one in columns.values())] for stem in sources]
+    rows.append(["mean", *(cell(one["mean"]) for one in columns.values())])
     return aligned(header, rows, rule_before_last=True)
 
 
-def _kinds(columns: Mapping[str, Mapping[str, Any]], cell: Any) -> list[Mapping[str, Any]]:
-    """Values, or intervals, which have the same shape."""
-    return [one["intervals"] if cell is _interval else one for one in columns.values()]
-
-
-def _interval(row: Mapping[str, Any], key: str) -> str:
-    found = row[key]
+def _interval(found: tuple[float, float] | None) -> str:
     return "–" if found is None else f"{found[0]:.2f} … {found[1]:.2f}"
 
 

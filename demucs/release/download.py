@@ -1,6 +1,5 @@
 """Fetching a file once: in pieces if need be, checked by its checksum, complete or not at all."""
 
-import hashlib
 import http.client
 import os
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from demucs.errors import DemucsError
+from demucs.release.provenance import file_sha256
 
 BLOCK = 1 << 18  # bytes
 TRIES = 4
@@ -55,7 +55,7 @@ def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> N
                     _advice(url, path, str(reason) or type(error).__name__)
                 ) from None
         time.sleep(0.5 * 2**attempt)
-    found = _sha256(part)
+    found = file_sha256(part)
     if not found.startswith(checksum):
         part.unlink()
         raise DownloadError(
@@ -103,11 +103,3 @@ def _advice(url: str, path: Path, reason: str) -> str:
         f"{url} cannot be fetched: {reason}. Without a network, fetch it on another machine and "
         f"put it into {path.parent}, under its own name; or give a folder that has it with --repo."
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
