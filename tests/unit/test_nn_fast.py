@@ -20,10 +20,12 @@ from demucs.nn.fast import (
     layers,
     layout,
     prepare,
+    stretches,
     winograd,
 )  # fmt: skip
 from demucs.nn.fast.convolution import TransposedOverTime
-from demucs.nn.fast.spectrogram import frames_for, overlap_add
+from demucs.nn.fast.folded import FoldedNorm
+from demucs.nn.fast.spectrogram import inverse_stft
 from demucs.nn.layers import over_time
 from demucs.nn.spectrogram import istft, stft
 from tests.golden.hdemucs_cases import CASES, fill_weights, mixture
@@ -58,6 +60,13 @@ def compared(name: str, precision: str) -> float:
 
 @pytest.mark.parametrize("name", CASES)
 def test_same_stems(name: str) -> None:
+    assert compared(name, "fp32") >= 100
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_stems_from_small_stretches(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(stretches, "BLOCK", 3000)
+    monkeypatch.setattr(dconv, "BLOCK", 3000)
     assert compared(name, "fp32") >= 100
 
 
@@ -146,34 +155,37 @@ def test_transposed_convolution_of_two_taps(kernel: int, stride: int) -> None:
 
 
 @pytest.mark.parametrize("length", [128, 1000, 1024])
-def test_overlap_add_inverts_the_stft(length: int) -> None:
-    signal = torch.randn(2, length)
-    spectrum = stft(signal, 64, 16)
-    spectra = spectrum.transpose(-1, -2).contiguous()
-    torch.testing.assert_close(overlap_add(spectra, 0, 0, length), signal)
-    torch.testing.assert_close(istft(spectrum, 16, length), signal)
-    assert frames_for((2,), 5, 32).shape == (2, 5, 33)
+def test_inverse_stft(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    monkeypatch.setattr(stretches, "BLOCK", 4000)
+    spectrum = stft(torch.randn(2, length), 64, 16)
+    spectrum[:, -1] = 0  # the frequency that the network leaves out
+    expected = istft(spectrum, 16, length)
+    torch.testing.assert_close(inverse_stft(spectrum[:, :-1], 0, 0, length), expected)
+    part = inverse_stft(spectrum[:, :-1], 0, 24, length - 24)
+    torch.testing.assert_close(part, expected[:, 24:])
 
 
 @pytest.mark.parametrize("frames", [1, 4, 5, 31])
 @pytest.mark.parametrize("over_time", [False, True])
-def test_winograd(monkeypatch: pytest.MonkeyPatch, frames: int, over_time: bool) -> None:
-    monkeypatch.setattr(winograd, "BLOCK", 2000)  # several blocks of frequencies
+def test_winograd(frames: int, over_time: bool) -> None:
     conv = nn.Conv1d(6, 8, 3, padding=1) if over_time else nn.Conv2d(6, 8, 3, padding=1)
     x = torch.randn(2, 6, 1 if over_time else 7, frames)
     expected = conv(x[:, :, 0])[:, :, None] if over_time else conv(x)
+    fast = winograd.Winograd(conv, flat=over_time)
+    around = 0 if over_time else 1
+    assert fast.margin == (around, 1)
+    padded = layout.channels_last(nn.functional.pad(x, (1, 1, around, around)))
     with torch.no_grad():
-        found = winograd.Winograd(conv, flat=over_time)(x)
-    assert snr(expected, found) >= 100
+        assert snr(expected, fast(padded)) >= 100
 
 
 def test_winograd_of_one_frequency_leaves_out_its_neighbours() -> None:
     conv = nn.Conv2d(6, 8, 3, padding=1)
     x = torch.randn(1, 6, 1, 9)
     one = winograd.Winograd(conv, flat=True)
-    assert one.around == 0
+    assert one.margin == (0, 1)
     with torch.no_grad():
-        assert snr(conv(x), one(x)) >= 100
+        assert snr(conv(x), one(nn.functional.pad(x, (1, 1)))) >= 100
 
 
 def test_winograd_is_for_wide_layers_in_float32() -> None:
@@ -209,6 +221,48 @@ def test_dconv_by_blocks(monkeypatch: pytest.MonkeyPatch, attn: bool) -> None:
         assert snr(expected, dconv.FastDConv(plain, torch.float32)(x.clone())) >= 100
         last = layout.channels_last(x).clone(memory_format=torch.channels_last)
         assert snr(expected, dconv.FastDConv(plain, torch.float32)(last)) >= 100
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_folded_norm(monkeypatch: pytest.MonkeyPatch, offset: float) -> None:
+    """Also where the mean is far larger than the deviation."""
+    monkeypatch.setattr(stretches, "BLOCK", 500)  # several stretches
+    conv, norm = nn.Conv1d(3, 10, 1), nn.GroupNorm(1, 10)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    hidden, total = torch.randn(1, 3, 57) + offset, torch.randn(1, 5, 57)
+    folded = FoldedNorm.of(conv, norm)
+    assert folded is not None
+    with torch.no_grad():
+        expected = total + nn.functional.glu(norm(conv(hidden)), dim=1)
+        found = layout.channels_last(total[:, :, None]).clone(memory_format=torch.channels_last)
+        folded.add_gated(found, layout.channels_last(hidden[:, :, None]))
+    assert snr(expected, found[:, :, 0]) >= (100 if offset == 0 else 85)
+    assert FoldedNorm.of(nn.Conv1d(3, 10, 3), norm) is None
+    assert FoldedNorm.of(conv, nn.GroupNorm(2, 10)) is None
+
+
+@pytest.mark.parametrize("axis", [stretches.FREQUENCY, stretches.TIME])
+def test_cut_and_put(axis: int) -> None:
+    x = layout.channels_last(torch.randn(1, 3, 6, 6))
+    one = stretches.cut(x, axis, 2, 5)
+    assert torch.equal(one, x.narrow(axis, 2, 3))
+    around = stretches.cut(x, axis, -2, 7, sides=(1, 0), plus=x)
+    assert around.shape == ((1, 3, 9, 7) if axis == stretches.FREQUENCY else (1, 3, 7, 9))
+    inner = around.narrow(axis, 2, 6).narrow(5 - axis, 1, 6)
+    assert torch.equal(inner, 2 * x)
+    assert around.count_nonzero() == inner.count_nonzero()
+    out = None
+    for start, stop in ((0, 4), (4, 6)):
+        out = stretches.put(out, x.narrow(axis, start, stop - start), axis, start, 6)
+    assert torch.equal(out, x)
+
+
+def test_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stretches, "BLOCK", 700)
+    assert stretches.stretches(10, 100) == [(0, 4), (4, 8), (8, 10)]
+    assert stretches.stretches(3, 1000) == [(0, 1), (1, 2), (2, 3)]
+    assert stretches.stretches(3, 1) == [(0, 3)]
 
 
 def test_rows_are_a_view() -> None:

@@ -17,14 +17,16 @@ class Convolution(nn.Module):
 
     The weight is put in oneDNN's own layout at the first call, for the shape met there: otherwise
     it is moved at each call, which takes as long as the product itself where few frames meet many
-    weights. From then on the module holds that layout only.
+    weights. From then on the module holds that layout only; until then it may share the trained
+    layer's memory.
 
     Args:
-        conv: the trained layer; its parameters are copied.
+        conv: the trained layer.
         dtype: of parameters, input and output.
         after: what is done as the result is written: "none", "gelu" or "sigmoid".
         flat: the input has one frequency, so weights for its neighbours would meet zeros alone.
         keep: these output channels only.
+        padded: False if the caller puts the zeros around the input (`margin` of them).
 
     Shape:
         `[B, Cin, F, N]` → `[B, Cout, F', N']`, channels-last.
@@ -37,6 +39,7 @@ class Convolution(nn.Module):
         after: str = "none",
         flat: bool = False,
         keep: slice = slice(None),
+        padded: bool = True,
     ):
         super().__init__()
         assert isinstance(conv, nn.Conv1d | nn.Conv2d)
@@ -50,11 +53,14 @@ class Convolution(nn.Module):
         elif flat and self.padding[0] > 0:
             weight = weight[:, :, self.padding[0] : self.padding[0] + 1]
             self.padding = (0, self.padding[1])
+        self.margin = self.padding
+        if not padded:
+            self.padding = (0, 0)
         self._set(weight, cast(Tensor, conv.bias).detach()[keep], dtype, after)
 
     def _set(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, after: str) -> None:
         self.after = after
-        self.weight: Tensor | None = channels_last(weight.to(dtype, copy=True))
+        self.weight: Tensor | None = weight.to(dtype)
         self.bias = bias.to(dtype, copy=True)
         self.packed: Tensor | None = None
 
@@ -63,7 +69,8 @@ class Convolution(nn.Module):
         weight = self._pack(x)
         if weight is None:
             assert self.weight is not None
-            y = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+            weight = channels_last(self.weight)
+            y = F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
             return F.gelu(y) if self.after == "gelu" else _logistic(y, self.after)
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x, weight, self.bias, self.padding, self.stride, self.dilation, 1, self.after, [],
@@ -90,17 +97,20 @@ class TransposedOverTime(Convolution):
     Each input step, with the one before it, gives `stride` output steps: as many times the output
     channels of an ordinary convolution, which in memory are the output already.
 
+    Args:
+        padded: False if the caller puts one step before the input and one after it.
+
     Shape:
-        `[B, Cin, 1, T]` → `[B, Cout, 1, stride * (T + 1)]`.
+        `[B, Cin, 1, T]` → `[B, Cout, 1, stride * (T + 1)]`, or `stride * (T - 1)` if not `padded`.
     """
 
-    def __init__(self, conv: nn.ConvTranspose1d, dtype: torch.dtype):
+    def __init__(self, conv: nn.ConvTranspose1d, dtype: torch.dtype, padded: bool = True):
         nn.Module.__init__(self)
         chin, self.channels, kernel = conv.weight.shape
         self.steps = kernel // 2
         taps = conv.weight.detach().reshape(chin, self.channels, 2, self.steps).flip(2)
         weight = taps.permute(3, 1, 0, 2).reshape(self.steps * self.channels, chin, 1, 2)
-        self.stride, self.padding, self.dilation = (1, 1), (0, 1), (1, 1)
+        self.stride, self.padding, self.dilation = (1, 1), (0, int(padded)), (1, 1)
         bias = cast(Tensor, conv.bias).detach().repeat(self.steps)
         self._set(weight, bias, dtype, "none")
 

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from demucs.nn.dconv import DConv, LayerScale
 from demucs.nn.fast.convolution import Convolution
+from demucs.nn.fast.folded import FoldedNorm
 from demucs.nn.fast.gated import add_glu
-from demucs.nn.fast.layout import as_rows, from_rows
+from demucs.nn.fast.layout import as_rows, channels_last, from_rows
 
 BLOCK = 4 * 2**20  # bytes of the widest tensor for the frequencies worked on at a time
 
@@ -62,13 +63,18 @@ class _Residual(nn.Module):
         factors = torch.cat([scale.scale.detach(), torch.ones_like(scale.scale)])
         for parameter in self.wide_norm.parameters():
             parameter.mul_(factors)
+        self.folded = FoldedNorm.of(wide, self.wide_norm)
 
     def forward(self, x: Tensor) -> None:
         """Works on `x` `[R, C, 1, N]` in place."""
         y: Tensor = F.gelu(self.norm(self.narrow(x)))
         for layer in self.middle:
             y = layer(y[:, :, 0].contiguous())[:, :, None]
-        add_glu(x, self.wide_norm(self.wide(y)))
+        if self.folded is None or 2 * x[:1].nbytes <= BLOCK:
+            add_glu(x, self.wide_norm(self.wide(y)))
+            return
+        for row, hidden in zip(torch.split(x, 1), torch.split(channels_last(y), 1), strict=True):
+            self.folded.add_gated(row, hidden)
 
 
 def copied(module: nn.Module, dtype: torch.dtype) -> nn.Module:

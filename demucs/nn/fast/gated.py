@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from demucs.nn.fast.convolution import Convolution
+from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, stretches
 from demucs.nn.fast.winograd import Winograd
 
 # measured: up to so many channels two convolutions are faster, and PyTorch's own GLU is slow
@@ -25,23 +26,53 @@ class Gated(nn.Module):
         super().__init__()
         assert isinstance(conv, nn.Conv1d | nn.Conv2d)
         half = conv.out_channels // 2
-        plain = isinstance(norm, nn.Identity)
+        self.norm = None if isinstance(norm, nn.Identity) else norm
         fits = Winograd.fits(conv, dtype, flat)
-        self.split = plain and half <= NARROW[dtype] and not fits
+        self.split = self.norm is None and half <= NARROW[dtype] and not fits
+        self.fill = Winograd.fill if fits else lambda frames: 0
         if self.split:
-            self.value = Convolution(conv, dtype, flat=flat, keep=slice(half))
-            self.gate = Convolution(conv, dtype, "sigmoid", flat, slice(half, None))
+            self.value = Convolution(conv, dtype, "none", flat, slice(half), False)
+            self.gate = Convolution(conv, dtype, "sigmoid", flat, slice(half, None), False)
+            self.margin = self.value.margin
         else:
-            self.both = Winograd(conv, flat) if fits else Convolution(conv, dtype, flat=flat)
-            self.norm = norm
+            self.both = (
+                Winograd(conv, flat) if fits else Convolution(conv, dtype, flat=flat, padded=False)
+            )
+            self.margin = self.both.margin
+
+    @property
+    def local(self) -> bool:
+        """Whether each output depends on the same position of the input alone."""
+        return self.norm is None and self.margin == (0, 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.norm is not None:
+            return self.stretch(x, FREQUENCY, 0, x.shape[2])
+        axis = TIME if x.shape[2] == 1 else FREQUENCY
+        size, out = x.shape[axis], None
+        for start, stop in stretches(size, 2 * x.nbytes // size):
+            out = put(out, self.stretch(x, axis, start, stop), axis, start, size)
+        assert out is not None
+        return out
+
+    def stretch(
+        self, x: Tensor, axis: int, start: int, stop: int, plus: Tensor | None = None
+    ) -> Tensor:
+        """Positions `start` to `stop` along `axis` of the output, for `x` or `x + plus`."""
+        first, last = start - self.margin[axis - 2], stop + self.margin[axis - 2]
+        before = after = 0
+        if axis == TIME:
+            frames = stop - start
+            last += self.fill(frames)
+        else:
+            frames = x.shape[TIME]
+            before, after = self.margin[1], self.margin[1] + self.fill(frames)
+        x = cut(x, axis, first, last, (before, after), plus)
         if self.split:
             value: Tensor = self.value(x)
             return value.mul_(self.gate(x))
-        if isinstance(self.both, Winograd) and isinstance(self.norm, nn.Identity):
-            return self.both.then(glu, x)
-        return glu(self.norm(self.both(x)))
+        y = self.both(x)[..., :frames]
+        return glu(y if self.norm is None else self.norm(y))
 
 
 def glu(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from demucs.nn.fast.convolution import Convolution, Transposed, TransposedOverTi
 from demucs.nn.fast.dconv import FastDConv, copied
 from demucs.nn.fast.gated import Gated
 from demucs.nn.fast.layout import channels_last
+from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, stretches
 from demucs.nn.layers import DecoderLayer, EncoderLayer
 
 
@@ -25,76 +26,156 @@ class FastEncoder(nn.Module):
 
     def __init__(self, layer: EncoderLayer, dtype: torch.dtype, joined: bool):
         super().__init__()
-        shape = layer.shape
-        self.empty = layer.empty
-        self.divisor = 1 if shape.frequency else shape.stride
+        self.shape, self.empty = layer.shape, layer.empty
+        self.axis = FREQUENCY if layer.shape.frequency else TIME
         if self.empty:
-            self.conv = Convolution(layer.conv, dtype)
+            self.conv = Convolution(layer.conv, dtype, padded=False)
             return
         self.fused = isinstance(layer.norm1, nn.Identity) and not joined
-        self.conv = Convolution(layer.conv, dtype, "gelu" if self.fused else "none")
+        after = "gelu" if self.fused else "none"
+        self.conv = Convolution(layer.conv, dtype, after, padded=False)
         self.norm1 = copied(layer.norm1, torch.float32)
         self.dconv = fast_dconv(layer.dconv, dtype)
-        self.rewrite = None
-        if layer.rewrite is not None:
-            flat = shape.merges or not shape.frequency
-            self.rewrite = Gated(layer.rewrite, copied(layer.norm2, torch.float32), dtype, flat)
+        self.rewrite = fast_rewrite(layer, layer.norm2, dtype) if layer.shape.rewrite else None
 
-    def forward(self, x: Tensor, inject: Tensor | None = None) -> Tensor:
-        missing = -x.shape[-1] % self.divisor
-        y: Tensor = self.conv(F.pad(x, (0, missing)) if missing else x)
+    def forward(
+        self, x: Tensor, inject: Tensor | None = None, embedding: Tensor | None = None
+    ) -> Tensor:
+        """`embedding` `[C, F']` is added to the output."""
+        size = self._size(x)
         if self.empty:
-            return y
-        if inject is not None:
-            y = y.add_(inject)
+            return self._convolved(x, 0, size)
         if not self.fused:
-            y = F.gelu(self.norm1(y))
+            y = self._convolved(x, 0, size)
+            y = F.gelu(self.norm1(y if inject is None else y.add_(inject)))
+            return _added(self._rest(y), embedding)
+        out: Tensor | None = None
+        bytes_each = x.shape[0] * len(self.conv.bias) * x.element_size() * x.shape[5 - self.axis]
+        for start, stop in stretches(size, bytes_each):
+            y = self._convolved(x, start, stop)
+            if self.by_frequency:
+                some = None if embedding is None else embedding[:, start:stop]
+                y = _added(self._rest(y), some)
+            out = put(out, y, self.axis, start, size)
+        assert out is not None
+        return out if self.by_frequency else _added(self._rest(out), embedding)
+
+    @property
+    def by_frequency(self) -> bool:
+        """Whether the whole layer, not only its convolution, can work on some frequencies."""
+        local = self.rewrite is None or self.rewrite.local
+        alone = not (isinstance(self.dconv, FastDConv) and self.dconv.whole)
+        return self.axis == FREQUENCY and local and alone
+
+    def _size(self, x: Tensor) -> int:
+        """Positions of the output along the layer's axis."""
+        size, shape = x.shape[self.axis], self.shape
+        if self.axis == TIME:
+            return -(-size // shape.stride)
+        return (size + 2 * shape.padding - shape.kernel) // shape.stride + 1
+
+    def _convolved(self, x: Tensor, start: int, stop: int) -> Tensor:
+        first = self.shape.stride * start - self.shape.padding
+        last = self.shape.stride * (stop - 1) - self.shape.padding + self.shape.kernel
+        y: Tensor = self.conv(cut(x, self.axis, first, last))
+        return y
+
+    def _rest(self, y: Tensor) -> Tensor:
+        """What follows the convolution; `y` is overwritten."""
         y = self.dconv(y)
-        return y if self.rewrite is None else self.rewrite(y)
+        if self.rewrite is None:
+            return y
+        if self.axis == FREQUENCY or not self.rewrite.local:
+            z: Tensor = self.rewrite(y)
+            return z
+        for start, stop in stretches(y.shape[TIME], y.nbytes // y.shape[TIME]):
+            y[..., start:stop] = self.rewrite.stretch(y, TIME, start, stop)
+        return y
 
 
 class FastDecoder(nn.Module):
     """A DecoderLayer.
 
     Shape:
-        `[B, chin, F, N]`, which is overwritten, and a skip of the same shape →
-        `[B, chout, F', N]`, or the same over time with F = 1.
+        `[B, chin, F, N]` and a skip of the same shape → `[B, chout, F', N]`, or the same over time
+        with F = 1.
     """
 
     def __init__(self, layer: DecoderLayer, dtype: torch.dtype):
         super().__init__()
         shape = layer.shape
-        self.empty, self.last, self.frequency = layer.empty, layer.last, shape.frequency
+        self.empty, self.last, self.stride = layer.empty, layer.last, shape.stride
+        self.axis = FREQUENCY if shape.frequency else TIME
         self.norm2 = copied(layer.norm2, torch.float32)
+        self.rewrite, self.dconv = None, None
+        if not self.empty:
+            self.dconv = None if layer.dconv is None else fast_dconv(layer.dconv, dtype)
+            if shape.rewrite:
+                self.rewrite = fast_rewrite(layer, layer.norm1, dtype)
+        plain = isinstance(layer.norm2, nn.Identity)
+        self.by_stretches = (
+            plain
+            and shape.kernel == 2 * shape.stride
+            and self.dconv is None
+            and self.rewrite is not None
+            and self.rewrite.norm is None
+        )
         # A norm sees what will be cropped, so the crop cannot be left to the convolution.
-        early = shape.frequency and isinstance(layer.norm2, nn.Identity)
+        early = shape.frequency and plain and not self.by_stretches
         self.crop = 0 if early else shape.padding
+        padding = shape.stride if self.by_stretches else shape.padding if early else 0
         if TransposedOverTime.fits(layer.conv_tr):
             assert isinstance(layer.conv_tr, nn.ConvTranspose1d)
-            self.conv_tr: nn.Module = TransposedOverTime(layer.conv_tr, dtype)
+            self.conv_tr: nn.Module = TransposedOverTime(
+                layer.conv_tr, dtype, padded=not self.by_stretches
+            )
         else:
-            self.conv_tr = Transposed(layer.conv_tr, dtype, shape.padding if early else 0)
-        if self.empty:
-            return
-        self.dconv = fast_dconv(layer.dconv, dtype)
-        self.rewrite = None
-        if layer.rewrite is not None:
-            flat = shape.merges or not shape.frequency
-            self.rewrite = Gated(layer.rewrite, copied(layer.norm1, torch.float32), dtype, flat)
+            self.conv_tr = Transposed(layer.conv_tr, dtype, padding)
 
     def forward(self, x: Tensor | None, skip: Tensor | None, length: int) -> tuple[Tensor, Tensor]:
-        """The output and what entered the transposed convolution; `x` None stands for zeros."""
-        y = _sum(x, skip)
-        if not self.empty:
-            if self.rewrite is not None:
-                y = self.rewrite(y)
-            y = self.dconv(y)
-        z = self.norm2(self.conv_tr(y))
-        if self.frequency:
-            z = z[:, :, self.crop : z.shape[2] - self.crop]
+        """The output, and what entered the transposed convolution or the last part of it.
+
+        `x` None stands for zeros.
+        """
+        if x is None:
+            x, skip = skip, None
+        assert x is not None
+        if self.by_stretches:
+            z, y = self._in_stretches(x, skip)
         else:
-            z = z[..., self.crop : self.crop + length]
-        return (z if self.last else F.gelu(z)), y
+            y = x if skip is None else x + skip
+            y = y if self.rewrite is None else self.rewrite(y)
+            y = y if self.dconv is None else self.dconv(y)
+            z = self.norm2(self.conv_tr(y))
+            z = z if self.last else F.gelu(z)
+        size = length if self.axis == TIME else z.shape[self.axis] - 2 * self.crop
+        return z.narrow(self.axis, self.crop, size), y
+
+    def _in_stretches(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All but the crop, where a position and the one before it give `stride` positions."""
+        assert self.rewrite is not None
+        axis, size = self.axis, x.shape[self.axis]
+        out, before = None, None
+        for start, stop in stretches(size, 2 * x.nbytes // size):
+            y = self.rewrite.stretch(x, axis, start, stop, skip)
+            both = (
+                cut(y, axis, -1, y.shape[axis]) if before is None else torch.cat([before, y], axis)
+            )
+            before = y.narrow(axis, y.shape[axis] - 1, 1)
+            if stop == size:
+                both = cut(both, axis, 0, both.shape[axis] + 1)
+            z = self.conv_tr(channels_last(both))
+            if out is None:
+                shape = list(z.shape)
+                shape[axis] = self.stride * (size + 1)
+                out = torch.empty(shape, dtype=z.dtype, memory_format=torch.channels_last)
+            place = out.narrow(axis, self.stride * start, z.shape[axis])
+            if self.last:
+                place.copy_(z)
+            else:
+                torch.ops.aten.gelu.out(z, out=place)
+        assert out is not None
+        return out, y
 
 
 class PlainEncoder(nn.Module):
@@ -106,9 +187,10 @@ class PlainEncoder(nn.Module):
         super().__init__()
         self.layer = copied(layer, dtype)
 
-    def forward(self, x: Tensor, inject: Tensor | None = None) -> Tensor:
-        out: Tensor = self.layer(x, inject)
-        return channels_last(out)
+    def forward(
+        self, x: Tensor, inject: Tensor | None = None, embedding: Tensor | None = None
+    ) -> Tensor:
+        return _added(channels_last(self.layer(x, inject)), embedding)
 
 
 class PlainDecoder(nn.Module):
@@ -145,9 +227,12 @@ def fast_dconv(dconv: nn.Module | None, dtype: torch.dtype) -> nn.Module:
     return FastDConv(dconv, dtype) if isinstance(dconv, DConv) else nn.Identity()
 
 
-def _sum(x: Tensor | None, skip: Tensor | None) -> Tensor:
-    if x is None or skip is None:
-        found = skip if x is None else x
-        assert found is not None
-        return found
-    return x.add_(skip)
+def fast_rewrite(layer: EncoderLayer | DecoderLayer, norm: nn.Module, dtype: torch.dtype) -> Gated:
+    flat = layer.shape.merges or not layer.shape.frequency
+    assert layer.rewrite is not None
+    return Gated(layer.rewrite, copied(norm, torch.float32), dtype, flat)
+
+
+def _added(y: Tensor, embedding: Tensor | None) -> Tensor:
+    """Adds a vector `[C, F]` to each frequency, in place."""
+    return y if embedding is None else y.add_(embedding[None, :, :, None])

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from demucs.nn.fast.layers import fast_decoder, fast_encoder
 from demucs.nn.fast.layout import channels_last, copy_by_frames
-from demucs.nn.fast.spectrogram import frames_for, overlap_add
+from demucs.nn.fast.spectrogram import inverse_stft
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.layers import EncoderLayer
 
@@ -73,8 +73,7 @@ class FastHDemucs(HDemucs):
             x = self._unet(x)
         stems = self._output(spectrum, x, mean, std, mix.shape[-1])
         if self.hybrid:
-            xt = xt.float() * std_t + mean_t
-            stems += xt.reshape(stems.shape)
+            stems += xt.reshape(stems.shape).float().mul_(std_t).add_(mean_t)
         return stems
 
     # ---- between waveform and what the frequency branch sees
@@ -104,19 +103,15 @@ class FastHDemucs(HDemucs):
         if self.hybrid:
             before, start = 2, 0 if self.hybrid_old else self.nfft // 8 * 3
         out = x.new_empty(*shape, length)
-        spectra = frames_for((self.audio_channels,), frames, bins)
         for item in range(batch):
-            for stem in range(shape[1]):  # one at a time: a transform takes the most memory of all
-                copy_by_frames(spectra[..., :-1].transpose(-1, -2), stems[item, stem])
-                out[item, stem] = overlap_add(spectra, before, start, length)
+            for stem in range(shape[1]):
+                out[item, stem] = inverse_stft(stems[item, stem], before, start, length)
         return out
 
     # ---- the U-Nets
 
     def _encode(self, x: Tensor, index: int, inject: Tensor | None) -> Tensor:
-        y: Tensor = self.encoder[index](x, inject)
-        if index == 0 and self.embedding is not None:
-            y = y + self.embedding[None, :, : y.shape[2], None]
+        y: Tensor = self.encoder[index](x, inject, self.embedding if index == 0 else None)
         return y
 
     def _unet(self, x: Tensor) -> Tensor:
@@ -167,4 +162,4 @@ def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     dims = tuple(range(1, x.dim()))
     mean = x.mean(dim=dims, keepdim=True)
     std = x.std(dim=dims, keepdim=True)
-    return (x - mean) / (1e-5 + std), mean, std
+    return (x - mean).div_(1e-5 + std), mean, std

@@ -6,43 +6,43 @@ PyTorch's own folds the frames by a general scatter, in one thread.
 import torch
 from torch import Tensor
 
+from demucs.nn.fast.layout import copy_by_frames
+from demucs.nn.fast.stretches import stretches
 from demucs.nn.spectrogram import hann
 
 
-def frames_for(shape: tuple[int, ...], frames: int, bins: int) -> Tensor:
-    """Zeros for the spectrum of each frame, complex `[*shape, frames, bins + 1]`.
-
-    The last bin, which the network does not give, stays zero.
-    """
-    return torch.zeros(*shape, frames, bins + 1, dtype=torch.complex64)
-
-
-def overlap_add(spectra: Tensor, before: int, start: int, length: int) -> Tensor:
-    """The signal whose STFT frames are `spectra`, from sample `start` on.
+def inverse_stft(spectrum: Tensor, before: int, start: int, length: int) -> Tensor:
+    """The signal with this STFT, from sample `start` on.
 
     Args:
-        spectra: complex `[..., N, nfft / 2 + 1]`; hop is nfft / 4, scale and window those of
-            `demucs.nn.spectrogram.stft`.
+        spectrum: complex `[C, nfft / 2, N]`, without the last frequency, which counts as zero; hop
+            is nfft / 4, scale and window those of `demucs.nn.spectrogram.stft`.
         before: silent frames to imagine on each side, which count for the window's sum.
         start: first sample to give, counted from the centre of the first (silent) frame.
         length: samples to give.
+
+    Returns:
+        `[C, length]` in float32.
     """
-    *other, frames, bins = spectra.shape
-    nfft = 2 * bins - 2
-    hop = nfft // 4
-    window = hann(nfft, spectra.real)
-    pieces = torch.fft.irfft(spectra, nfft, norm="ortho").mul_(window)
-    signal = _add_shifted(pieces.view(-1, frames, 4, hop))
-    weight = _add_shifted(window.square().view(1, 1, 4, hop).expand(1, frames + 2 * before, 4, hop))
-    first = start + nfft // 2 - before * hop
-    signal = signal.view(*other, -1)[..., first : first + length]
-    return signal.div_(weight.view(-1)[start + nfft // 2 :][:length])
+    channels, bins, frames = spectrum.shape
+    nfft, hop = 2 * bins, bins // 2
+    window = hann(nfft, spectrum.real)
+    signal = window.new_zeros(channels, frames + 3, hop)
+    for first, last in stretches(frames, 4 * nfft * channels):
+        spectra = spectrum.new_zeros(channels, last - first, bins + 1)
+        copy_by_frames(spectra[..., :-1].transpose(-1, -2), spectrum[..., first:last])
+        pieces = torch.fft.irfft(spectra, nfft, norm="ortho").mul_(window)
+        _add_shifted(signal[:, first : last + 3], pieces.view(channels, -1, 4, hop))
+    weight = window.new_zeros(1, frames + 2 * before + 3, hop)
+    squares = window.square().view(1, 1, 4, hop)
+    _add_shifted(weight, squares.expand(1, frames + 2 * before, 4, hop))
+    offset = start + nfft // 2
+    found = signal.view(channels, -1)[:, offset - before * hop :][:, :length]
+    return found.div_(weight.view(-1)[offset : offset + length])
 
 
-def _add_shifted(pieces: Tensor) -> Tensor:
-    """`[B, N, 4, hop]` quarters of frames → `[B, N + 3, hop]`, each added where it lies."""
-    batch, frames, quarters, hop = pieces.shape
-    out = pieces.new_zeros(batch, frames + quarters - 1, hop)
-    for index in range(quarters):
-        out[:, index : index + frames] += pieces[:, :, index]
-    return out
+def _add_shifted(signal: Tensor, pieces: Tensor) -> None:
+    """Adds quarters of frames `[C, N, 4, hop]` to `[C, N + 3, hop]`, each where it lies."""
+    frames = pieces.shape[1]
+    for index in range(4):
+        signal[:, index : index + frames] += pieces[:, :, index]

@@ -6,7 +6,7 @@ which take twelve otherwise. Along frequency the convolution stays as it is, so 
 from the six stay small beside the products.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -18,7 +18,6 @@ from demucs.nn.fast.layout import channels_last
 
 TILE = 4  # outputs of one tile
 WIDE, WIDE_OVER_TIME = 48, 192  # channels from which it gains, measured
-BLOCK = 4 * 2**20  # bytes of output for the frequencies worked on at a time
 # taps → what multiplies the six sums of inputs
 FILTER = (
     (1 / 4, 0.0, 0.0),
@@ -40,14 +39,15 @@ def _product(weight: Tensor) -> Convolution:
 
 
 class Winograd(nn.Module):
-    """A Conv1d of 3 taps or a Conv2d of 3 × 3, padded by 1; loses some 6 dB of 125.
+    """A Conv1d of 3 taps or a Conv2d of 3 × 3, made for a padding of 1; loses some 6 dB of 125.
 
     Args:
         conv: the trained layer; its parameters are copied.
         flat: the input has one frequency, so weights for its neighbours would meet zeros alone.
 
     Shape:
-        `[B, Cin, F, N]` → `[B, Cout, F, N]` in float32, channels-last.
+        `[B, Cin, F + 2 margin[0], N + 2]` → `[B, Cout, F, N]` in float32, channels-last: the
+        caller puts the padding (`margin`) around the input.
     """
 
     def __init__(self, conv: nn.Conv1d | nn.Conv2d, flat: bool):
@@ -58,10 +58,8 @@ class Winograd(nn.Module):
         elif flat:
             weight = weight[:, :, 1:2]
         self.bias = cast(Tensor, conv.bias).detach().float()[:, None, None].clone()
-        self.around = weight.shape[2] // 2  # neighbouring frequencies on each side
-        self.products = nn.ModuleList(
-            _product((weight * torch.tensor(row)).sum(-1)) for row in FILTER
-        )
+        self.margin = (weight.shape[2] // 2, 1)
+        self.products = nn.ModuleList(_product(weight @ torch.tensor(row)) for row in FILTER)
 
     @staticmethod
     def fits(conv: nn.Module, dtype: torch.dtype, flat: bool) -> bool:
@@ -76,32 +74,10 @@ class Winograd(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.then(lambda y: y, x)
-
-    def then(self, work: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """`work` on the output, by blocks of frequencies so small that all stays in the cache."""
-        bins, frames = x.shape[2:]
+        frames = x.shape[3] - 2
         tiles = -(-frames // TILE)
-        step = max(1, BLOCK // (tiles * TILE * self.bias.nbytes))
-        out: Tensor | None = None
-        for start in range(0, bins, step):
-            stop = min(bins, start + step)
-            done = work(self._block(self._around(x, start, stop, tiles), tiles))[..., :frames]
-            if out is None:
-                shape = (x.shape[0], done.shape[1], bins, frames)
-                out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-            out[:, :, start:stop] = done
-        assert out is not None
-        return out
-
-    def _around(self, x: Tensor, start: int, stop: int, tiles: int) -> Tensor:
-        """Frequencies from `start` to `stop` and their neighbours, in time filled up to tiles."""
-        bins, frames = x.shape[2:]
-        first, last = start - self.around, stop + self.around
-        sides = (1, TILE * tiles + 1 - frames, max(0, -first), max(0, last - bins))
-        return channels_last(F.pad(x[:, :, max(0, first) : last], sides))
-
-    def _block(self, x: Tensor, tiles: int) -> Tensor:
+        if frames % TILE:
+            x = channels_last(F.pad(x, (0, self.fill(frames))))
         inputs = [x[..., start::TILE][..., :tiles] for start in range(TILE + 2)]
         products = [
             product(one) for product, one in zip(self.products, _to_products(inputs), strict=True)
@@ -110,7 +86,13 @@ class Winograd(nn.Module):
         out = x.new_empty(batch, bins, tiles, TILE, channels)
         outputs = [out[..., k, :].permute(0, 3, 1, 2) for k in range(TILE)]
         _from_products(products, outputs, self.bias)
-        return out.view(batch, bins, tiles * TILE, channels).permute(0, 3, 1, 2)
+        y = out.view(batch, bins, tiles * TILE, channels).permute(0, 3, 1, 2)
+        return y[..., :frames]
+
+    @staticmethod
+    def fill(frames: int) -> int:
+        """Frames after the last that save a copy if they are there, as zeros."""
+        return -frames % TILE
 
 
 def _to_products(d: Sequence[Tensor]) -> list[Tensor]:
