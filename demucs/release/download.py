@@ -5,6 +5,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,14 +22,23 @@ class DownloadError(DemucsError):
     """A file could not be fetched."""
 
 
-def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> None:
+def download(
+    url: str,
+    path: Path,
+    checksum: str,
+    *,
+    progress: bool = True,
+    digest: Callable[[Path], str] = file_sha256,
+    instead: str = "",
+) -> None:
     """Fetches `url` to `path`; what an interrupted attempt left in `PATH.part` is gone on with.
 
     Args:
         url: http or https.
         path: the file to make; folders are created.
-        checksum: the first digits of its sha256.
+        checksum: the first digits of its sha256, or of what `digest` makes of it.
         progress: show a bar.
+        instead: what else one can do without a network, for the message.
 
     Raises:
         DownloadError: no network, no such file, or another checksum; the message says what to do.
@@ -42,7 +52,9 @@ def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> N
             break
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == TRIES - 1:
-                raise DownloadError(_advice(url, path, f"the server says {error.code}")) from None
+                raise DownloadError(
+                    _advice(url, path, f"the server says {error.code}", instead)
+                ) from None
         except (
             http.client.HTTPException,
             urllib.error.URLError,
@@ -52,10 +64,10 @@ def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> N
             if attempt == TRIES - 1:
                 reason = getattr(error, "reason", None) or error
                 raise DownloadError(
-                    _advice(url, path, str(reason) or type(error).__name__)
+                    _advice(url, path, str(reason) or type(error).__name__, instead)
                 ) from None
         time.sleep(0.5 * 2**attempt)
-    found = file_sha256(part)
+    found = digest(part)
     if not found.startswith(checksum):
         part.unlink()
         raise DownloadError(
@@ -98,8 +110,9 @@ def _fetch(url: str, part: Path, *, progress: bool) -> None:
         raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
 
 
-def _advice(url: str, path: Path, reason: str) -> str:
-    return (
-        f"{url} cannot be fetched: {reason}. Without a network, fetch it on another machine and "
-        f"put it into {path.parent}, under its own name; or give a folder that has it with --repo."
+def _advice(url: str, path: Path, reason: str, instead: str) -> str:
+    instead = instead or (
+        f"fetch it on another machine and put it into {path.parent}, under its own name; or give a "
+        "folder that has it with --repo"
     )
+    return f"{url} cannot be fetched: {reason}. Without a network, {instead}."

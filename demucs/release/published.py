@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from demucs.errors import ConfigError, MissingToolError, ModelNotFoundError, ReleaseError
 from demucs.nn import MODELS, ModelSpec, build_model
 from demucs.release.info import ReleaseInfo
+from demucs.release.names import PICKLED
 from demucs.release.provenance import file_sha256
 from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, unpickle
 
 logger = logging.getLogger(__name__)
 
-PICKLED = ".th"
 LICENCE = "not stated in the file; see where it was published"
 
 

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from torch import nn
 
 from demucs.files import atomic_path
-from demucs.release.download import download
-from demucs.release.folder import ReleaseFolder
-from demucs.release.info import ReleaseInfo
+
+if TYPE_CHECKING:  # models are listed without torch
+    from torch import nn
+
+    from demucs.release.info import ReleaseInfo
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 LICENCE = (
@@ -52,13 +53,15 @@ def cache_folder() -> Path:
     return Path(base) / "demucs"
 
 
-def load_remote(name: str, *, progress: bool = True) -> tuple[nn.Module, ReleaseInfo]:
+def load_remote(name: str, *, progress: bool = True) -> "tuple[nn.Module, ReleaseInfo]":
     """The published model or bag `name`, fetched if it is not there yet.
 
     Raises:
         DownloadError: it cannot be fetched; says where it is looked for and how to place it.
         ReleaseError, MissingToolError: as `ReleaseFolder.load`.
     """
+    from demucs.release.folder import ReleaseFolder
+
     folder = cache_folder()
     bag = catalogue()["bags"].get(name)
     for signature in dict.fromkeys(bag["models"] if bag else [name]):
@@ -71,18 +74,18 @@ def load_remote(name: str, *, progress: bool = True) -> tuple[nn.Module, Release
                 temporary.write_text(text, encoding="utf-8")
     model, info = ReleaseFolder(folder).load(name)
     for one in getattr(model, "models", []):
-        one.release = _known(one.release, [one.release.signature])
-    return model, _known(info, bag["models"] if bag else [name])
+        one.release = known(one.release, [one.release.signature])
+    return model, known(info, bag["models"] if bag else [name])
 
 
 def _provide(signature: str, folder: Path, *, progress: bool) -> None:
     """Fetches a single model unless it is there."""
-    place, _ = _files()[signature]
-    path = folder / place.rpartition("/")[2]
+    from demucs.release.download import download
+
+    path = file_of(signature, folder)
     if not path.exists():
-        root = os.environ.get("DEMUCS_MODELS") or catalogue()["root"]
         checksum = path.stem.rpartition("-")[2]
-        download(f"{root.rstrip('/')}/{place}", path, checksum, progress=progress)
+        download(url_of(signature), path, checksum, progress=progress)
 
 
 @cache
@@ -94,10 +97,37 @@ def _files() -> dict[str, tuple[str, str]]:
     return found
 
 
-def _known(info: ReleaseInfo, signatures: Sequence[str]) -> ReleaseInfo:
+def known(info: "ReleaseInfo", signatures: Sequence[str]) -> "ReleaseInfo":
     """With what is known of published models: their data, and whether the test set was in it."""
-    kinds = {_files()[one][1] for one in signatures}
-    seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
-    told = "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds))
+    told, seen = facts_of(signatures)
     provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
     return replace(info, licence=LICENCE, provenance=provenance)
+
+
+def facts_of(signatures: Sequence[str]) -> tuple[str, str]:
+    """What published models were trained on, and whether the test set of MUSDB18 was in it."""
+    kinds = {_files()[one][1] for one in signatures}
+    seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
+    return "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds)), seen
+
+
+def stems_of(signature: str) -> list[str]:
+    """The stems of a published model, in the order of its output."""
+    stems = catalogue()["stems"]
+    return list(stems.get(signature, stems["usual"]))
+
+
+def file_of(signature: str, folder: Path) -> Path:
+    """Where a published single model lies in the cache, once it is fetched."""
+    return folder / _files()[signature][0].rpartition("/")[2]
+
+
+def is_public_file(file: str) -> bool:
+    """Whether a file has the name of a published one, checksum and all."""
+    return file in {place.rpartition("/")[2] for place, _ in _files().values()}
+
+
+def url_of(signature: str) -> str:
+    """Where a published single model is fetched from."""
+    root = os.environ.get("DEMUCS_MODELS") or catalogue()["root"]
+    return f"{root.rstrip('/')}/{_files()[signature][0]}"
