@@ -53,8 +53,6 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
 
 def _load_one(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Module, ReleaseInfo]:
     """A model of a bag, which is no bag."""
-    if is_hub(name):
-        raise ReleaseError(f"{name} is a bag of the hub, and cannot be in another one")
     if not remote or name in (*folder.names(), *folder.bags()) or not is_remote(name):
         return folder.load_one(name)
     if name in catalogue()["bags"]:

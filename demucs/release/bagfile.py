@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from demucs.errors import ReleaseError
+from demucs.release.names import HUB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +76,14 @@ def bag_of_name(name: str) -> BagFile | None:
     """The bag that a name such as `A,B` or `A:1:0,B:0:1` lists; None if it lists none.
 
     Raises:
-        ReleaseError: a model or a weight is missing, or a weight is no number.
+        ReleaseError: a model or a weight is missing, or a weight is no number, or a model is a bag.
     """
     if "," not in name:
         return None
     models, rows = [], []
     for part in name.split(","):
+        if part.strip().startswith(HUB):
+            raise ReleaseError(f"{part.strip()} is a bag of the hub, and cannot be in another one")
         model, *numbers = part.strip().split(":")
         if not model:
             raise ReleaseError(f"{name!r}: a comma without a model; give names such as A,B")

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from demucs import __version__
 from demucs.errors import DemucsError
 from demucs.release.provenance import file_sha256
 
 BLOCK = 1 << 18  # bytes
 TRIES = 4
 PATIENCE = 30.0  # seconds without a byte
+AGENT = f"demucs/{__version__}"
 
 
 class DownloadError(DemucsError):
@@ -83,7 +85,8 @@ def _fetch(url: str, part: Path, *, progress: bool) -> None:
     Raises ConnectionError if the connection ends before the file does.
     """
     there = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})
+    headers = {"User-Agent": AGENT} | ({"Range": f"bytes={there}-"} if there else {})
+    request = urllib.request.Request(url, headers=headers)
     try:
         answer = urllib.request.urlopen(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:

@@ -26,7 +26,7 @@ from torch import nn
 from demucs.errors import ModelNotFoundError, ReleaseError
 from demucs.files import atomic_path
 from demucs.release.bagfile import read_bag
-from demucs.release.download import PATIENCE, DownloadError, download
+from demucs.release.download import AGENT, PATIENCE, DownloadError, download
 from demucs.release.folder import ReleaseFolder
 from demucs.release.hub_cache import RECORD, hub_folder, is_known, parse, read_record, repository
 from demucs.release.info import ReleaseInfo
@@ -127,7 +127,8 @@ def _ask(where: str, folder: Path) -> dict[str, Any]:
     """What the hub says of a repository: its commit, its files with checksums, its licence."""
     url = f"{_endpoint()}/api/models/{where}/revision/main?blobs=true"
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        request = urllib.request.Request(url, headers={"User-Agent": AGENT})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             told = json.loads(answer.read(1 << 24))
         if not isinstance(told, dict):
             raise ValueError("no description of a repository")
