@@ -32,9 +32,8 @@ from demucs.errors import AudioError, ConfigError
 from demucs.memory import MemoryGuard
 from demucs.nn.fast import prepare
 from demucs.pretrained import get_model
-from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder
+from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder, remote
 from demucs.release.listing import ModelEntry, list_entries
-from demucs.release.remote import CATALOGUE, url_of
 from demucs.sliding import Block, apply_blocks
 
 __all__ = ["Block", "ModelEntry", "Separator", "list_entries", "list_models", "save_audio"]
@@ -339,6 +338,6 @@ def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[st
     }
     for one in list_entries() if repo is None else ():
         if one.place != "local":
-            known = CATALOGUE if one.kind == "bag" else url_of(one.name)
+            known = remote.CATALOGUE if one.kind == "bag" else remote.url_of(one.name)
             (bag if one.kind == "bag" else single)[one.name] = Path(one.path) if one.path else known
     return {"single": single, "bag": bag}

@@ -198,7 +198,7 @@ def _published(name: str) -> ModelEntry:
         name=name,
         kind="bag" if bag else "single",
         place="fetched" if complete else "published",
-        path=str(paths[name]) if complete and not bag else None,
+        path=_path_of(name, paths) if complete else None,
         size=sum(path.stat().st_size for path in there.values()) if complete else None,
         stems=stems_of(models[0]),
         licence=LICENCE,
@@ -215,6 +215,12 @@ def _published(name: str) -> ModelEntry:
             what = f"its model {one}: {error}" if bag else str(error)
             return replace(entry, place="fetched", problem=f"{what}; remove {path}")
     return entry
+
+
+def _path_of(name: str, paths: dict[str, Path]) -> str | None:
+    """Of a single model; of a bag if its file was written, which is when it is loaded."""
+    path = paths.get(name, cache_folder() / f"{name}{BAG_SUFFIX}")
+    return str(path) if path.is_file() else None
 
 
 def _joined(values: list[str | None]) -> str | None:

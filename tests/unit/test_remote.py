@@ -6,13 +6,19 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from demucs.api import Separator, list_models
 from demucs.errors import DemucsError, ModelNotFoundError
+from demucs.evaluation import Results
 from demucs.pretrained import get_model
 from demucs.release import download as downloads
 from demucs.release import remote
 from demucs.release.download import DownloadError, download
+from demucs.release.listing import list_entries
+from tools import test_pretrained
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
 FILES = {path.name: path.read_bytes() for path in PUBLISHED.glob("aaaa000[123]-*.th")}
@@ -72,6 +78,7 @@ def published(server, tmp_path, monkeypatch):
     content = {
         "root": "http://127.0.0.1:1/",
         "trained_on": {"musdb": "100 songs", "extra": "all songs"},
+        "stems": {"usual": ["drums", "bass", "other", "vocals"]},
         "files": {
             f"place/{name}": "extra" if "aaaa0003" in name else "musdb" for name in sorted(FILES)
         },
@@ -112,6 +119,90 @@ def test_leakage_of_a_member_is_said_of_the_bag(published):
         "100 songs", "all songs",
     ]  # fmt: skip
     assert model.segment == 2
+
+
+def test_a_bag_of_published_models_by_a_list_of_names(published, server):
+    model = get_model("aaaa0002:1:1:0:0,aaaa0003:0:0:1:1")
+    assert model.weights == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    assert model.release.provenance["test_set_seen"].startswith("yes: ")
+    assert Separator("aaaa0002,aaaa0002").model.release.provenance["test_set_seen"] == "no"
+    assert len(server.asked) == 2
+    with pytest.raises(DemucsError, match="pair is a bag, and cannot be in another one; it has aa"):
+        get_model("pair,aaaa0002")
+
+
+def write_song(folder):
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for source in ("drums", "bass", "other", "vocals"):
+        wav = 0.2 * rng.standard_normal((8000, 2))
+        soundfile.write(folder / f"{source}.wav", wav, 8000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("aaaa0003", True),
+        ("mixed", True),
+        ("aaaa0002,aaaa0003", True),
+        ("pair", False),
+        ("aaaa0002", False),
+        ("aaaa0002:1,aaaa0002:2", False),
+    ],
+)
+def test_an_evaluation_says_that_a_model_was_trained_on_the_test_songs(
+    published, capsys, name, seen
+):
+    write_song(published / "songs" / "one")
+    line = ["-n", name, "--musdb", "songs", "--no-sdr", "test.shifts=0", "test.workers=0"]
+    assert test_pretrained.main([*line, "-d", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert ("has seen the test set (yes: it was trained on the test songs" in out) == seen
+    assert "WARNING" in out or not seen
+    (path,) = (published / "release_models").glob("evaluation_*.json")
+    assert path.name == f"evaluation_{name.replace(':', '=')}.json"
+    assert len(json.loads(path.read_text())["warnings"]) == seen
+    assert Results.load(path).model["name"] == name
+
+
+def test_what_is_listed_is_what_is_fetched(published, server):
+    def listed():
+        return {one.name: one for one in list_entries()}
+
+    assert {one.place for one in listed().values()} == {"published"}
+    assert {one.size for one in listed().values()} == {None}
+    assert list_models()["single"]["aaaa0002"] == f"{server.url}/place/{NAME}"
+    assert list_models()["bag"] == dict.fromkeys(("pair", "mixed"), remote.CATALOGUE)
+    get_model("pair")
+    found, size = listed(), len(FILES[NAME])
+    assert (found["pair"].place, found["pair"].size, found["pair"].here) == ("fetched", size, 1)
+    assert (found["mixed"].place, found["mixed"].size, found["mixed"].here) == (
+        "published",
+        None,
+        1,
+    )
+    assert (found["aaaa0002"].place, found["aaaa0002"].size) == ("fetched", size)
+    assert found["mixed"].trained_on == "all songs; 100 songs"
+    assert found["mixed"].test_set_seen.startswith("yes: ")
+    assert found["pair"].stems == ["drums", "bass", "other", "vocals"]
+    assert list_models()["single"]["aaaa0002"] == published / "cache" / NAME
+    assert list_models()["bag"]["pair"] == published / "cache" / "pair.yaml"
+    assert len(server.asked) == 1
+    (published / "cache" / NAME).write_bytes(FILES[NAME][:5000])
+    found = listed()
+    for name in ("aaaa0002", "pair"):
+        assert "File is not a zip file" in found[name].problem
+        assert f"remove {published / 'cache' / NAME}" in found[name].problem
+
+
+def test_a_local_name_hides_a_published_one(published):
+    (published / "release_models").mkdir()
+    (published / "release_models" / NAME).write_bytes(FILES[NAME])
+    found = [one for one in list_entries() if one.name == "aaaa0002"]
+    assert [one.place for one in found] == ["local"]
+    assert found[0].trained_on == "100 songs"  # a copy of the published file
+    assert list_models()["single"]["aaaa0002"].parent.name == "release_models"
+    assert [one.name for one in list_entries("release_models")] == ["aaaa0002"]
 
 
 def test_a_folder_that_is_given_is_the_only_place(published, server):
@@ -202,6 +293,10 @@ def test_the_public_catalogue_is_whole():
     for name in ("htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi", "mdx", "mdx_extra",
                  "mdx_q", "mdx_extra_q", "repro_mdx_a"):  # fmt: skip
         assert set(content["bags"][name]["models"]) <= signatures
+    stems = content["stems"]
+    assert set(stems) - {"usual"} <= signatures
+    assert remote.stems_of("955717e8") == stems["usual"] == ["drums", "bass", "other", "vocals"]
+    assert remote.stems_of("5c90dfd2") == [*stems["usual"], "guitar", "piano"]
     for name in content["files"]:
         checksum = name.rpartition("-")[2].removesuffix(".th")
         assert len(checksum) == 8
