@@ -12,7 +12,7 @@ from demucs.release.remote import cache_folder
 
 TITLES = {"bag": "Bag of models:", "single": "Single models:"}
 HEADS = ("NAME", "SIZE", "STEMS", "LICENCE", "TRAINED ON")
-LEAST, MOST = 72, 132  # columns of a table
+LEAST, MOST = 80, 132  # columns of a table
 
 
 def models_json(entries: Sequence[ModelEntry]) -> str:
@@ -27,8 +27,8 @@ def models_text(entries: Sequence[ModelEntry], width: int) -> str:
     Args:
         width: of the terminal, in columns.
     """
-    said = {one.licence for one in entries if one.licence and not one.problem}
-    licences = {text: f"({k + 1})" for k, text in enumerate(sorted(said))}
+    said = dict.fromkeys(one.licence for one in entries if one.licence and not one.problem)
+    licences = {text: f"({k + 1})" for k, text in enumerate(said)}
     width = min(max(width, LEAST), MOST)
     lines = []
     for kind, title in TITLES.items():
@@ -57,9 +57,10 @@ def _where(place: str, entries: Sequence[ModelEntry]) -> str:
 def _widths(entries: Sequence[ModelEntry], width: int) -> list[int]:
     """Of the columns: names are whole, what is left is shared by stems and data."""
     name = max([len(one.name) for one in entries if len(one.name) <= 40] + [len(HEADS[0])])
-    size, licence = 9, len(HEADS[3])
+    size = max([len(_size(one)) for one in entries] + [len("broken")])
+    licence = len(HEADS[3])
     left = width - 4 - name - size - licence - 8
-    stems = 23 if left >= 55 else 12
+    stems = 23 if left >= 46 else 12
     return [name, size, stems, licence, max(left - stems, 16)]
 
 
