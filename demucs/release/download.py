@@ -1,11 +1,14 @@
 """Fetching a file once: in pieces if need be, checked by its checksum, complete or not at all."""
 
 import http.client
+import logging
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,6 +16,8 @@ from tqdm import tqdm
 from demucs import __version__
 from demucs.errors import DemucsError
 from demucs.release.provenance import file_sha256
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 1 << 18  # bytes
 TRIES = 4
@@ -35,6 +40,8 @@ def download(
 ) -> None:
     """Fetches `url` to `path`; what an interrupted attempt left in `PATH.part` is gone on with.
 
+    Of several processes, one fetches and the others wait for it.
+
     Args:
         url: http or https.
         path: the file to make; folders are created.
@@ -47,6 +54,38 @@ def download(
         OSError: the folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.parent):
+        if not path.exists():  # another process may have fetched it meanwhile
+            _fetch_whole(url, path, checksum, progress, digest, instead)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits while another process fetches into the folder, as those of one SLURM job may."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            logger.warning("another process fetches into %s: waiting for it", folder)
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            logger.debug("%s has no file locks", folder)
+        yield
+
+
+def _fetch_whole(
+    url: str,
+    path: Path,
+    checksum: str,
+    progress: bool,
+    digest: Callable[[Path], str],
+    instead: str,
+) -> None:
     part = path.with_name(f"{path.name}.part")
     for attempt in range(TRIES):
         try:

@@ -99,8 +99,10 @@ def _fetch(namespace: str, bag: str, folder: Path, *, progress: bool) -> dict[st
             )
         path = folder / file
         digest = _digest_of(files[file])
-        if path.exists() and digest(path) == files[file]:
-            return
+        if path.exists():
+            if digest(path) == files[file]:
+                return
+            path.unlink()  # of an earlier commit, or damaged
         url = f"{_endpoint()}/{where}/resolve/{commit}/{urllib.parse.quote(file)}"
         download(url, path, files[file], progress=progress, digest=digest,
                  instead=NO_NETWORK.format(folder))  # fmt: skip

@@ -39,7 +39,7 @@ def folder(tmp_path):
 def test_a_name_is_fetched_once_and_then_works_offline(server, folder, monkeypatch):
     bag = get_model(NAME)
     assert [len(bag.models), bag.weights] == [2, [[1, 1, 0, 0], [0, 0, 1, 1]]]
-    assert sorted(one.name for one in folder.iterdir()) == [
+    assert sorted(one.name for one in folder.glob("[!.]*")) == [
         "aaaa0001.safetensors", "aaaa0002.safetensors", "htdemucs_ft.yaml", "hub.json",
     ]  # fmt: skip
     for name, content in MODELS.items():
@@ -199,6 +199,14 @@ def test_a_broken_record_is_fetched_again(server, folder, record):
     assert len(get_model(NAME).models) == 2
     assert json.loads((folder / "hub.json").read_text())["commit"] == COMMIT
     assert sum(path.startswith("/cdn/") for _, path, _ in server.asked) == 2
+
+
+def test_files_of_an_earlier_commit_are_replaced(server, folder):
+    folder.mkdir(parents=True)
+    for name in ("htdemucs_ft.yaml", *MODELS):
+        (folder / name).write_bytes(b"models: [old]")
+    assert len(get_model(NAME).models) == 2
+    assert (folder / "htdemucs_ft.yaml").read_bytes() == BAG
 
 
 def test_a_bag_of_the_hub_is_in_no_other_bag(server):

@@ -3,6 +3,9 @@
 import hashlib
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -99,10 +102,15 @@ def published(server, tmp_path, monkeypatch):
     remote._files.cache_clear()
 
 
+def kept(folder):
+    """The names of files in the cache; a lock stays there, hidden."""
+    return sorted(one.name for one in (folder / "cache").glob("[!.]*"))
+
+
 def test_a_name_is_fetched_once_and_then_works_offline(published, server, monkeypatch):
     model = get_model("pair")
     assert [path for path, _ in server.asked] == [f"/models/place/{NAME}"]
-    assert sorted(one.name for one in (published / "cache").iterdir()) == [NAME, "pair.yaml"]
+    assert kept(published) == [NAME, "pair.yaml"]
     assert (published / "cache" / NAME).read_bytes() == FILES[NAME]
     assert model.release.provenance["test_set_seen"] == "no"
     assert model.release.provenance["trained_on"] == "100 songs"
@@ -247,8 +255,24 @@ def test_another_checksum_removes_the_file(published, server):
     server.trouble = ["corrupted"]
     with pytest.raises(DownloadError, match=f"instead of {CHECKSUM}: it is removed"):
         get_model("aaaa0002")
-    assert list((published / "cache").iterdir()) == []
+    assert kept(published) == []
     get_model("aaaa0002")
+
+
+def test_processes_that_want_one_file_fetch_it_once(tmp_path, server):
+    """As the tasks of a SLURM job: the first one fetches, the others wait for it."""
+    server.trouble = ["slow"]
+    code = f"""if True:
+        from pathlib import Path
+        from demucs.release.download import download
+        download("{server.url}/{NAME}", Path("cache/{NAME}"), "{CHECKSUM}", progress=False)
+    """
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    line = [sys.executable, "-c", code]
+    started = [subprocess.Popen(line, cwd=tmp_path, env=env) for _ in range(3)]
+    assert [one.wait(60) for one in started] == [0, 0, 0]
+    assert len(server.asked) == 1
+    assert kept(tmp_path) == [NAME]
 
 
 def test_a_file_that_is_not_there(published, server):
