@@ -40,9 +40,13 @@ def read_bag(path: Path) -> BagFile:
         ReleaseError: it is no YAML, or not of a bag.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
         if not isinstance(content, Mapping) or not content.get("models"):
             raise ValueError("it has no list `models`")
+        names = yaml.load(text, Loader=yaml.BaseLoader)["models"]  # 01234567 is a name, no number
+        if not isinstance(names, list):
+            raise ValueError(f"models={names} is no list")
         unknown = set(content) - {"models", "weights", "segment"}
         if unknown:
             raise ValueError(f"it has {', '.join(map(repr, sorted(unknown)))}")
@@ -51,7 +55,7 @@ def read_bag(path: Path) -> BagFile:
             raise ValueError(f"segment={segment} is not above 0")
         weights = content.get("weights")
         return BagFile(
-            models=[str(name) for name in content["models"]],
+            models=[str(name) for name in names],
             weights=None if weights is None else [[float(x) for x in row] for row in weights],
             segment=None if segment is None else float(segment),
         )

@@ -140,6 +140,15 @@ def test_a_bag_knows_what_its_models_know(folder):
     assert get_model("both", folder).release.provenance["test_set_seen"] is None
 
 
+def test_names_that_look_like_numbers(folder):
+    for name in ("01234567", "12345678", "0b1010"):
+        write(folder, name, 3)
+    (folder / "numbers.yaml").write_text("models: [01234567, 12345678, 0b1010]")
+    assert get_model("numbers", folder).release.spec.kwargs["models"] == [
+        "01234567", "12345678", "0b1010",
+    ]  # fmt: skip
+
+
 def test_a_segment_is_for_all_models_that_allow_it(folder):
     (folder / "long.yaml").write_text("models: [one, two]\nsegment: 4\n")
     bag = get_model("long", folder)
@@ -155,6 +164,7 @@ def test_a_segment_is_for_all_models_that_allow_it(folder):
     [
         ("models: []", "no list `models`"),
         ("- one", "no list `models`"),
+        ("models: one", "models=one is no list"),
         ("models: [one", "is no bag"),
         ("models: [one, two]\nweights: [[1, 1]]", "give 2 rows"),
         ("models: [one]\nweights: [[1, 1, 1]]", "of 2 "),
