@@ -27,7 +27,7 @@ def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> N
     Args:
         url: http or https.
         path: the file to make; folders are created.
-        checksum: the first digits of its sha256.
+        checksum: the first digits of its sha256; empty if it is not known.
         progress: show a bar.
 
     Raises:

@@ -1,7 +1,7 @@
 """A folder of models, by name: what `--repo` and `-n` mean.
 
 A model is a release of ours, `NAME.safetensors`; a file of the public Demucs, `NAME.th`,
-`NAME-CHECKSUM.th` or `NAME.safetensors`; or a bag, `NAME.yaml`.
+`NAME-CHECKSUM.th` or `NAME.safetensors`; weights of torchaudio, `NAME.pt`; or a bag, `NAME.yaml`.
 """
 
 import os
@@ -16,10 +16,10 @@ from demucs.release.bag import BAG_SUFFIX, load_bag
 from demucs.release.info import ReleaseInfo
 from demucs.release.package import load_release
 from demucs.release.provenance import file_sha256
-from demucs.release.published import PICKLED, is_published, load_published
+from demucs.release.published import PICKLED, PLAIN, is_published, load_published
 
 SUFFIX = ".safetensors"
-SUFFIXES = (SUFFIX, PICKLED, BAG_SUFFIX)  # in this order, where several have a name
+SUFFIXES = (SUFFIX, PICKLED, PLAIN, BAG_SUFFIX)  # in this order, where several have a name
 DEFAULT_FOLDER = "release_models"
 _CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")
 

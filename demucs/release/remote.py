@@ -3,6 +3,10 @@
 A model is fetched when it is first asked for, checked, and kept in a folder: $DEMUCS_CACHE, or
 `demucs` in the user's cache. From then on no network is needed. $DEMUCS_MODELS is another address
 to fetch from, such as a mirror.
+
+Two are torchaudio's, at an address of their own. Their names have no checksum. That of
+`hdemucs_high_trained` is the one that several public projects found; of `hdemucs_high_musdbhq_only`
+none is known: it is checked by the sums inside the file, and the names and shapes of its weights.
 """
 
 import json
@@ -12,6 +16,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from torch import nn
@@ -80,17 +85,25 @@ def _provide(signature: str, folder: Path, *, progress: bool) -> None:
     place, _ = _files()[signature]
     path = folder / place.rpartition("/")[2]
     if not path.exists():
-        root = os.environ.get("DEMUCS_MODELS") or catalogue()["root"]
-        checksum = path.stem.rpartition("-")[2]
-        download(f"{root.rstrip('/')}/{place}", path, checksum, progress=progress)
+        known = catalogue().get("checksums", {})
+        checksum = known.get(path.name, path.stem.partition("-")[2])
+        download(_address(place), path, checksum, progress=progress)
+
+
+def _address(place: str) -> str:
+    mirror = os.environ.get("DEMUCS_MODELS")
+    if "://" not in place:
+        return f"{(mirror or catalogue()['root']).rstrip('/')}/{place}"
+    return f"{mirror.rstrip('/')}{urlsplit(place).path}" if mirror else place
 
 
 @cache
 def _files() -> dict[str, tuple[str, str]]:
-    """By signature: the file's place under the root, and what it was trained on."""
+    """By signature: the file's place under the root, or address, and what it was trained on."""
     found = {}
     for place, data in catalogue()["files"].items():
-        found[place.rpartition("/")[2].partition("-")[0]] = (place, data)
+        name = place.rpartition("/")[2].rpartition(".")[0]
+        found[name.partition("-")[0]] = (place, data)
     return found
 
 
@@ -100,4 +113,6 @@ def _known(info: ReleaseInfo, signatures: Sequence[str]) -> ReleaseInfo:
     seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
     told = "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds))
     provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
-    return replace(info, licence=LICENCE, provenance=provenance)
+    torchaudios = str(info.provenance.get("published")).endswith(".pt")
+    licence = info.licence if torchaudios else LICENCE
+    return replace(info, licence=licence, provenance=provenance)

@@ -20,6 +20,7 @@ NETWORKS = {
     "demucs.demucs.Demucs": "demucs",
     "demucs.hdemucs.HDemucs": "hdemucs",
     "demucs.htdemucs.HTDemucs": "htdemucs",
+    "demucs.train.TorchHDemucsWrapper": "torch_hdemucs",
 }
 QUANTISERS = ("diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer")
 LARGEST_PROGRAM = 64 * 2**20  # bytes of a pickle beside its tensors; published ones have some KB
