@@ -10,6 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
 	@echo "make test    lint, types, import contracts and all tests"
+	@echo "make torchaudio  the part of it that needs torchaudio, beside PyPI's torch of 5.5 GB"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make results draw the figures of demucs_results/ again"
 	@echo "make clean   remove the environment, caches and the demo's folder"

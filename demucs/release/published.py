@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from demucs.errors import ConfigError, MissingToolError, ModelNotFoundError, ReleaseError
 from demucs.nn import MODELS, ModelSpec, build_model
-from demucs.release.info import ReleaseInfo
 from demucs.release import torchaudio_weights
+from demucs.release.info import ReleaseInfo
 from demucs.release.provenance import file_sha256
-from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, unpickle
+from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, check_sums, unpickle
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
 def _load_torchaudio(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
     try:
         model = torchaudio_weights.load_hdemucs_high(unpickle(path))
+        check_sums(path)  # its name has no checksum
     except ValueError as error:
         raise ReleaseError(f"{path} does not hold torchaudio's HDemucs: {error}") from error
     info = ReleaseInfo(

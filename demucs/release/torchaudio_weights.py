@@ -2,7 +2,7 @@
 
 `torchaudio.pipelines.HDEMUCS_HIGH_MUSDB_PLUS` and `HDEMUCS_HIGH_MUSDB` are plain state dicts,
 `hdemucs_high_trained.pt` and `hdemucs_high_musdbhq_only.pt`, of `torchaudio.models.hdemucs_high`.
-That is our HDemucs by its defaults, whose parts have other names, and a norm more, which is not used.
+That is our HDemucs by its defaults; its parts have other names, and it has a norm that is not used.
 A state dict does not say what it is of: it is known by its names and shapes.
 """
 

@@ -83,6 +83,21 @@ def unpickle(path: Path) -> Any:
         ) from None
 
 
+def check_sums(path: Path) -> None:
+    """Compares the parts of such a file with the sums beside them, which PyTorch does not do.
+
+    Raises:
+        ReleaseError: a part is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        damaged = str(error)
+    if damaged:
+        raise ReleaseError(f"{path} is damaged ({damaged}): copy or download it again.")
+
+
 def _check_container(path: Path) -> None:
     """Only the zip files of PyTorch: older formats are read by other, wider readers."""
     try:

@@ -3,9 +3,9 @@
     python3 -m venv reference && reference/bin/pip install torch torchaudio==2.11.0 numpy
     cd tests/golden && ../../reference/bin/python make_torchaudio.py
 
-`names.json` has the shape of each weight of `torchaudio.models.hdemucs_high`, as the published files
-hold it, and of a small network; `expected.npz` their outputs, in float64, for weights and mixtures
-of `hdemucs_cases`.
+`names.json` has the shapes of the weights of `torchaudio.models.hdemucs_high`, the class of the
+published files, and of a small network; `expected.npz` their outputs, in float64, for weights and
+mixtures of `hdemucs_cases`.
 """
 
 import json
