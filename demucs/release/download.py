@@ -45,7 +45,8 @@ def download(
     Args:
         url: http or https.
         path: the file to make; folders are created.
-        checksum: the first digits of its sha256, or of what `digest` makes of it.
+        checksum: the first digits of its sha256, or of what `digest` makes of it; empty if it is
+            not known.
         progress: show a bar.
         instead: what else one can do without a network, for the message.
 

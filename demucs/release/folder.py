@@ -1,7 +1,7 @@
 """A folder of models, by name: what `--repo` and `-n` mean.
 
 A model is a release of ours, `NAME.safetensors`; a file of the public Demucs, `NAME.th`,
-`NAME-CHECKSUM.th` or `NAME.safetensors`; or a bag, `NAME.yaml`.
+`NAME-CHECKSUM.th` or `NAME.safetensors`; weights of torchaudio, `NAME.pt`; or a bag, `NAME.yaml`.
 """
 
 import os

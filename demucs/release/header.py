@@ -13,8 +13,15 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from demucs.errors import ReleaseError
-from demucs.release.names import PICKLED, name_of
-from demucs.release.remote import LICENCE, facts_of, is_public_file, stems_of
+from demucs.release.names import PICKLED, PLAIN, name_of
+from demucs.release.remote import (
+    TORCHAUDIO_LICENCE,
+    catalogue,
+    facts_of,
+    is_public_file,
+    licence_of,
+    stems_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +50,7 @@ def read_header(path: Path) -> Header:
         ReleaseError: it is damaged, or no model; the message is the reason alone.
     """
     try:
-        return _of_pickle(path) if path.suffix == PICKLED else _of_safetensors(path)
+        return _of_pickle(path) if path.suffix in (PICKLED, PLAIN) else _of_safetensors(path)
     except (SafetensorError, zipfile.BadZipFile, OSError) as error:
         raise ReleaseError(f"damaged, cut short, or no model ({error})") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -92,13 +99,25 @@ def _of_arguments(klass: str, args: Any, kwargs: Any) -> Header:
 
 def _of_pickle(path: Path) -> Header:
     if is_public_file(path.name):
-        with zipfile.ZipFile(path):  # its table stands at the end
-            pass
+        _check_zip(path)
         told, seen = facts_of([name_of(path)])
         return Header(
-            stems=stems_of(name_of(path)), licence=LICENCE, trained_on=told, test_set_seen=seen
+            stems=stems_of(name_of(path)),
+            licence=licence_of(name_of(path)),
+            trained_on=told,
+            test_set_seen=seen,
         )
+    if path.suffix == PLAIN:  # weights alone, always of the same network
+        _check_zip(path)
+        usual = list(catalogue()["stems"]["usual"])
+        return Header(stems=usual, network="hdemucs", licence=TORCHAUDIO_LICENCE)
     from demucs.release.unpickle import unpickle
 
     content = unpickle(path)
     return _of_arguments(content["klass"].name, content["args"], content["kwargs"])
+
+
+def _check_zip(path: Path) -> None:
+    """Raises BadZipFile if it is cut short: its table stands at the end."""
+    with zipfile.ZipFile(path):
+        pass

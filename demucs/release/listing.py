@@ -20,11 +20,11 @@ from demucs.release.hub_cache import (
 )
 from demucs.release.names import BAG_SUFFIX, DEFAULT_FOLDER, SUFFIXES, model_files, name_of
 from demucs.release.remote import (
-    LICENCE,
     cache_folder,
     catalogue,
     facts_of,
     file_of,
+    licence_of,
     remote_names,
     stems_of,
 )
@@ -201,7 +201,7 @@ def _published(name: str) -> ModelEntry:
         path=_path_of(name, paths) if complete else None,
         size=sum(path.stat().st_size for path in there.values()) if complete else None,
         stems=stems_of(models[0]),
-        licence=LICENCE,
+        licence=licence_of(models[0]),
         trained_on=told,
         test_set_seen=seen,
         models=models if bag else None,

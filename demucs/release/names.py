@@ -7,8 +7,9 @@ from pathlib import Path
 
 SUFFIX = ".safetensors"
 PICKLED = ".th"
+PLAIN = ".pt"  # weights alone, of torchaudio
 BAG_SUFFIX = ".yaml"
-SUFFIXES = (SUFFIX, PICKLED, BAG_SUFFIX)  # in this order, where several have a name
+SUFFIXES = (SUFFIX, PICKLED, PLAIN, BAG_SUFFIX)  # in this order, where several have a name
 DEFAULT_FOLDER = "release_models"
 HUB = "hf://"  # before the name of a model of the HuggingFace hub
 CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")

@@ -3,6 +3,10 @@
 A model is fetched when it is first asked for, checked, and kept in a folder: $DEMUCS_CACHE, or
 `demucs` in the user's cache. From then on no network is needed. $DEMUCS_MODELS is another address
 to fetch from, such as a mirror.
+
+Two are torchaudio's, at an address of their own. Their names have no checksum. That of
+`hdemucs_high_trained` is the one that several public projects found; of `hdemucs_high_musdbhq_only`
+none is known: it is checked by the sums inside the file, and the names and shapes of its weights.
 """
 
 import json
@@ -12,10 +16,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from demucs.files import atomic_path
+from demucs.release.names import PLAIN
 
 if TYPE_CHECKING:  # models are listed without torch
     from torch import nn
@@ -26,6 +32,11 @@ CATALOGUE = Path(__file__).with_name("catalogue.json")
 LICENCE = (
     "not stated with the files; published by Meta for the MIT-licensed public Demucs, trained on "
     "data that is partly for non-commercial use (MUSDB18)"
+)
+
+TORCHAUDIO_LICENCE = (
+    "not stated with the file; published by Meta for the BSD-licensed torchaudio, trained on data "
+    "that is partly for non-commercial use (MUSDB18)"
 )
 
 
@@ -84,16 +95,18 @@ def _provide(signature: str, folder: Path, *, progress: bool) -> None:
 
     path = file_of(signature, folder)
     if not path.exists():
-        checksum = path.stem.rpartition("-")[2]
+        known = catalogue().get("checksums", {})
+        checksum = known.get(path.name, path.stem.partition("-")[2])
         download(url_of(signature), path, checksum, progress=progress)
 
 
 @cache
 def _files() -> dict[str, tuple[str, str]]:
-    """By signature: the file's place under the root, and what it was trained on."""
+    """By signature: the file's place under the root, or address, and what it was trained on."""
     found = {}
     for place, data in catalogue()["files"].items():
-        found[place.rpartition("/")[2].partition("-")[0]] = (place, data)
+        name = place.rpartition("/")[2].rpartition(".")[0]
+        found[name.partition("-")[0]] = (place, data)
     return found
 
 
@@ -101,7 +114,7 @@ def known(info: "ReleaseInfo", signatures: Sequence[str]) -> "ReleaseInfo":
     """With what is known of published models: their data, and whether the test set was in it."""
     told, seen = facts_of(signatures)
     provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
-    return replace(info, licence=LICENCE, provenance=provenance)
+    return replace(info, licence=licence_of(signatures[0]), provenance=provenance)
 
 
 def facts_of(signatures: Sequence[str]) -> tuple[str, str]:
@@ -109,6 +122,11 @@ def facts_of(signatures: Sequence[str]) -> tuple[str, str]:
     kinds = {_files()[one][1] for one in signatures}
     seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
     return "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds)), seen
+
+
+def licence_of(signature: str) -> str:
+    """Of a published model."""
+    return TORCHAUDIO_LICENCE if _files()[signature][0].endswith(PLAIN) else LICENCE
 
 
 def stems_of(signature: str) -> list[str]:
@@ -129,5 +147,7 @@ def is_public_file(file: str) -> bool:
 
 def url_of(signature: str) -> str:
     """Where a published single model is fetched from."""
-    root = os.environ.get("DEMUCS_MODELS") or catalogue()["root"]
-    return f"{root.rstrip('/')}/{_files()[signature][0]}"
+    place, mirror = _files()[signature][0], os.environ.get("DEMUCS_MODELS")
+    if "://" not in place:
+        return f"{(mirror or catalogue()['root']).rstrip('/')}/{place}"
+    return f"{mirror.rstrip('/')}{urlsplit(place).path}" if mirror else place

@@ -78,6 +78,18 @@ def test_public_files_say_what_they_can(folder):
     assert read_header(next(folder.glob("aaaa0002-*"))) == Header(stems=FOUR, network="hdemucs")
 
 
+def test_torchaudios_weights_say_what_they_can(folder):
+    """By another name than the published one; the network is always the same."""
+    torch.save({"weight": torch.zeros(3)}, folder / "mine.pt")
+    torch.save({"weight": torch.zeros(3)}, folder / "hdemucs_high_trained.pt")
+    (folder / "cut.pt").write_bytes((folder / "mine.pt").read_bytes()[:-50])
+    found = listed(folder)
+    assert (found["mine"].stems, found["mine"].trained_on) == (FOUR, None)
+    assert "torchaudio" in found["mine"].licence
+    assert "test songs" in found["hdemucs_high_trained"].trained_on
+    assert "damaged, cut short" in found["cut"].problem
+
+
 def damaged(folder):
     good = (folder / "one.safetensors").read_bytes()
     (pickled,) = PUBLISHED.glob("aaaa0002-*.th")

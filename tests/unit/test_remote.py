@@ -2,23 +2,27 @@
 
 import hashlib
 import http.server
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from demucs.api import Separator, list_models
 from demucs.errors import DemucsError, ModelNotFoundError
 from demucs.evaluation import Results
+from demucs.nn import build_model
 from demucs.pretrained import get_model
 from demucs.release import download as downloads
-from demucs.release import remote
+from demucs.release import remote, torchaudio_weights
 from demucs.release.download import DownloadError, download
 from demucs.release.listing import list_entries
 from tools import test_pretrained
@@ -251,6 +255,48 @@ def test_whatever_was_left_the_file_is_right(tmp_path, server, size, trouble):
     assert (tmp_path / NAME).read_bytes() == whole
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_torchaudios_weights_are_elsewhere(published, server, monkeypatch, mirrored):
+    """At an address of their own, which a mirror has under its root; one without a checksum."""
+    high = torchaudio_weights.HDEMUCS_HIGH
+    small = {"channels": 8, "nfft": 256, "depth": 4, "norm_starts": 2}
+    spec = replace(high, kwargs={**high.kwargs, **small})
+    monkeypatch.setattr(torchaudio_weights, "HDEMUCS_HIGH", spec)
+    there = {here: name for name, here in torchaudio_weights.BRANCHES.items()}
+    state = {}
+    for name, weight in build_model(spec).state_dict().items():
+        branch, _, rest = name.partition(".")
+        state[f"{there[branch]}.{rest}"] = weight
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    for name in ("seen", "unseen"):
+        monkeypatch.setitem(FILES, f"{name}.pt", buffer.getvalue())
+    content = remote.catalogue()
+    address = f"http://127.0.0.1:{1 if mirrored else server.server_port}/torchaudio/models"
+    content["files"] |= {f"{address}/seen.pt": "extra", f"{address}/unseen.pt": "musdb"}
+    content["checksums"] = {"seen.pt": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    if not mirrored:
+        monkeypatch.delenv("DEMUCS_MODELS")
+    for name, seen in (("seen", "yes: "), ("unseen", "no")):
+        model = get_model(name)
+        assert model.release.provenance["test_set_seen"].startswith(seen)
+        assert model.release.licence == torchaudio_weights.LICENCE
+        assert torch.equal(model.encoder[0].conv.bias, state["freq_encoder.0.conv.bias"])
+    root = "/models" if mirrored else ""
+    assert [path for path, _ in server.asked] == [
+        f"{root}/torchaudio/models/{name}.pt" for name in ("seen", "unseen")
+    ]
+    listed = {one.name: one for one in list_entries()}
+    assert listed["seen"].licence == listed["unseen"].licence == torchaudio_weights.LICENCE
+    assert (listed["seen"].place, listed["seen"].trained_on) == ("fetched", "all songs")
+    assert listed["seen"].size == len(buffer.getvalue())
+    (published / "cache" / "seen.pt").unlink()
+    assert {one.name: one for one in list_entries()}["seen"].place == "published"
+    server.trouble = ["corrupted"]
+    with pytest.raises(DownloadError, match="it is removed"):
+        get_model("seen")
+
+
 def test_another_checksum_removes_the_file(published, server):
     server.trouble = ["corrupted"]
     with pytest.raises(DownloadError, match=f"instead of {CHECKSUM}: it is removed"):
@@ -312,8 +358,10 @@ def test_an_unknown_name_has_near_ones(published):
 
 def test_the_public_catalogue_is_whole():
     content = remote.catalogue()
-    signatures = {name.rpartition("/")[2].partition("-")[0] for name in content["files"]}
-    assert len(signatures) == len(content["files"]) == 27
+    torchaudios = {name for name in content["files"] if "://" in name}
+    own = content["files"].keys() - torchaudios
+    signatures = {name.rpartition("/")[2].partition("-")[0] for name in own}
+    assert (len(signatures), len(own), len(torchaudios)) == (27, 27, 2)
     for name in ("htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi", "mdx", "mdx_extra",
                  "mdx_q", "mdx_extra_q", "repro_mdx_a"):  # fmt: skip
         assert set(content["bags"][name]["models"]) <= signatures
@@ -321,12 +369,15 @@ def test_the_public_catalogue_is_whole():
     assert set(stems) - {"usual"} <= signatures
     assert remote.stems_of("955717e8") == stems["usual"] == ["drums", "bass", "other", "vocals"]
     assert remote.stems_of("5c90dfd2") == [*stems["usual"], "guitar", "piano"]
-    for name in content["files"]:
+    for name in own:
         checksum = name.rpartition("-")[2].removesuffix(".th")
         assert len(checksum) == 8
         assert set(checksum) <= set("0123456789abcdef")
     assert set(content["files"].values()) <= set(content["trained_on"])
     assert remote.is_remote("htdemucs")
     assert remote.is_remote("955717e8")
+    for name in torchaudios:
+        assert remote.is_remote(name.rpartition("/")[2].removesuffix(".pt"))
+    assert {"hdemucs_high_trained", "hdemucs_high_musdbhq_only"} <= set(remote.remote_names())
     assert not remote.is_remote("mine")
     assert hashlib.sha256(FILES[NAME]).hexdigest().startswith(CHECKSUM)
