@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check lint format types imports unit oracle integration slurm results clean
+.PHONY: help demo test check lint format types imports unit oracle integration slurm torchaudio results clean
 
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
 	@echo "make test    lint, types, import contracts and all tests"
+	@echo "make torchaudio  the part of it that needs torchaudio, beside PyPI's torch of 5.5 GB"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make results draw the figures of demucs_results/ again"
 	@echo "make clean   remove the environment, caches and the demo's folder"
@@ -28,12 +29,21 @@ $(VENV)/.dev: $(VENV)/.base setup.py constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.run
 
+# torchaudio cannot be imported beside a CPU-only torch (it links CUDA's libraries), so what needs it
+# has PyPI's torch of 5.5 GB, in an environment of its own.
+TORCHAUDIO := $(VENV)-torchaudio
+$(TORCHAUDIO)/.dev: $(VENV)/.base setup.py constraints.txt
+	$(PYTHON) -m venv $(TORCHAUDIO)
+	sed 's/^torch==.*/torch==2.14.1/' constraints.txt > $(TORCHAUDIO)/constraints.txt
+	$(TORCHAUDIO)/bin/python -m pip install -q -c $(TORCHAUDIO)/constraints.txt -e . pytest
+	@touch $@
+
 demo: $(VENV)/.run
 	$(BIN)/python -m tools.demo
 
 test: check
 
-check: lint types imports unit oracle integration slurm
+check: lint types imports unit oracle integration slurm torchaudio
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -58,8 +68,14 @@ unit oracle: PARALLEL = -n 2 --dist loadfile
 unit oracle integration slurm: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL) tests/$@
 
+# Where torchaudio cannot be imported the tests are skipped, so that comes first.
+torchaudio: export OMP_WAIT_POLICY = PASSIVE
+torchaudio: $(TORCHAUDIO)/.dev
+	$(TORCHAUDIO)/bin/python -c 'import torchaudio'
+	$(TORCHAUDIO)/bin/python -m pytest tests/$@
+
 results: $(VENV)/.run
 	$(BIN)/python graphing_scripts/training_curves.py demucs_results/*/history.json
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo
+	rm -rf $(VENV) $(TORCHAUDIO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo

@@ -32,10 +32,11 @@ from demucs.errors import AudioError, ConfigError
 from demucs.memory import MemoryGuard
 from demucs.nn.fast import prepare
 from demucs.pretrained import get_model
-from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder
+from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder, remote
+from demucs.release.listing import ModelEntry, list_entries
 from demucs.sliding import Block, apply_blocks
 
-__all__ = ["Block", "Separator", "list_models", "save_audio"]
+__all__ = ["Block", "ModelEntry", "Separator", "list_entries", "list_models", "save_audio"]
 
 _KEEP: Any = object()  # "as it was", where None is a value
 
@@ -47,7 +48,8 @@ class Separator:
     with a warning in the log.
 
     Args:
-        model: name or signature of a release, or a network that is already loaded, which is not
+        model: name or signature of a release, or several for a bag (`A,B`; see
+            `demucs.pretrained.get_model`), or a network that is already loaded, which is not
             modified; on a CPU its weights are taken as they are now.
         repo: folder of releases; None is `./release_models`.
         device: where chunks are worked on; None is a CUDA device if there is one, else the CPU.
@@ -319,14 +321,23 @@ def save_audio(
     )
 
 
-def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Path]]:
-    """The releases in `repo` (None: `./release_models`): names and files.
+def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Path | str]]:
+    """The names that `Separator` knows; `list_entries` says more of each.
+
+    Args:
+        repo: folder of models; None is `./release_models` and the published models.
 
     Returns:
-        `{"single": {name: file}, "bag": {name: file}}`.
+        `{"single": {name: file}, "bag": {name: file}}`. Of a published model that is not fetched
+        yet, the file is its address; of such a bag, the catalogue.
     """
     folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else Path(repo))
-    return {
-        "single": {name: folder.path(name) for name in folder.names()},
-        "bag": {name: folder.path(name) for name in folder.bags() if name not in folder.names()},
+    single: dict[str, Path | str] = {name: folder.path(name) for name in folder.names()}
+    bag: dict[str, Path | str] = {
+        name: folder.path(name) for name in folder.bags() if name not in single
     }
+    for one in list_entries() if repo is None else ():
+        if one.place != "local":
+            known = remote.CATALOGUE if one.kind == "bag" else remote.url_of(one.name)
+            (bag if one.kind == "bag" else single)[one.name] = Path(one.path) if one.path else known
+    return {"single": single, "bag": bag}

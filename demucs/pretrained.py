@@ -5,9 +5,13 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from demucs.errors import ModelNotFoundError
-from demucs.release import DEFAULT_FOLDER, ReleaseFolder
-from demucs.release.remote import is_remote, load_remote, remote_names
+from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.release import DEFAULT_FOLDER, ReleaseFolder, ReleaseInfo
+from demucs.release.bag import assemble_bag
+from demucs.release.bagfile import bag_of_name
+from demucs.release.hub import load_hub
+from demucs.release.hub_cache import is_hub
+from demucs.release.remote import catalogue, is_remote, load_remote, remote_names
 
 
 def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Module:
@@ -15,7 +19,9 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
 
     Args:
         name: as `tools.export` named it, by default the signature of the training run; or that of
-            a file of the public Demucs, or of a bag (see `demucs.release.folder`).
+            a file of the public Demucs, or of a bag (see `demucs.release.folder`). Or several
+            names, `A,B`, for a bag of these, with weights `A:1:0,B:0:1` (a number a stem, or one
+            for all). Or `hf://NAME`, `hf://NAMESPACE/NAME`: a model of the HuggingFace hub.
         repo: the folder; if not given, `./release_models`, and then the published models, which
             are fetched once (see `demucs.release.remote`).
 
@@ -31,17 +37,36 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
         ReleaseError: the file is corrupted or of another format.
     """
     folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else repo)
-    if repo is None and is_remote(name) and name not in (*folder.names(), *folder.bags()):
+    there = (*folder.names(), *folder.bags())
+    listed = None if name in there or is_hub(name) else bag_of_name(name)
+    if is_hub(name):
+        model, info = load_hub(name)
+    elif listed is not None:
+        model, info = assemble_bag(name, listed, lambda one: _load_one(one, folder, repo is None))
+    elif repo is None and name not in there and is_remote(name):
         model, info = load_remote(name)
     else:
-        try:
-            model, info = folder.load(name)
-        except ModelNotFoundError as error:
-            near = get_close_matches(name, remote_names(), n=3, cutoff=0.6) if repo is None else []
-            if not near:
-                raise
-            raise ModelNotFoundError(
-                f"{error} Of the published models, did you mean {' or '.join(near)}?"
-            ) from None
+        model, info = _load_local(name, folder, repo is None)
     model.release = info  # type: ignore[assignment]
     return model
+
+
+def _load_one(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Module, ReleaseInfo]:
+    """A model of a bag, which is no bag."""
+    if not remote or name in (*folder.names(), *folder.bags()) or not is_remote(name):
+        return folder.load_one(name)
+    if name in catalogue()["bags"]:
+        models = ", ".join(dict.fromkeys(catalogue()["bags"][name]["models"]))
+        raise ReleaseError(f"{name} is a bag, and cannot be in another one; it has {models}")
+    return load_remote(name)
+
+
+def _load_local(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Module, ReleaseInfo]:
+    try:
+        return folder.load(name)
+    except ModelNotFoundError as error:
+        near = get_close_matches(name, remote_names(), n=3, cutoff=0.6) if remote else []
+        hint = f" Of the published models, did you mean {' or '.join(near)}?" if near else ""
+        if "/" in name:
+            hint += f" For a model of the HuggingFace hub, give hf://{name}"
+        raise ModelNotFoundError(f"{error}{hint}") from None

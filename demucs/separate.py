@@ -7,6 +7,7 @@ Heavy imports wait until the arguments are known to be right.
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -22,7 +23,7 @@ from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
 from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
 from demucs.separate_options import STANDARD, Options, parse_options
-from demucs.separate_summary import Summary
+from demucs.separate_summary import Summary, write_json
 
 if TYPE_CHECKING:
     from demucs.api import Separator
@@ -80,12 +81,19 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 
 def _list_models(options: Options) -> int:
-    from demucs.api import list_models
+    """Lists the models that `-n` knows, without importing torch."""
+    from demucs.release.listing import list_entries
+    from demucs.separate_models import models_json, models_text
 
     if options.repo is not None and not options.repo.is_dir():
         raise ModelNotFoundError(f"--repo {options.repo}: no such folder, so no models to list.")
-    for title, kind in (("Bag of models:", "bag"), ("Single models:", "single")):
-        print(title, *list_models(options.repo)[kind], sep="\n    ")
+    entries = list_entries(options.repo)
+    if options.json is None:
+        print(models_text(entries, shutil.get_terminal_size((100, 24)).columns), end="")
+    elif options.json == STANDARD:
+        print(models_json(entries), end="")
+    else:
+        write_json(options.json, models_json(entries))
     return 0
 
 
@@ -99,7 +107,7 @@ def _separate_all(options: Options) -> int:
         )
     separator = _separator(options)
     stems = _stems(separator.sources, options)
-    folder = options.out / options.model_name
+    folder = options.folder
     names = OutputNames(
         folder, options.filename, options.extension, [track.path for track in tracks]
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.errors import ConfigError
+from demucs.release.names import folder_name
 from demucs.separate_names import DEFAULT_PATTERN, check_pattern
 from demucs.separate_types import integer, number
 
@@ -49,8 +50,13 @@ class Options:
 
     @property
     def model_name(self) -> str:
-        """What the folder of the results is called."""
+        """What the model is called."""
         return self.sig or self.name
+
+    @property
+    def folder(self) -> Path:
+        """Of the results, below `out`."""
+        return self.out / folder_name(self.model_name)
 
     @property
     def extension(self) -> str:
@@ -145,7 +151,8 @@ def _add_library(parser: argparse.ArgumentParser) -> None:
         "--json",
         metavar="FILE",
         type=Path,
-        help="write what became of each track as JSON; to standard output if it is -",
+        help="write what became of each track, or the list of models, as JSON; to standard output "
+        "if it is -",
     )
 
 
@@ -161,7 +168,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "-n",
         "--name",
         default=DEFAULT_MODEL,
-        help="name or signature of a released or published model (default: %(default)s)",
+        help="name or signature of a released or published model; A,B for a bag of several, "
+        "A:1:0,B:0:1 with a weight for each stem; hf://NAME or hf://NAMESPACE/NAME for a model "
+        "of the HuggingFace hub (default: %(default)s)",
     )
     parser.add_argument(
         "--repo",
@@ -169,7 +178,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="folder of the models for -n (default: release_models, then the published ones)",
     )
     parser.add_argument(
-        "--list-models", action="store_true", help="list the models in the repo and exit"
+        "--list-models",
+        action="store_true",
+        help="list the models in the repo, or all that -n knows, with size, stems, licence and "
+        "training data, and exit; as JSON with --json",
     )
     parser.add_argument(
         "-v",

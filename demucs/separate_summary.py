@@ -37,7 +37,7 @@ class Summary:
         return {
             "version": __version__,
             "model": options.model_name,
-            "out": str(options.out / options.model_name),
+            "out": str(options.folder),
             "complete": complete,
             **{status: self.count(status) for status in ("done", "skipped", "failed")},
             "elapsed": round(time.monotonic() - self._began, 3),
@@ -58,11 +58,20 @@ class Summary:
             sys.stdout.write(text)
             sys.stdout.flush()
             return
-        try:
-            with atomic_path(where) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise AudioError(
-                f"Cannot write --json {where}: {error.strerror}. Check the folder, its permissions "
-                "and the space on the disk."
-            ) from error
+        write_json(where, text)
+
+
+def write_json(path: Path, text: str) -> None:
+    """Writes what `--json` asks for.
+
+    Raises:
+        AudioError: the file cannot be written.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AudioError(
+            f"Cannot write --json {path}: {error.strerror}. Check the folder, its permissions "
+            "and the space on the disk."
+        ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.names import METRICS
+from demucs.release.names import DEFAULT_FOLDER, folder_name
 from tools._test_place import check_device, check_place, finished, keep_other
 from tools._test_settings import Settings, find_root, read_settings
 
@@ -217,7 +218,8 @@ def select(found: Sequence[Any], names: Sequence[str] | None, at_most: int | Non
 def default_out(args: argparse.Namespace, *, subset: bool) -> Path:
     """`REPO/evaluation_NAME.json`; other splits and parts of them get names of their own."""
     marks = [args.split] * (args.split != "test") + ["subset"] * subset
-    return Path(args.repo) / ("_".join(["evaluation", args.name, *marks]) + ".json")
+    stem = "_".join(["evaluation", folder_name(args.name), *marks])
+    return Path(args.repo or DEFAULT_FOLDER) / f"{stem}.json"
 
 
 def _best_device(local_rank: int) -> str:

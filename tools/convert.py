@@ -1,6 +1,6 @@
 """Converts models: `python3 -m tools.convert NAME --to th`.
 
-    release      a release of ours, from a file of the public Demucs
+    release      a release of ours, from a file of the public Demucs or of torchaudio (NAME.pt)
     th           a file that `demucs --repo FOLDER -n NAME` of the public Demucs reads
     safetensors  the same weights with class and arguments as JSON, as its current release has them
 

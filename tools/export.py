@@ -1,4 +1,6 @@
-"""Makes a release of a training run: `python3 -m tools.export SIG`.
+"""Makes a release of a training run: `python3 -m tools.export SIG`, or a bag of several.
+
+    python3 -m tools.export SIG SIG --bag NAME --weights 1,0,0.5,1 0,1,0.5,1
 
 Reads the best state of the run's checkpoint, which carries its own model specification and
 configuration: no data set, no GPU and no configuration files are needed.
@@ -36,7 +38,9 @@ from demucs.release import (
     save_release,
     weights_sha256,
 )
+from demucs.release.bagfile import BagFile
 from demucs.release.checkpoint import NAME, newest_checkpoint_file
+from tools._export_bag import Prepared, check_names, parse_weights, write_bag
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +110,7 @@ def release_of(
     return state, info
 
 
-def export(
+def prepare(
     signature: str,
     out: Path,
     dora_dir: Path,
@@ -115,11 +119,8 @@ def export(
     half: bool = False,
     licence: str = DEFAULT_LICENCE,
     force: bool = False,
-) -> tuple[Path, ReleaseInfo, bool]:
-    """Writes the release of a run.
-
-    Returns:
-        The file, its description, and whether it was written: False if it was there already.
+) -> Prepared:
+    """The release of a run, read and checked, and whether it has to be written.
 
     Raises:
         ConfigError: a name that cannot be a file's name.
@@ -132,40 +133,78 @@ def export(
         raise ConfigError(f"--name {name!r}: give a plain name, without folders, such as my-model.")
     state, info = release_of(signature, source, half=half, licence=licence)
     path = out / f"{name}{SUFFIX}"
-    if path.exists() and not force:
-        if _same(path, info):
-            return path, info, False
+    missing = force or not path.exists() or not _same(path, info)
+    if path.exists() and missing and not force:
         raise ReleaseError(
             f"{path} is there already and is not the same release: give --force to replace it, "
             "or another --name or --out."
         )
-    save_release(path, state, info)
-    return path, info, True
+    return Prepared(path=path, state=state, info=info, missing=missing)
+
+
+def export_bag(args: argparse.Namespace) -> int:
+    """Writes the releases of several runs and a bag of them; returns the exit code."""
+    content = BagFile(
+        models=args.signatures, weights=parse_weights(args.weights), segment=args.segment
+    )
+    check_names(args.bag, args.signatures, args.out)
+    releases = [
+        prepare(
+            one, args.out, args.dora_dir, half=args.half, licence=args.licence, force=args.force
+        )
+        for one in dict.fromkeys(args.signatures)
+    ]
+    written = write_bag(args.bag, content, args.out, releases, force=args.force)
+    for path in (*(one.path for one in releases), args.out / f"{args.bag}.yaml"):
+        print(f"{'wrote' if path in written else 'unchanged'}: {path}")
+    print(f"separate with it: demucs --repo {args.out} -n {args.bag} FILE")
+    print(f"evaluate it with: python3 -m tools.test_pretrained --repo {args.out} -n {args.bag}")
+    return 0
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    return _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.bag is None:
+        if len(args.signatures) > 1:
+            parser.error("several SIG make a bag: give its name with --bag NAME")
+        for flag in ("weights", "segment"):
+            if getattr(args, flag) is not None:
+                parser.error(f"--{flag} is of a bag: give its name with --bag NAME")
+    elif args.name is not None:
+        parser.error("--name is of a single release: in a bag, each has the name of its run")
+    if args.segment is not None and not 0 < args.segment < float("inf"):
+        parser.error(f"--segment {args.segment:g}: give a number of seconds above 0")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_options(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
-        path, info, written = export(
-            args.signature,
-            args.out,
-            args.dora_dir,
-            name=args.name,
-            half=args.half,
-            licence=args.licence,
-            force=args.force,
-        )
+        return export_bag(args) if args.bag is not None else export_one(args)
     except (DemucsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def export_one(args: argparse.Namespace) -> int:
+    """Writes the release of a run; returns the exit code."""
+    release = prepare(
+        args.signatures[0],
+        args.out,
+        args.dora_dir,
+        name=args.name,
+        half=args.half,
+        licence=args.licence,
+        force=args.force,
+    )
+    path, info = release.path, release.info
+    if release.missing:
+        save_release(path, release.state, info)
     best = info.provenance["best"]
-    print(f"{'wrote' if written else 'unchanged'}: {path}")
+    print(f"{'wrote' if release.missing else 'unchanged'}: {path}")
     print(f"  size:       {path.stat().st_size / 2**20:.1f} MiB ({info.provenance['precision']})")
     print(f"  best epoch: {best['epoch']} of {info.provenance['epochs']}")
     print(f"  metric:     {best['name']} = {best['metric']}")
@@ -180,9 +219,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tools.export", description="Make a release of a training run."
+        prog="python3 -m tools.export",
+        description="Make a release of a training run, or a bag of several.",
     )
-    parser.add_argument("signature", metavar="SIG", help="the run's signature (dora info)")
+    parser.add_argument(
+        "signatures",
+        nargs="+",
+        metavar="SIG",
+        help="the run's signature (dora info); of a bag, several",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, default=Path(DEFAULT_FOLDER), help="folder (default: %(default)s)"
     )
@@ -195,7 +240,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
     parser.add_argument("--name", help="name of the release (default: SIG)")
     parser.add_argument("--licence", default=DEFAULT_LICENCE, help="licence of the weights")
-    parser.add_argument("--force", action="store_true", help="replace another release")
+    parser.add_argument("--force", action="store_true", help="replace another release, or bag")
+    parser.add_argument(
+        "--bag", metavar="NAME", help="write the releases and a bag of them, NAME.yaml, beside them"
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        metavar="ROW",
+        help="of the bag: for each SIG a row with a number for each stem, such as 1,0,0.5,1, or "
+        "one number for all (default: all alike)",
+    )
+    parser.add_argument(
+        "--segment",
+        type=float,
+        metavar="SECONDS",
+        help="of the bag: length of a chunk, instead of the models' own",
+    )
     return parser
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.names import METRICS
-from demucs.release import DEFAULT_FOLDER
+from demucs.release.names import DEFAULT_FOLDER
 from tools._test_run import run
 from tools._test_settings import KEYS, read_settings
 
@@ -67,8 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("-n", "--name", required=True, help="name of the release")
-    add("--repo", default=DEFAULT_FOLDER, help=f"its folder (default: {DEFAULT_FOLDER})")
+    add("-n", "--name", required=True,
+        help="name of the release or published model; a bag of several: A,B or A:1:0,B:0:1; "
+        "of the HuggingFace hub: hf://NAME")  # fmt: skip
+    add("--repo", help=f"its folder (default: {DEFAULT_FOLDER}, then the published models)")
     add("--musdb", metavar="PATH", help="data set (default: $DEMUCS_MUSDB, then the model's own)")
     add("--split", choices=["test", "valid"], default="test")
     add("--tracks", nargs="+", metavar="NAME", help="only these tracks")

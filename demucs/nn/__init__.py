@@ -5,6 +5,7 @@ from demucs.nn.demucs import Demucs
 from demucs.nn.empty import build_empty
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.htdemucs import HTDemucs
+from demucs.nn.torch_hdemucs import TorchHDemucs, torchaudio_network
 
 __all__ = [
     "MODELS",
@@ -12,6 +13,8 @@ __all__ = [
     "HDemucs",
     "HTDemucs",
     "ModelSpec",
+    "TorchHDemucs",
     "build_empty",
     "build_model",
+    "torchaudio_network",
 ]

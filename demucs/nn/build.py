@@ -11,11 +11,13 @@ from demucs.errors import ConfigError
 from demucs.nn.demucs import Demucs
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.htdemucs import HTDemucs
+from demucs.nn.torch_hdemucs import TorchHDemucs
 
 MODELS: dict[str, type[nn.Module]] = {
     "demucs": Demucs,
     "hdemucs": HDemucs,
     "htdemucs": HTDemucs,
+    "torch_hdemucs": TorchHDemucs,
 }
 
 
@@ -50,6 +52,7 @@ def build_model(spec: ModelSpec) -> nn.Module:
 
     Raises:
         ConfigError: an unknown model, or an argument the model does not have or accept.
+        MissingToolError: `torch_hdemucs` without torchaudio.
     """
     if spec.name not in MODELS:
         raise ConfigError(f"unknown model {spec.name!r}; there are: {', '.join(sorted(MODELS))}")

@@ -104,18 +104,24 @@ def frequency_shapes(
     return shapes
 
 
-def check_meeting(shapes: list[LayerShape], depth: int, nfft: int, stride: int) -> None:
-    """Raises ConfigError unless both branches reach one step a hop at the same layer."""
+def check_meeting(
+    shapes: list[LayerShape], depth: int, nfft: int, stride: int, last: int | None = None
+) -> None:
+    """Raises ConfigError unless both branches reach one step a hop at the same layer.
+
+    `last` is the stride of the time branch in the layer where they meet, if it is another.
+    """
     if not any(shape.merges for shape in shapes):
         raise ConfigError(
             f"depth={depth} with nfft={nfft} is too shallow for the time branch to meet the "
             "frequency branch; raise depth, lower nfft, or set hybrid=False"
         )
     layers = sum(shape.frequency for shape in shapes)
-    if stride**layers != nfft // 4:
+    step = stride ** (layers - 1) * (last or stride)
+    if step != nfft // 4:
         raise ConfigError(
             f"nfft={nfft} with stride={stride} does not let the branches meet: after {layers} "
-            f"layers the time branch has one step every {stride**layers} samples and the "
-            f"spectrogram one every {nfft // 4}; set nfft={4 * stride**layers} (or another power), "
+            f"layers the time branch has one step every {step} samples and the "
+            f"spectrogram one every {nfft // 4}; set nfft={4 * step} (or another power), "
             "or hybrid=False"
         )

@@ -1,40 +1,92 @@
 """Fetching a file once: in pieces if need be, checked by its checksum, complete or not at all."""
 
 import http.client
+import logging
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
+from demucs import __version__
 from demucs.errors import DemucsError
 from demucs.release.provenance import file_sha256
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 1 << 18  # bytes
 TRIES = 4
 PATIENCE = 30.0  # seconds without a byte
+AGENT = f"demucs/{__version__}"
 
 
 class DownloadError(DemucsError):
     """A file could not be fetched."""
 
 
-def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> None:
+def download(
+    url: str,
+    path: Path,
+    checksum: str,
+    *,
+    progress: bool = True,
+    digest: Callable[[Path], str] = file_sha256,
+    instead: str = "",
+) -> None:
     """Fetches `url` to `path`; what an interrupted attempt left in `PATH.part` is gone on with.
+
+    Of several processes, one fetches and the others wait for it.
 
     Args:
         url: http or https.
         path: the file to make; folders are created.
-        checksum: the first digits of its sha256.
+        checksum: the first digits of its sha256, or of what `digest` makes of it; empty if it is
+            not known.
         progress: show a bar.
+        instead: what else one can do without a network, for the message.
 
     Raises:
         DownloadError: no network, no such file, or another checksum; the message says what to do.
         OSError: the folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.parent):
+        if not path.exists():  # another process may have fetched it meanwhile
+            _fetch_whole(url, path, checksum, progress, digest, instead)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits while another process fetches into the folder, as those of one SLURM job may."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            logger.warning("another process fetches into %s: waiting for it", folder)
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            logger.debug("%s has no file locks", folder)
+        yield
+
+
+def _fetch_whole(
+    url: str,
+    path: Path,
+    checksum: str,
+    progress: bool,
+    digest: Callable[[Path], str],
+    instead: str,
+) -> None:
     part = path.with_name(f"{path.name}.part")
     for attempt in range(TRIES):
         try:
@@ -42,7 +94,9 @@ def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> N
             break
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == TRIES - 1:
-                raise DownloadError(_advice(url, path, f"the server says {error.code}")) from None
+                raise DownloadError(
+                    _advice(url, path, f"the server says {error.code}", instead)
+                ) from None
         except (
             http.client.HTTPException,
             urllib.error.URLError,
@@ -52,10 +106,10 @@ def download(url: str, path: Path, checksum: str, *, progress: bool = True) -> N
             if attempt == TRIES - 1:
                 reason = getattr(error, "reason", None) or error
                 raise DownloadError(
-                    _advice(url, path, str(reason) or type(error).__name__)
+                    _advice(url, path, str(reason) or type(error).__name__, instead)
                 ) from None
         time.sleep(0.5 * 2**attempt)
-    found = file_sha256(part)
+    found = digest(part)
     if not found.startswith(checksum):
         part.unlink()
         raise DownloadError(
@@ -71,7 +125,8 @@ def _fetch(url: str, part: Path, *, progress: bool) -> None:
     Raises ConnectionError if the connection ends before the file does.
     """
     there = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})
+    headers = {"User-Agent": AGENT} | ({"Range": f"bytes={there}-"} if there else {})
+    request = urllib.request.Request(url, headers=headers)
     try:
         answer = urllib.request.urlopen(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:
@@ -98,8 +153,9 @@ def _fetch(url: str, part: Path, *, progress: bool) -> None:
         raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
 
 
-def _advice(url: str, path: Path, reason: str) -> str:
-    return (
-        f"{url} cannot be fetched: {reason}. Without a network, fetch it on another machine and "
-        f"put it into {path.parent}, under its own name; or give a folder that has it with --repo."
+def _advice(url: str, path: Path, reason: str, instead: str) -> str:
+    instead = instead or (
+        f"fetch it on another machine and put it into {path.parent}, under its own name; or give a "
+        "folder that has it with --repo"
     )
+    return f"{url} cannot be fetched: {reason}. Without a network, {instead}."

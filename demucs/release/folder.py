@@ -1,38 +1,31 @@
 """A folder of models, by name: what `--repo` and `-n` mean.
 
 A model is a release of ours, `NAME.safetensors`; a file of the public Demucs, `NAME.th`,
-`NAME-CHECKSUM.th` or `NAME.safetensors`; or a bag, `NAME.yaml`.
+`NAME-CHECKSUM.th` or `NAME.safetensors`; weights of torchaudio, `NAME.pt`; or a bag, `NAME.yaml`.
 """
 
 import os
-import re
 from difflib import get_close_matches
 from pathlib import Path
 
 from torch import nn
 
 from demucs.errors import ModelNotFoundError, ReleaseError
-from demucs.release.bag import BAG_SUFFIX, load_bag
+from demucs.release.bag import load_bag
 from demucs.release.info import ReleaseInfo
+from demucs.release.names import (
+    BAG_SUFFIX,
+    CHECKSUM,
+    DEFAULT_FOLDER,
+    PICKLED,
+    SUFFIXES,
+    is_valid_name,
+    model_files,
+    name_of,
+)
 from demucs.release.package import load_release
 from demucs.release.provenance import file_sha256
-from demucs.release.published import PICKLED, is_published, load_published
-
-SUFFIX = ".safetensors"
-SUFFIXES = (SUFFIX, PICKLED, BAG_SUFFIX)  # in this order, where several have a name
-DEFAULT_FOLDER = "release_models"
-_CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")
-
-
-def is_valid_name(name: str) -> bool:
-    """Whether `name` can name a release: one file name, visible, nothing that leads elsewhere."""
-    return (
-        0 < len(name) <= 200
-        and not name.startswith((".", "-"))
-        and name == name.strip()
-        and name.isprintable()
-        and not any(letter in name for letter in '/\\:*?"<>|')
-    )
+from demucs.release.published import is_published, load_published
 
 
 class ReleaseFolder:
@@ -47,12 +40,14 @@ class ReleaseFolder:
 
     def names(self) -> list[str]:
         """The names of single models, sorted; files being written are not among them."""
-        found = {self._name_of(file) for file in self._files() if file.suffix != BAG_SUFFIX}
+        found = {name_of(file) for file in model_files(self.folder) if file.suffix != BAG_SUFFIX}
         return sorted(found)
 
     def bags(self) -> list[str]:
         """The names of bags, sorted."""
-        return sorted(self._name_of(file) for file in self._files() if file.suffix == BAG_SUFFIX)
+        return sorted(
+            name_of(file) for file in model_files(self.folder) if file.suffix == BAG_SUFFIX
+        )
 
     def path(self, name: str) -> Path:
         """Where the model or bag `name` is; a single model counts before a bag.
@@ -69,8 +64,8 @@ class ReleaseFolder:
             )
         found = {
             file.suffix: file
-            for file in self._files()
-            if name in (self._name_of(file), file.name[: -len(file.suffix)])
+            for file in model_files(self.folder)
+            if name in (name_of(file), file.name[: -len(file.suffix)])
         }
         for suffix in SUFFIXES:
             if suffix in found:
@@ -91,10 +86,13 @@ class ReleaseFolder:
             MissingToolError: weights that need a package that is not installed.
         """
         path = self.path(name)
-        return load_bag(path, self._load_one) if path.suffix == BAG_SUFFIX else self._load(path)
+        return load_bag(path, self.load_one) if path.suffix == BAG_SUFFIX else self._load(path)
 
-    def _load_one(self, name: str) -> tuple[nn.Module, ReleaseInfo]:
-        """A single model, for a bag."""
+    def load_one(self, name: str) -> tuple[nn.Module, ReleaseInfo]:
+        """A single model, for a bag.
+
+        Raises: as `load`; ReleaseError also where `name` is a bag.
+        """
         path = self.path(name)
         if path.suffix == BAG_SUFFIX:
             raise ReleaseError(f"{path} is a bag, and cannot be in another one")
@@ -103,7 +101,7 @@ class ReleaseFolder:
     def _load(self, path: Path) -> tuple[nn.Module, ReleaseInfo]:
         if not is_published(path):
             return load_release(path)
-        match = _CHECKSUM.search(path.stem)
+        match = CHECKSUM.search(path.stem)
         if path.suffix == PICKLED and match:
             found = file_sha256(path)[: len(match[1])]
             if found != match[1]:
@@ -111,25 +109,14 @@ class ReleaseFolder:
                     f"{path} is corrupted: its name says that its checksum begins with "
                     f"{match[1]}, and it begins with {found}. Copy or download it again."
                 )
-        return load_published(path, self._name_of(path))
-
-    def _files(self) -> list[Path]:
-        try:
-            files = sorted(self.folder.iterdir())
-        except OSError:
-            return []
-        return [one for one in files if one.suffix in SUFFIXES and is_valid_name(one.stem)]
-
-    @staticmethod
-    def _name_of(file: Path) -> str:
-        return _CHECKSUM.sub("", file.stem) if file.suffix == PICKLED else file.stem
+        return load_published(path, name_of(path))
 
     def _check_only(self, name: str, chosen: Path) -> None:
         """A checksum in the name lets one model have two files."""
         alike = [
             file.name
-            for file in self._files()
-            if file.suffix == chosen.suffix and self._name_of(file) == name
+            for file in model_files(self.folder)
+            if file.suffix == chosen.suffix and name_of(file) == name
         ]
         if len(alike) > 1:
             raise ReleaseError(

@@ -2,7 +2,8 @@
 
 Two formats: `.th`, a pickle of class, arguments, weights and training configuration, and
 safetensors with class and arguments as JSON. Weights are of half precision, or packed into few bits
-by DiffQ. Nothing of a file is ever run: see `demucs.release.unpickle`.
+by DiffQ. Beside them `.pt`, torchaudio's weights: see `demucs.release.torchaudio_weights`. Nothing
+of a file is ever run: see `demucs.release.unpickle`.
 """
 
 import inspect
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 
 from demucs.errors import ConfigError, MissingToolError, ModelNotFoundError, ReleaseError
 from demucs.nn import MODELS, ModelSpec, build_model
+from demucs.release import torchaudio_weights
 from demucs.release.info import ReleaseInfo
+from demucs.release.names import PICKLED, PLAIN
 from demucs.release.provenance import file_sha256
-from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, unpickle
+from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, check_sums, unpickle
 
 logger = logging.getLogger(__name__)
 
-PICKLED = ".th"
 LICENCE = "not stated in the file; see where it was published"
 
 
@@ -32,14 +34,17 @@ def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
     """Builds the network of a published file, in evaluation mode, and says what is known of it.
 
     Args:
-        path: `.th` or `.safetensors`.
+        path: `.th`, `.safetensors`, or `.pt` of torchaudio.
         signature: what to call it.
 
     Raises:
         ModelNotFoundError: there is no such file.
         ReleaseError: it is damaged, not such a file, or of a network that is not here.
-        MissingToolError: its weights are packed by DiffQ, which is not installed.
+        MissingToolError: it needs a package that is not installed: DiffQ, if its weights are packed
+            by it, or torchaudio, for a network of `model=torch_hdemucs`.
     """
+    if path.suffix == PLAIN:
+        return _load_torchaudio(path, signature)
     content = unpickle(path) if path.suffix == PICKLED else _read_safetensors(path)
     try:
         spec = _spec(content)
@@ -60,9 +65,25 @@ def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
     return model.eval(), info
 
 
+def _load_torchaudio(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
+    try:
+        model = torchaudio_weights.load_hdemucs_high(unpickle(path))
+        check_sums(path)  # its name has no checksum
+    except ValueError as error:
+        raise ReleaseError(f"{path} does not hold torchaudio's HDemucs: {error}") from error
+    info = ReleaseInfo(
+        signature=signature,
+        spec=torchaudio_weights.HDEMUCS_HIGH,
+        config={},
+        provenance={"published": path.name, "file_sha256": file_sha256(path)},
+        licence=torchaudio_weights.LICENCE,
+    )
+    return model.eval(), info
+
+
 def is_published(path: Path) -> bool:
     """Whether a file is in one of the public formats, rather than a release of ours."""
-    if path.suffix == PICKLED:
+    if path.suffix in (PICKLED, PLAIN):
         return True
     try:
         with safe_open(path, framework="pt") as file:

@@ -3,6 +3,10 @@
 A model is fetched when it is first asked for, checked, and kept in a folder: $DEMUCS_CACHE, or
 `demucs` in the user's cache. From then on no network is needed. $DEMUCS_MODELS is another address
 to fetch from, such as a mirror.
+
+Two are torchaudio's, at an address of their own. Their names have no checksum. That of
+`hdemucs_high_trained` is the one that several public projects found; of `hdemucs_high_musdbhq_only`
+none is known: it is checked by the sums inside the file, and the names and shapes of its weights.
 """
 
 import json
@@ -11,20 +15,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
-from torch import nn
 
 from demucs.files import atomic_path
-from demucs.release.download import download
-from demucs.release.folder import ReleaseFolder
-from demucs.release.info import ReleaseInfo
+from demucs.release.names import PLAIN
+
+if TYPE_CHECKING:  # models are listed without torch
+    from torch import nn
+
+    from demucs.release.info import ReleaseInfo
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 LICENCE = (
     "not stated with the files; published by Meta for the MIT-licensed public Demucs, trained on "
     "data that is partly for non-commercial use (MUSDB18)"
+)
+
+TORCHAUDIO_LICENCE = (
+    "not stated with the file; published by Meta for the BSD-licensed torchaudio, trained on data "
+    "that is partly for non-commercial use (MUSDB18)"
 )
 
 
@@ -52,13 +64,15 @@ def cache_folder() -> Path:
     return Path(base) / "demucs"
 
 
-def load_remote(name: str, *, progress: bool = True) -> tuple[nn.Module, ReleaseInfo]:
+def load_remote(name: str, *, progress: bool = True) -> "tuple[nn.Module, ReleaseInfo]":
     """The published model or bag `name`, fetched if it is not there yet.
 
     Raises:
         DownloadError: it cannot be fetched; says where it is looked for and how to place it.
         ReleaseError, MissingToolError: as `ReleaseFolder.load`.
     """
+    from demucs.release.folder import ReleaseFolder
+
     folder = cache_folder()
     bag = catalogue()["bags"].get(name)
     for signature in dict.fromkeys(bag["models"] if bag else [name]):
@@ -71,33 +85,69 @@ def load_remote(name: str, *, progress: bool = True) -> tuple[nn.Module, Release
                 temporary.write_text(text, encoding="utf-8")
     model, info = ReleaseFolder(folder).load(name)
     for one in getattr(model, "models", []):
-        one.release = _known(one.release, [one.release.signature])
-    return model, _known(info, bag["models"] if bag else [name])
+        one.release = known(one.release, [one.release.signature])
+    return model, known(info, bag["models"] if bag else [name])
 
 
 def _provide(signature: str, folder: Path, *, progress: bool) -> None:
     """Fetches a single model unless it is there."""
-    place, _ = _files()[signature]
-    path = folder / place.rpartition("/")[2]
+    from demucs.release.download import download
+
+    path = file_of(signature, folder)
     if not path.exists():
-        root = os.environ.get("DEMUCS_MODELS") or catalogue()["root"]
-        checksum = path.stem.rpartition("-")[2]
-        download(f"{root.rstrip('/')}/{place}", path, checksum, progress=progress)
+        known = catalogue().get("checksums", {})
+        checksum = known.get(path.name, path.stem.partition("-")[2])
+        download(url_of(signature), path, checksum, progress=progress)
 
 
 @cache
 def _files() -> dict[str, tuple[str, str]]:
-    """By signature: the file's place under the root, and what it was trained on."""
+    """By signature: the file's place under the root, or address, and what it was trained on."""
     found = {}
     for place, data in catalogue()["files"].items():
-        found[place.rpartition("/")[2].partition("-")[0]] = (place, data)
+        name = place.rpartition("/")[2].rpartition(".")[0]
+        found[name.partition("-")[0]] = (place, data)
     return found
 
 
-def _known(info: ReleaseInfo, signatures: Sequence[str]) -> ReleaseInfo:
+def known(info: "ReleaseInfo", signatures: Sequence[str]) -> "ReleaseInfo":
     """With what is known of published models: their data, and whether the test set was in it."""
+    told, seen = facts_of(signatures)
+    provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
+    return replace(info, licence=licence_of(signatures[0]), provenance=provenance)
+
+
+def facts_of(signatures: Sequence[str]) -> tuple[str, str]:
+    """What published models were trained on, and whether the test set of MUSDB18 was in it."""
     kinds = {_files()[one][1] for one in signatures}
     seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
-    told = "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds))
-    provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
-    return replace(info, licence=LICENCE, provenance=provenance)
+    return "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds)), seen
+
+
+def licence_of(signature: str) -> str:
+    """Of a published model."""
+    return TORCHAUDIO_LICENCE if _files()[signature][0].endswith(PLAIN) else LICENCE
+
+
+def stems_of(signature: str) -> list[str]:
+    """The stems of a published model, in the order of its output."""
+    stems = catalogue()["stems"]
+    return list(stems.get(signature, stems["usual"]))
+
+
+def file_of(signature: str, folder: Path) -> Path:
+    """Where a published single model lies in the cache, once it is fetched."""
+    return folder / _files()[signature][0].rpartition("/")[2]
+
+
+def is_public_file(file: str) -> bool:
+    """Whether a file has the name of a published one, checksum and all."""
+    return file in {place.rpartition("/")[2] for place, _ in _files().values()}
+
+
+def url_of(signature: str) -> str:
+    """Where a published single model is fetched from."""
+    place, mirror = _files()[signature][0], os.environ.get("DEMUCS_MODELS")
+    if "://" not in place:
+        return f"{(mirror or catalogue()['root']).rstrip('/')}/{place}"
+    return f"{mirror.rstrip('/')}{urlsplit(place).path}" if mirror else place

@@ -20,6 +20,7 @@ NETWORKS = {
     "demucs.demucs.Demucs": "demucs",
     "demucs.hdemucs.HDemucs": "hdemucs",
     "demucs.htdemucs.HTDemucs": "htdemucs",
+    "demucs.train.TorchHDemucsWrapper": "torch_hdemucs",
 }
 QUANTISERS = ("diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer")
 LARGEST_PROGRAM = 64 * 2**20  # bytes of a pickle beside its tensors; published ones have some KB
@@ -80,6 +81,21 @@ def unpickle(path: Path) -> Any:
             f"{path} cannot be read: damaged, or no model file ({type(error).__name__}: {error}). "
             "Copy or download it again."
         ) from None
+
+
+def check_sums(path: Path) -> None:
+    """Compares the parts of such a file with the sums beside them, which PyTorch does not do.
+
+    Raises:
+        ReleaseError: a part is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        damaged = str(error)
+    if damaged:
+        raise ReleaseError(f"{path} is damaged ({damaged}): copy or download it again.")
 
 
 def _check_container(path: Path) -> None:

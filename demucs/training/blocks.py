@@ -11,7 +11,6 @@ from demucs.training.config import DataConfig, TrainConfig
 from demucs.training.parse import read_section
 from demucs.training.quantise import check_quantisation
 
-PUBLIC_MODELS = ("torch_hdemucs",)  # known names that are not here yet
 SEGMENTS_APPLIED = 4  # separation works on chunks of so many training segments
 
 
@@ -76,13 +75,11 @@ def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
     """The model that `model` names, with the arguments of the block of that name.
 
     Raises:
-        ConfigError: a model that does not exist, or not yet.
+        ConfigError: a model that does not exist.
     """
     name = plain.get("model")
     if name not in MODELS:
         there = ", ".join(f"model={one}" for one in sorted(MODELS))
-        if name in PUBLIC_MODELS:
-            raise ConfigError(f"model={name} is not available in this version: add {there}")
         raise ConfigError(f"model={name} is unknown; there is {there}")
     segment = plain.get("model_segment")
     if segment is not None and (not isinstance(segment, int | float) or segment <= 0):

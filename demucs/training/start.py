@@ -7,6 +7,7 @@ from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
 from demucs.experiments import CHECKPOINT, PREVIOUS_CHECKPOINT, with_checkpoint
+from demucs.nn import torchaudio_network
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
@@ -52,9 +53,12 @@ def check_start(run: RunConfig, folder: Path) -> None:
 
     Raises:
         ConfigError: `misc.reference` cannot be read.
+        MissingToolError: `model=torch_hdemucs` without torchaudio.
         ModelNotFoundError, ReleaseError: `continue_from` or `continue_pretrained` does not exist.
     """
     options = run.options
+    if run.spec.name == "torch_hdemucs":
+        torchaudio_network()
     if options.misc.reference is not None:
         Reference.load(Path(options.misc.reference))
     if any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS_CHECKPOINT)):

@@ -1,5 +1,6 @@
 """The `demucs` command as a user types it, on a tiny real release and tiny real files."""
 
+import json
 import os
 import shutil
 import signal
@@ -162,7 +163,29 @@ def test_inputs_are_never_overwritten(demucs: Run, workplace: Path, tmp_path: Pa
 def test_models_are_listed(demucs: Run) -> None:
     done = demucs("--repo", "release_models", "--list-models")
     assert done.returncode == 0
-    assert "Single models:\n    tiny\n" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("    tiny")]
+    assert row.split() == ["tiny", row.split()[1], "MiB", *SOURCES, "(1)", "not", "recorded"]
+    assert done.stdout.startswith("Bag of models:\n")
+    done = demucs("--list-models", "--json", "-")
+    found = {one["name"]: one for one in json.loads(done.stdout)["models"]}
+    assert found["tiny"]["path"] == "release_models/tiny.safetensors"
+    assert found["htdemucs"]["kind"] == "bag"
+
+
+def test_a_bag_from_the_command_line(demucs: Run, tmp_path: Path) -> None:
+    """Weights of its own for each stem; the folder of the results has a name that all disks take"""
+    line = ["--shifts", "0", "--float32", "song.wav"]
+    assert demucs("-n", "tiny", *line).returncode == 0
+    done = demucs("-n", "tiny:1:0:1:2,tiny:0:1:0.5:1", "--json", tmp_path / "all.json", *line)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "tiny=1=0=1=2,tiny=0=1=0.5=1"
+    summary = json.loads((tmp_path / "all.json").read_text())
+    assert summary["model"] == "tiny:1:0:1:2,tiny:0:1:0.5:1"
+    assert summary["out"] == str(folder)
+    for stem in SOURCES:
+        one, _ = soundfile.read(tmp_path / "tiny" / "song" / f"{stem}.wav")
+        bag, _ = soundfile.read(folder / "song" / f"{stem}.wav")
+        assert abs(one - bag).max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -172,6 +195,10 @@ def test_models_are_listed(demucs: Run) -> None:
         ("-n tiny --repo nowhere song.wav", 1, "nowhere"),
         ("--repo nowhere --list-models", 1, "nowhere"),
         ("-s deadbeef song.wav", 1, "deadbeef"),
+        ("-n tiny,tony song.wav", 1, "tony"),
+        ("-n tiny:1:0,tiny:1:1 song.wav", 1, "2 rows (a model each) of 4 (a stem each)"),
+        ("-n tiny:1,tiny song.wav", 1, "has weights for some of its models only"),
+        ("-n hf://x/y/z song.wav", 1, "hf://htdemucs_ft"),
         ("-n tiny --two-stems sax song.wav", 1, "sax: the model tiny has no such stem; choose one "
          "of drums, bass, other, vocals"),
         ("-n tiny -d toaster song.wav", 1, "toaster"),

@@ -16,6 +16,7 @@ from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.nn import ModelSpec, build_model
 from demucs.pretrained import get_model
 from demucs.release import Bag, ReleaseFolder, ReleaseInfo, read_release, save_release
+from demucs.release.names import folder_name, is_valid_name
 from tools.convert import main
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
@@ -70,6 +71,62 @@ def test_a_bag_separates_by_the_fast_forms_of_its_models(folder):
     assert (list(listed["single"]), list(listed["bag"])) == (["one", "two"], ["both"])
 
 
+def test_a_bag_by_a_list_of_names(folder):
+    """As from a file; one number is a weight for all stems."""
+    mix = torch.randn(1, 2, 12000, generator=torch.Generator().manual_seed(0))
+    expected = apply_model(get_model("both", folder), mix, shifts=0)
+    bag = get_model("one:1:0,two:0.5:2", folder)
+    assert torch.equal(apply_model(bag, mix, shifts=0), expected)
+    assert bag.release.signature == "one:1:0,two:0.5:2"
+    assert bag.release.spec.kwargs["models"] == ["one", "two"]
+    assert ModelFacts.of(bag).songs == {"x", "y", "z"}
+    assert get_model("one:2, two:3", folder).weights == [[2, 2], [3, 3]]
+    assert get_model("one,two", folder).weights == [[1, 1], [1, 1]]
+    assert Separator("one,two,one", folder).sources == ["a", "b"]
+
+
+def test_a_model_whose_name_has_a_comma_is_no_bag(folder):
+    write(folder, "one,two", 3)
+    assert not isinstance(get_model("one,two", folder), Bag)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("one,", "a comma without a model"),
+        (",", "a comma without a model"),
+        ("one:1:0,two", "weights for some of its models only: .* such as one:1,two:0.5"),
+        ("one:1:0,two:1:1:1", r"\[2, 3\] numbers a row: give 2 rows .* of 2"),
+        ("one:1:x,two:1:1", "'x' is no weight"),
+        ("one:1:,two:1:1", "'' is no weight"),
+        ("one:1:-1,two:1:1", "a weight of a bag is negative, -1"),
+        ("one:1:nan,two:1:1", "not finite"),
+        ("one:inf,two:1", "not finite"),
+        ("one:1:0,two:1:0", "no model of the bag has a weight for b"),
+        ("one,both", "is a bag, and cannot be in another one"),
+        ("one,three", "There is no model 'three'"),
+        ("one,../two", "is not the name of a model"),
+        ("one,other", "one and other cannot be in one bag: sources is .*'a', 'b'.* and .*'drums'"),
+    ],
+)
+def test_wrong_lists_of_names_say_what_is_wrong(folder, name, message):
+    for path in PUBLISHED.glob("aaaa0002-*.th"):
+        shutil.copy(path, folder / "other.th")
+    with pytest.raises((ReleaseError, ModelNotFoundError), match=message):
+        get_model(name, folder)
+
+
+def test_results_of_any_model_have_a_name_that_disks_take():
+    assert folder_name("htdemucs") == "htdemucs"
+    assert folder_name("a,b") == "a,b"
+    assert folder_name("hf://someone/mine") == "someone--mine"
+    long = ",".join(f"model{k}:1:0:1:1" for k in range(20))
+    assert len(folder_name(long)) < 80
+    assert folder_name(long) != folder_name(long + ":1")
+    for name in ("hf://someone/mine", "a:1:0,b:0:1", long):
+        assert is_valid_name(folder_name(name))
+
+
 def test_a_bag_knows_what_its_models_know(folder):
     bag = get_model("both", folder)
     assert bag.release.signature == "both"
@@ -81,6 +138,15 @@ def test_a_bag_knows_what_its_models_know(folder):
     assert get_model("both", folder).release.provenance["test_set_seen"] == "yes: all of it"
     write(folder, "two", 2, test_set_seen=None)
     assert get_model("both", folder).release.provenance["test_set_seen"] is None
+
+
+def test_names_that_look_like_numbers(folder):
+    for name in ("01234567", "12345678", "0b1010"):
+        write(folder, name, 3)
+    (folder / "numbers.yaml").write_text("models: [01234567, 12345678, 0b1010]")
+    assert get_model("numbers", folder).release.spec.kwargs["models"] == [
+        "01234567", "12345678", "0b1010",
+    ]  # fmt: skip
 
 
 def test_a_segment_is_for_all_models_that_allow_it(folder):
@@ -98,6 +164,7 @@ def test_a_segment_is_for_all_models_that_allow_it(folder):
     [
         ("models: []", "no list `models`"),
         ("- one", "no list `models`"),
+        ("models: one", "models=one is no list"),
         ("models: [one", "is no bag"),
         ("models: [one, two]\nweights: [[1, 1]]", "give 2 rows"),
         ("models: [one]\nweights: [[1, 1, 1]]", "of 2 "),

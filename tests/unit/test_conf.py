@@ -88,6 +88,12 @@ PUBLIC: dict[str, Any] = {
         "dconv_mode": 1, "dconv_depth": 2, "dconv_comp": 4, "dconv_attn": 4, "dconv_lstm": 4,
         "dconv_init": 1e-3, "rescale": 0.1,
     },
+    "torch_hdemucs": {
+        "channels": 48, "growth": 2, "nfft": 4096, "depth": 6, "freq_emb": 0.2, "emb_scale": 10,
+        "emb_smooth": True, "kernel_size": 8, "stride": 4, "time_stride": 2, "context": 1,
+        "context_enc": 0, "norm_starts": 4, "norm_groups": 4, "dconv_depth": 2, "dconv_comp": 4,
+        "dconv_attn": 4, "dconv_lstm": 4, "dconv_init": 1e-3,
+    },
     "svd": {
         "penalty": 0, "min_size": 0.1, "dim": 1, "niters": 2, "powm": False, "proba": 1,
         "conv_only": False, "convtr": False, "bs": 1,

@@ -2,17 +2,30 @@
 
 import hashlib
 import http.server
+import io
 import json
+import os
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 
+from demucs.api import Separator, list_models
 from demucs.errors import DemucsError, ModelNotFoundError
+from demucs.evaluation import Results
+from demucs.nn import build_model
 from demucs.pretrained import get_model
 from demucs.release import download as downloads
-from demucs.release import remote
+from demucs.release import remote, torchaudio_weights
 from demucs.release.download import DownloadError, download
+from demucs.release.listing import list_entries
+from tools import test_pretrained
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
 FILES = {path.name: path.read_bytes() for path in PUBLISHED.glob("aaaa000[123]-*.th")}
@@ -72,6 +85,7 @@ def published(server, tmp_path, monkeypatch):
     content = {
         "root": "http://127.0.0.1:1/",
         "trained_on": {"musdb": "100 songs", "extra": "all songs"},
+        "stems": {"usual": ["drums", "bass", "other", "vocals"]},
         "files": {
             f"place/{name}": "extra" if "aaaa0003" in name else "musdb" for name in sorted(FILES)
         },
@@ -92,10 +106,15 @@ def published(server, tmp_path, monkeypatch):
     remote._files.cache_clear()
 
 
+def kept(folder):
+    """The names of files in the cache; a lock stays there, hidden."""
+    return sorted(one.name for one in (folder / "cache").glob("[!.]*"))
+
+
 def test_a_name_is_fetched_once_and_then_works_offline(published, server, monkeypatch):
     model = get_model("pair")
     assert [path for path, _ in server.asked] == [f"/models/place/{NAME}"]
-    assert sorted(one.name for one in (published / "cache").iterdir()) == [NAME, "pair.yaml"]
+    assert kept(published) == [NAME, "pair.yaml"]
     assert (published / "cache" / NAME).read_bytes() == FILES[NAME]
     assert model.release.provenance["test_set_seen"] == "no"
     assert model.release.provenance["trained_on"] == "100 songs"
@@ -112,6 +131,90 @@ def test_leakage_of_a_member_is_said_of_the_bag(published):
         "100 songs", "all songs",
     ]  # fmt: skip
     assert model.segment == 2
+
+
+def test_a_bag_of_published_models_by_a_list_of_names(published, server):
+    model = get_model("aaaa0002:1:1:0:0,aaaa0003:0:0:1:1")
+    assert model.weights == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    assert model.release.provenance["test_set_seen"].startswith("yes: ")
+    assert Separator("aaaa0002,aaaa0002").model.release.provenance["test_set_seen"] == "no"
+    assert len(server.asked) == 2
+    with pytest.raises(DemucsError, match="pair is a bag, and cannot be in another one; it has aa"):
+        get_model("pair,aaaa0002")
+
+
+def write_song(folder):
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for source in ("drums", "bass", "other", "vocals"):
+        wav = 0.2 * rng.standard_normal((8000, 2))
+        soundfile.write(folder / f"{source}.wav", wav, 8000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("aaaa0003", True),
+        ("mixed", True),
+        ("aaaa0002,aaaa0003", True),
+        ("pair", False),
+        ("aaaa0002", False),
+        ("aaaa0002:1,aaaa0002:2", False),
+    ],
+)
+def test_an_evaluation_says_that_a_model_was_trained_on_the_test_songs(
+    published, capsys, name, seen
+):
+    write_song(published / "songs" / "one")
+    line = ["-n", name, "--musdb", "songs", "--no-sdr", "test.shifts=0", "test.workers=0"]
+    assert test_pretrained.main([*line, "-d", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert ("has seen the test set (yes: it was trained on the test songs" in out) == seen
+    assert "WARNING" in out or not seen
+    (path,) = (published / "release_models").glob("evaluation_*.json")
+    assert path.name == f"evaluation_{name.replace(':', '=')}.json"
+    assert len(json.loads(path.read_text())["warnings"]) == seen
+    assert Results.load(path).model["name"] == name
+
+
+def test_what_is_listed_is_what_is_fetched(published, server):
+    def listed():
+        return {one.name: one for one in list_entries()}
+
+    assert {one.place for one in listed().values()} == {"published"}
+    assert {one.size for one in listed().values()} == {None}
+    assert list_models()["single"]["aaaa0002"] == f"{server.url}/place/{NAME}"
+    assert list_models()["bag"] == dict.fromkeys(("pair", "mixed"), remote.CATALOGUE)
+    get_model("pair")
+    found, size = listed(), len(FILES[NAME])
+    assert (found["pair"].place, found["pair"].size, found["pair"].here) == ("fetched", size, 1)
+    assert (found["mixed"].place, found["mixed"].size, found["mixed"].here) == (
+        "published",
+        None,
+        1,
+    )
+    assert (found["aaaa0002"].place, found["aaaa0002"].size) == ("fetched", size)
+    assert found["mixed"].trained_on == "all songs; 100 songs"
+    assert found["mixed"].test_set_seen.startswith("yes: ")
+    assert found["pair"].stems == ["drums", "bass", "other", "vocals"]
+    assert list_models()["single"]["aaaa0002"] == published / "cache" / NAME
+    assert list_models()["bag"]["pair"] == published / "cache" / "pair.yaml"
+    assert len(server.asked) == 1
+    (published / "cache" / NAME).write_bytes(FILES[NAME][:5000])
+    found = listed()
+    for name in ("aaaa0002", "pair"):
+        assert "File is not a zip file" in found[name].problem
+        assert f"remove {published / 'cache' / NAME}" in found[name].problem
+
+
+def test_a_local_name_hides_a_published_one(published):
+    (published / "release_models").mkdir()
+    (published / "release_models" / NAME).write_bytes(FILES[NAME])
+    found = [one for one in list_entries() if one.name == "aaaa0002"]
+    assert [one.place for one in found] == ["local"]
+    assert found[0].trained_on == "100 songs"  # a copy of the published file
+    assert list_models()["single"]["aaaa0002"].parent.name == "release_models"
+    assert [one.name for one in list_entries("release_models")] == ["aaaa0002"]
 
 
 def test_a_folder_that_is_given_is_the_only_place(published, server):
@@ -152,12 +255,70 @@ def test_whatever_was_left_the_file_is_right(tmp_path, server, size, trouble):
     assert (tmp_path / NAME).read_bytes() == whole
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_torchaudios_weights_are_elsewhere(published, server, monkeypatch, mirrored):
+    """At an address of their own, which a mirror has under its root; one without a checksum."""
+    high = torchaudio_weights.HDEMUCS_HIGH
+    small = {"channels": 8, "nfft": 256, "depth": 4, "norm_starts": 2}
+    spec = replace(high, kwargs={**high.kwargs, **small})
+    monkeypatch.setattr(torchaudio_weights, "HDEMUCS_HIGH", spec)
+    there = {here: name for name, here in torchaudio_weights.BRANCHES.items()}
+    state = {}
+    for name, weight in build_model(spec).state_dict().items():
+        branch, _, rest = name.partition(".")
+        state[f"{there[branch]}.{rest}"] = weight
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    for name in ("seen", "unseen"):
+        monkeypatch.setitem(FILES, f"{name}.pt", buffer.getvalue())
+    content = remote.catalogue()
+    address = f"http://127.0.0.1:{1 if mirrored else server.server_port}/torchaudio/models"
+    content["files"] |= {f"{address}/seen.pt": "extra", f"{address}/unseen.pt": "musdb"}
+    content["checksums"] = {"seen.pt": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    if not mirrored:
+        monkeypatch.delenv("DEMUCS_MODELS")
+    for name, seen in (("seen", "yes: "), ("unseen", "no")):
+        model = get_model(name)
+        assert model.release.provenance["test_set_seen"].startswith(seen)
+        assert model.release.licence == torchaudio_weights.LICENCE
+        assert torch.equal(model.encoder[0].conv.bias, state["freq_encoder.0.conv.bias"])
+    root = "/models" if mirrored else ""
+    assert [path for path, _ in server.asked] == [
+        f"{root}/torchaudio/models/{name}.pt" for name in ("seen", "unseen")
+    ]
+    listed = {one.name: one for one in list_entries()}
+    assert listed["seen"].licence == listed["unseen"].licence == torchaudio_weights.LICENCE
+    assert (listed["seen"].place, listed["seen"].trained_on) == ("fetched", "all songs")
+    assert listed["seen"].size == len(buffer.getvalue())
+    (published / "cache" / "seen.pt").unlink()
+    assert {one.name: one for one in list_entries()}["seen"].place == "published"
+    server.trouble = ["corrupted"]
+    with pytest.raises(DownloadError, match="it is removed"):
+        get_model("seen")
+
+
 def test_another_checksum_removes_the_file(published, server):
     server.trouble = ["corrupted"]
     with pytest.raises(DownloadError, match=f"instead of {CHECKSUM}: it is removed"):
         get_model("aaaa0002")
-    assert list((published / "cache").iterdir()) == []
+    assert kept(published) == []
     get_model("aaaa0002")
+
+
+def test_processes_that_want_one_file_fetch_it_once(tmp_path, server):
+    """As the tasks of a SLURM job: the first one fetches, the others wait for it."""
+    server.trouble = ["slow"]
+    code = f"""if True:
+        from pathlib import Path
+        from demucs.release.download import download
+        download("{server.url}/{NAME}", Path("cache/{NAME}"), "{CHECKSUM}", progress=False)
+    """
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    line = [sys.executable, "-c", code]
+    started = [subprocess.Popen(line, cwd=tmp_path, env=env) for _ in range(3)]
+    assert [one.wait(60) for one in started] == [0, 0, 0]
+    assert len(server.asked) == 1
+    assert kept(tmp_path) == [NAME]
 
 
 def test_a_file_that_is_not_there(published, server):
@@ -197,17 +358,26 @@ def test_an_unknown_name_has_near_ones(published):
 
 def test_the_public_catalogue_is_whole():
     content = remote.catalogue()
-    signatures = {name.rpartition("/")[2].partition("-")[0] for name in content["files"]}
-    assert len(signatures) == len(content["files"]) == 27
+    torchaudios = {name for name in content["files"] if "://" in name}
+    own = content["files"].keys() - torchaudios
+    signatures = {name.rpartition("/")[2].partition("-")[0] for name in own}
+    assert (len(signatures), len(own), len(torchaudios)) == (27, 27, 2)
     for name in ("htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi", "mdx", "mdx_extra",
                  "mdx_q", "mdx_extra_q", "repro_mdx_a"):  # fmt: skip
         assert set(content["bags"][name]["models"]) <= signatures
-    for name in content["files"]:
+    stems = content["stems"]
+    assert set(stems) - {"usual"} <= signatures
+    assert remote.stems_of("955717e8") == stems["usual"] == ["drums", "bass", "other", "vocals"]
+    assert remote.stems_of("5c90dfd2") == [*stems["usual"], "guitar", "piano"]
+    for name in own:
         checksum = name.rpartition("-")[2].removesuffix(".th")
         assert len(checksum) == 8
         assert set(checksum) <= set("0123456789abcdef")
     assert set(content["files"].values()) <= set(content["trained_on"])
     assert remote.is_remote("htdemucs")
     assert remote.is_remote("955717e8")
+    for name in torchaudios:
+        assert remote.is_remote(name.rpartition("/")[2].removesuffix(".pt"))
+    assert {"hdemucs_high_trained", "hdemucs_high_musdbhq_only"} <= set(remote.remote_names())
     assert not remote.is_remote("mine")
     assert hashlib.sha256(FILES[NAME]).hexdigest().startswith(CHECKSUM)

@@ -70,7 +70,6 @@ def test_the_transformer_has_a_rate_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=torch_hdemucs"], "not available.*model=hdemucs"),
         (["model=unet"], "unknown.*model=hdemucs"),
         (["model_segment=-1"], "model_segment=-1"),
         (["weights=[1,1]"], "2 numbers for 4 stems.*drums, bass, other, vocals"),

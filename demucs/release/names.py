@@ -1,0 +1,52 @@
+"""Names of models, and the files that they lie in. Imports no torch, so that a list is quick."""
+
+import os
+import re
+from hashlib import sha256
+from pathlib import Path
+
+SUFFIX = ".safetensors"
+PICKLED = ".th"
+PLAIN = ".pt"  # weights alone, of torchaudio
+BAG_SUFFIX = ".yaml"
+SUFFIXES = (SUFFIX, PICKLED, PLAIN, BAG_SUFFIX)  # in this order, where several have a name
+DEFAULT_FOLDER = "release_models"
+HUB = "hf://"  # before the name of a model of the HuggingFace hub
+CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether `name` can name a release: one file name, visible, nothing that leads elsewhere."""
+    return (
+        0 < len(name) <= 200
+        and not name.startswith((".", "-"))
+        and name == name.strip()
+        and name.isprintable()
+        and not any(letter in name for letter in '/\\:*?"<>|')
+    )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of models and bags in a folder, sorted; none if it cannot be read."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [one for one in files if one.suffix in SUFFIXES and is_valid_name(one.stem)]
+
+
+def name_of(file: Path) -> str:
+    """The name of a file's model: a public pickle has its checksum behind it."""
+    return CHECKSUM.sub("", file.stem) if file.suffix == PICKLED else file.stem
+
+
+def folder_name(name: str) -> str:
+    """A model's name as that of a folder or file: of the hub and of bags, it has other letters.
+
+    >>> folder_name("hf://someone/htdemucs_ft"), folder_name("a:1:0,b:0:1")
+    ('someone--htdemucs_ft', 'a=1=0,b=0=1')
+    """
+    plain = name.removeprefix(HUB).replace("/", "--").replace(":", "=")
+    if is_valid_name(name) or len(plain) <= 120:
+        return plain
+    return f"{plain[:60]}-{sha256(os.fsencode(name)).hexdigest()[:8]}"
