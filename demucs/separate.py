@@ -91,10 +91,11 @@ def _list_models(options: Options) -> int:
 
 def _separate_all(options: Options) -> int:
     """Separates every track; returns how many failed."""
-    tracks, problems = find_tracks(options)
-    if options.to_stdout and len(tracks) + len(problems) != 1:
+    found = find_tracks(options)
+    tracks, count = found.tracks, len(found.tracks) + len(found.problems)
+    if options.to_stdout and count != 1:
         raise ConfigError(
-            f"-o -: standard output takes one track, and there are {len(tracks) + len(problems)}: "
+            f"-o -: standard output takes one track, and there are {count}: "
             "name one file, or give a folder with -o"
         )
     separator = _separator(options)
@@ -110,7 +111,9 @@ def _separate_all(options: Options) -> int:
     if options.flac and options.float32:
         _complain("flac holds no floats: writing 24-bit integers for --float32", None)
     summary, complete = Summary(options), False
-    for path, problem in problems:
+    for note in found.notes:
+        _say(note, options)
+    for path, problem in found.problems:
         _complain(problem, None)
         summary.add(path, "failed", error=problem)
     try:

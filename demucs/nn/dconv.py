@@ -161,8 +161,8 @@ class DConv(nn.Module):
         hidden = int(channels / compress)
         if depth and hidden < 1:
             raise ValueError(
-                f"{channels} channels leave none at 1/{compress:g} of the width: give more channels, "
-                "or a smaller dconv_comp"
+                f"{channels} channels leave none at 1/{compress:g} of the width: "
+                "give more channels, or a smaller dconv_comp"
             )
         self.layers = nn.ModuleList()
         for index in range(abs(depth)):

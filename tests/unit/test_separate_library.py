@@ -128,8 +128,8 @@ def test_resume_leaves_out_what_is_done(place: Path, capsys: pytest.CaptureFixtu
 def test_the_summary(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(place, "good.wav")
     write_audio(place / "loud.wav", noise(5), RATE, float32=True)
-    (place / "caf\udce9.wav").write_bytes(b"bad")
-    assert run("--json", "-", "good.wav", "loud.wav", "caf\udce9.wav", "empty") == 1
+    (place / "bad.wav").write_bytes(b"bad")
+    assert run("--json", "-", "good.wav", "loud.wav", "bad.wav", "empty") == 1
     captured = capsys.readouterr()
     told = json.loads(captured.out)
     assert "Separating track good.wav" in captured.err
@@ -141,9 +141,48 @@ def test_the_summary(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (good["seconds"], good["gain"]) == (1.125, 1.0)
     assert good["elapsed"] < told["elapsed"]
     assert loud["gain"] == pytest.approx(1 / (1.01 * 2.5), rel=0.01)
-    assert bad["track"] == "caf\udce9.wav"
+    assert bad["track"] == "bad.wav"
     assert "cannot be decoded" in bad["error"]
     assert "does not exist" in missing["error"]
+
+
+def test_the_summary_is_unicode_whatever_the_names(place: Path) -> None:
+    make(place, "caf\udce9.wav", "übung 音.wav")
+    (place / "bad\udcff.wav").write_bytes(b"bad")
+    line = ["caf\udce9.wav", "übung 音.wav", "bad\udcff.wav"]
+    assert run("--json", "s\udcfe.json", "-o", "out\udce4", *line) == 1
+    told = json.loads((place / "s\udcfe.json").read_bytes())
+    json.dumps(told, ensure_ascii=False).encode()  # no lone surrogates, which jq and others refuse
+    good, plain, bad = told["tracks"]
+    assert good["track"] == r"caf\udce9.wav"  # as on the terminal
+    assert good["stems"]["drums"] == r"out\udce4/fake/caf\udce9/drums.wav"
+    assert plain["track"] == "übung 音.wav"
+    assert bad["track"] == r"bad\udcff.wav"
+    assert r"bad\udcff.wav cannot be decoded" in bad["error"]
+    assert told["out"] == r"out\udce4/fake"
+    assert (place / "out\udce4/fake/caf\udce9/drums.wav").exists()
+
+
+def test_a_file_named_in_several_ways_is_done_once(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(place, "in/a.wav", "other/a.wav")
+    (place / "link").symlink_to(place / "in")
+    (place / "in/alias.wav").symlink_to(place / "in/a.wav")
+    names = ["in/a.wav", str(place / "in/a.wav"), "in/../in/a.wav", "link/a.wav", "in/a.wav"]
+    assert run(*names, "in", "--json", "s.json") == 0
+    told = json.loads((place / "s.json").read_text())
+    assert [track["track"] for track in told["tracks"]] == ["in/a.wav", "in/alias.wav"]
+    assert results(place) == ["a", "alias"]  # two names of results, so both are done
+    said = capsys.readouterr()
+    for name in names[1:4]:
+        assert f"{name} is the same file as in/a.wav, and is separated once" in said.out
+    assert said.out.count("is the same file") == 3
+    assert "twice" not in said.err
+    assert run("in/a.wav", "other/a.wav") == 1  # two files
+    assert "other/a.wav: not writing separated/fake/a/drums.wav twice" in capsys.readouterr().err
+    assert run("--filename", "{stem}.{ext}", "in/a.wav", "in/alias.wav", "-v") == 0
+    assert "in/alias.wav is the same file as in/a.wav" in capsys.readouterr().out
 
 
 def test_an_interrupted_run_has_a_summary(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
