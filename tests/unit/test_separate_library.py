@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import soundfile
 import torch
+from mutagen.flac import FLAC, Picture
 from torch import Tensor, nn
 
 from demucs import api
 from demucs.audio import read_audio, write_audio
+from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags
 from demucs.nn import allocator
 from demucs.separate import main
@@ -240,6 +242,41 @@ def test_tags_go_with_the_stems(place: Path, flag: str) -> None:
     probe = ["ffprobe", "-v", "error", "-show_entries", "format_tags", str(stem)]
     seen = subprocess.run(probe, capture_output=True, text=True, check=True).stdout
     assert "drums of song.mp3, separated by Demucs (fake)" in seen
+
+
+@pytest.mark.parametrize("flag", ["--mp3", "--flac", "--int24"])
+def test_tags_of_a_wav_and_covers_go_with_the_stems(place: Path, flag: str) -> None:
+    make(place, "plain.flac")
+    encode = ["ffmpeg", "-v", "error", "-i", "plain.flac", "-metadata", "title=Übung", "a.wav"]
+    subprocess.run(encode, check=True)
+    song: Any = FLAC(place / "plain.flac")
+    picture = Picture()
+    picture.type, picture.mime, picture.data = 3, "image/png", b"\x89PNG and so on"
+    song.add_picture(picture)
+    song.save()
+    assert run(flag, "a.wav", "plain.flac") == 0
+    suffix = "wav" if flag == "--int24" else flag.strip("-")
+    for stem in ("drums", "vocals"):
+        tagged = place / f"separated/fake/a/{stem}.{suffix}"
+        assert read_tags(tagged) == {"title": ["Übung"]}
+        probe = ["ffprobe", "-v", "error", "-show_entries", "format_tags", str(tagged)]
+        seen = subprocess.run(probe, capture_output=True, text=True, check=True).stdout
+        assert "title=Übung" in seen
+        assert f"comment={stem} of a.wav, separated by Demucs (fake)" in seen
+        cover = read_cover(place / f"separated/fake/plain/{stem}.{suffix}")
+        assert (cover and cover.data) == (None if suffix == "wav" else picture.data)
+
+
+@pytest.mark.parametrize("flag", ["--mp3", "--flac", "--int24"])
+def test_broken_tags_and_names_stop_nothing(place: Path, flag: str) -> None:
+    make(place, "caf\udce9.wav", "broken.mp3")
+    tag = b"ID3\x04\0\0\0\0\0\x50APIC\0\0\0\x50\0\0" + b"\1" * 70
+    (place / "broken.mp3").write_bytes(tag + (place / "broken.mp3").read_bytes())
+    content = (place / "caf\udce9.wav").read_bytes()
+    (place / "broken.wav").write_bytes(content + b"LIST\xff\xff\0\0INFOINAM\xff\xff\xff\x7f\xff")
+    assert run(flag, "caf\udce9.wav", "broken.mp3", "broken.wav", "-o", "separated") == 1
+    assert results(place) == ["broken", "caf\udce9"]  # two of one name
+    assert run(flag, "broken.wav") == 0
 
 
 class Pipe(io.TextIOWrapper):
