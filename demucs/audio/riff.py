@@ -1,13 +1,13 @@
-"""Texts in a wav file: its INFO chunk.
+"""The chunks of wav and aiff files, and the texts in the INFO chunk of a wav file.
 
 Reference: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0" (1991),
-and EBU Tech 3306 for RF64. Neither names an encoding; programs of today write UTF-8.
+EBU Tech 3306 for RF64. Neither names an encoding; programs of today write UTF-8.
 """
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 _LONGEST = 2**20  # bytes of a chunk of texts
 _MOST = 1000  # chunks to look at
@@ -24,30 +24,35 @@ def read_info(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with path.open("rb") as file:
-        for kind, length in _chunks(file):
+        for kind, length in chunks(file):
             if kind == b"LIST" and 4 <= length <= _LONGEST and file.read(4) == b"INFO":
                 for name, text in _fields(file.read(length - 4)):
                     found.setdefault(name, text)
     return found
 
 
-def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk, with the file at its first byte."""
+def chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Name and length of each chunk of a wav, RF64 or aiff file, which is at its first byte."""
     head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+    form = (head[:4], head[8:])
+    if form in ((b"RIFF", b"WAVE"), (b"RF64", b"WAVE")):
+        order: Literal["little", "big"] = "little"
+    elif form in ((b"FORM", b"AIFF"), (b"FORM", b"AIFC")):
+        order = "big"
+    else:
         return
     samples = _UNTOLD
     for _ in range(_MOST):
         header = file.read(8)
         if len(header) < 8:
             return
-        kind, length, begin = header[:4], int.from_bytes(header[4:], "little"), file.tell()
+        kind, length, begin = header[:4], int.from_bytes(header[4:], order), file.tell()
+        if kind == b"data" and length == _UNTOLD:
+            length = samples
         yield kind, length
         if kind == b"ds64":
             file.seek(begin + 8)
             samples = int.from_bytes(file.read(8), "little")
-        if kind == b"data" and length == _UNTOLD:
-            length = samples
         file.seek(begin + length + length % 2)
 
 
