@@ -7,7 +7,7 @@ from torch import nn
 
 from demucs.errors import ModelNotFoundError
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder
-from demucs.release.remote import is_remote, load_remote, remote_names
+from demucs.release.remote import catalogue, is_remote, load_remote, remote_names
 
 
 def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Module:
@@ -38,6 +38,9 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
             model, info = folder.load(name)
         except ModelNotFoundError as error:
             near = get_close_matches(name, remote_names(), n=3, cutoff=0.6) if repo is None else []
+            if not near and repo is None:
+                published = ", ".join(catalogue()["bags"])
+                raise ModelNotFoundError(f"{error} Published models: {published}.") from None
             if not near:
                 raise
             raise ModelNotFoundError(

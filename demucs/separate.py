@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, TextIO
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
 from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
+from demucs.separate_notices import unused_flags
 from demucs.separate_options import STANDARD, Options, parse_options
 from demucs.separate_summary import Summary
 
 if TYPE_CHECKING:
     from demucs.api import Separator
     from demucs.separate_progress import Progress
+
+_log = logging.getLogger("demucs.separate")
 
 
 def main(opts: Sequence[str] | None = None) -> None:
@@ -81,11 +84,14 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 def _list_models(options: Options) -> int:
     from demucs.api import list_models
+    from demucs.release.remote import remote_names
 
     if options.repo is not None and not options.repo.is_dir():
         raise ModelNotFoundError(f"--repo {options.repo}: no such folder, so no models to list.")
     for title, kind in (("Bag of models:", "bag"), ("Single models:", "single")):
-        print(title, *list_models(options.repo)[kind], sep="\n    ")
+        print(title, *(list_models(options.repo)[kind] or ["none"]), sep="\n    ")
+    if options.repo is None:
+        print("Published models, fetched when they are first used:", *remote_names(), sep="\n    ")
     return 0
 
 
@@ -108,8 +114,8 @@ def _separate_all(options: Options) -> int:
         names.reserve(options.json, "--json")
     if not options.to_stdout:
         _say(f"Separated tracks will be stored in {folder.resolve()}", options)
-    if options.flac and options.float32:
-        _complain("flac holds no floats: writing 24-bit integers for --float32", None)
+    for notice in unused_flags(options):
+        _complain(notice, None)
     summary, complete = Summary(options), False
     for note in found.notes:
         _say(note, options)
@@ -181,6 +187,7 @@ def _separate(
         else:
             facts = separate_track(separator, file, track.name.name, outputs, options, bar)
     elapsed = round(time.monotonic() - began, 3)
+    _log.info("%s: %.1f s of audio in %.1f s", track.path, facts["seconds"], elapsed)
     summary.add(track.path, "done", stems=_texts(outputs), elapsed=elapsed, **facts)
 
 
@@ -195,6 +202,7 @@ def _separator(options: Options) -> "Separator":
     if device.type == "cpu":
         return_large_blocks()
     model = load_experiment(options.sig) if options.sig else options.name
+    _log.info("model %s on %s", options.model_name, device)
     return Separator(
         model,
         repo=options.repo,
