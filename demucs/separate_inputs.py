@@ -61,19 +61,20 @@ class Track:
             return
         if sys.stdin.isatty():
             raise AudioError("standard input is a terminal: pipe an audio file into the command.")
-        with tempfile.NamedTemporaryFile(prefix="demucs-") as file:
+        with tempfile.TemporaryDirectory(prefix="demucs-") as folder:
+            path = Path(folder, "standard input")  # as warnings call it
             try:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-                file.flush()
+                with path.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
             except OSError as error:
                 raise AudioError(
                     f"standard input cannot be kept in {tempfile.gettempdir()}: {error.strerror}. "
                     "Have TMPDIR name a folder with more space."
                 ) from error
             try:
-                yield Path(file.name)
+                yield path
             except AudioError as error:
-                raise AudioError(str(error).replace(file.name, "standard input")) from error
+                raise AudioError(str(error).replace(str(path), path.name)) from error
 
 
 @dataclass

@@ -316,6 +316,17 @@ def test_standard_input_into_a_folder(place: Path, monkeypatch: pytest.MonkeyPat
     assert results(place) == ["stdin"]
 
 
+def test_warnings_call_standard_input_so(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    soundfile.write(place / "a.ogg", noise(length=60_000).T.numpy(), RATE)
+    content = (place / "a.ogg").read_bytes()
+    monkeypatch.setattr(sys, "stdin", Pipe(content[: len(content) // 2]))
+    assert run("-") == 0
+    assert "standard input seems to be cut short" in caplog.text
+    assert results(place) == ["stdin"]
+
+
 def test_terminals_are_refused(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
