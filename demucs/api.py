@@ -23,6 +23,7 @@ from demucs.audio import (
     AudioSource,
     MonoStatistics,
     convert_audio,
+    count_bad,
     read_audio,
     share_residual,
     write_audio,
@@ -178,8 +179,8 @@ class Separator:
             channels and the sample rate of the model.
 
         Raises:
-            AudioError: not a `[C, T]` signal with at least one sample, or channels that cannot be
-                converted.
+            AudioError: not a `[C, T]` signal with at least one sample, samples that are infinite
+                or not numbers, or channels that cannot be converted.
             ConfigError: parameters out of their range.
         """
         if wav.dim() != 2 or 0 in wav.shape:
@@ -187,8 +188,15 @@ class Separator:
                 f"Cannot separate samples of shape {list(wav.shape)}: "
                 "give [channels, samples] with at least one sample."
             )
+        floats = wav.detach().float()
+        bad = count_bad(floats)
+        if bad:
+            raise AudioError(
+                f"Cannot separate a signal with {bad} samples that are NaN or infinite, of "
+                f"{wav.numel()}: replace them first (torch.nan_to_num)."
+            )
         rate = self.samplerate if sr is None else sr
-        mixture = convert_audio(wav.detach().float(), rate, self.samplerate, self.audio_channels)
+        mixture = convert_audio(floats, rate, self.samplerate, self.audio_channels)
         if mixture.data_ptr() == wav.data_ptr():
             mixture = mixture.clone()  # what is returned is the caller's to change
         if mixture.shape[-1] == 0:
@@ -301,13 +309,17 @@ def save_audio(
     """Writes `wav` `[C, T]` to a .wav, .flac or .mp3 file; see `demucs.audio.write_audio`.
 
     Args:
-        bitrate: of an mp3, kbit/s.
+        bitrate: of an mp3, 8 to 320 kbit/s.
         clip: how integers are kept inside full scale: rescale, clamp, tanh or none. It looks at
             this signal alone: for the stems of one track, scale all by
             `demucs.audio.common_gain(stems.values())` first.
         bits_per_sample: 16, 24 or 32.
         as_float: 32-bit floats instead, exactly as they are.
         preset: of an mp3, 2 (best) to 7 (fastest).
+
+    Raises:
+        ConfigError: a value that is none of these, or that the format cannot hold.
+        AudioError: the file cannot be written, or the samples are none or not finite.
     """
     write_audio(
         path,

@@ -2,10 +2,11 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from demucs.temporary import remove_stale, temporary_beside
 
 
 @contextmanager
@@ -28,7 +29,8 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """`atomic_path` for several files: all of them appear once the block succeeds, or none.
 
     What stood there before is kept aside until the last one is in place, and put back if that
-    fails. Folders that were created for them are removed again where the block raises.
+    fails. Folders that were created for them are removed again where the block raises. Temporary
+    files that a killed process left of the same `paths` are removed.
     """
     made: list[Path] = []
     temporary: list[Path] = []
@@ -38,7 +40,8 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
         for path in paths:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "there is a folder of that name", str(path))
-            temporary.append(_temporary(path, made))
+            temporary.append(temporary_beside(path, made))
+        remove_stale(paths, "new")
         yield list(temporary)
         mode = 0o666 & ~_umask()  # mkstemp gives 0600; a release is meant to be shared
         for one in temporary:
@@ -46,7 +49,7 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
         if len(paths) > 1:
             for path in paths:
                 if path.exists():
-                    aside[path] = _temporary(path, made)
+                    aside[path] = temporary_beside(path, made, "old")
                     os.replace(path, aside[path])
         for one, path in zip(temporary, paths, strict=True):
             renamed.append(path)
@@ -70,27 +73,7 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
             except OSError:  # somebody else has put something there
                 break
         raise
-
-
-def _temporary(path: Path, made: list[Path]) -> Path:
-    """A new empty file beside `path`, hidden, with its suffix; notes the folders it had to make."""
-    start = path.stem
-    while len(os.fsencode(start)) > 40:  # names of files have a limit in bytes
-        start = start[:-1]
-    for attempt in range(3):
-        made += [one for one in path.parents if not one.exists()][::-1]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(
-                prefix=f".{start}.", suffix=path.suffix, dir=path.parent
-            )
-        except FileNotFoundError:  # another process has just removed a folder that it had made
-            if attempt == 2:
-                raise
-        else:
-            os.close(handle)
-            return Path(name)
-    raise AssertionError
+    remove_stale(paths, "old")
 
 
 def _umask() -> int:

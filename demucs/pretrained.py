@@ -66,7 +66,11 @@ def _load_local(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Modu
         return folder.load(name)
     except ModelNotFoundError as error:
         near = get_close_matches(name, remote_names(), n=3, cutoff=0.6) if remote else []
-        hint = f" Of the published models, did you mean {' or '.join(near)}?" if near else ""
+        hint = ""
+        if remote and not near:
+            hint = f" Published models: {', '.join(catalogue()['bags'])}."
+        elif near:
+            hint = f" Of the published models, did you mean {' or '.join(near)}?"
         if "/" in name:
             hint += f" For a model of the HuggingFace hub, give hf://{name}"
         raise ModelNotFoundError(f"{error}{hint}") from None

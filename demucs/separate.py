@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING, TextIO
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
 from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
+from demucs.separate_notices import unused_flags
 from demucs.separate_options import STANDARD, Options, parse_options
 from demucs.separate_summary import Summary, write_json
 
 if TYPE_CHECKING:
     from demucs.api import Separator
     from demucs.separate_progress import Progress
+
+_log = logging.getLogger("demucs.separate")
 
 
 def main(opts: Sequence[str] | None = None) -> None:
@@ -99,10 +102,11 @@ def _list_models(options: Options) -> int:
 
 def _separate_all(options: Options) -> int:
     """Separates every track; returns how many failed."""
-    tracks, problems = find_tracks(options)
-    if options.to_stdout and len(tracks) + len(problems) != 1:
+    found = find_tracks(options)
+    tracks, count = found.tracks, len(found.tracks) + len(found.problems)
+    if options.to_stdout and count != 1:
         raise ConfigError(
-            f"-o -: standard output takes one track, and there are {len(tracks) + len(problems)}: "
+            f"-o -: standard output takes one track, and there are {count}: "
             "name one file, or give a folder with -o"
         )
     separator = _separator(options)
@@ -115,10 +119,12 @@ def _separate_all(options: Options) -> int:
         names.reserve(options.json, "--json")
     if not options.to_stdout:
         _say(f"Separated tracks will be stored in {folder.resolve()}", options)
-    if options.flac and options.float32:
-        _complain("flac holds no floats: writing 24-bit integers for --float32", None)
+    for notice in unused_flags(options):
+        _complain(notice, None)
     summary, complete = Summary(options), False
-    for path, problem in problems:
+    for note in found.notes:
+        _say(note, options)
+    for path, problem in found.problems:
         _complain(problem, None)
         summary.add(path, "failed", error=problem)
     try:
@@ -186,6 +192,7 @@ def _separate(
         else:
             facts = separate_track(separator, file, track.name.name, outputs, options, bar)
     elapsed = round(time.monotonic() - began, 3)
+    _log.info("%s: %.1f s of audio in %.1f s", track.path, facts["seconds"], elapsed)
     summary.add(track.path, "done", stems=_texts(outputs), elapsed=elapsed, **facts)
 
 
@@ -200,6 +207,7 @@ def _separator(options: Options) -> "Separator":
     if device.type == "cpu":
         return_large_blocks()
     model = load_experiment(options.sig) if options.sig else options.name
+    _log.info("model %s on %s", options.model_name, device)
     return Separator(
         model,
         repo=options.repo,

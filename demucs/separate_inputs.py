@@ -5,11 +5,12 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.errors import AudioError
+from demucs.separate_names import filled, identity
 from demucs.separate_options import STANDARD, Options
 
 # Of the files in a folder, those with these suffixes; a file that is named may have any.
@@ -60,42 +61,73 @@ class Track:
             return
         if sys.stdin.isatty():
             raise AudioError("standard input is a terminal: pipe an audio file into the command.")
-        with tempfile.NamedTemporaryFile(prefix="demucs-") as file:
+        with tempfile.TemporaryDirectory(prefix="demucs-") as folder:
+            path = Path(folder, "standard input")  # as warnings call it
             try:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-                file.flush()
+                with path.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
             except OSError as error:
                 raise AudioError(
                     f"standard input cannot be kept in {tempfile.gettempdir()}: {error.strerror}. "
                     "Have TMPDIR name a folder with more space."
                 ) from error
             try:
-                yield Path(file.name)
+                yield path
             except AudioError as error:
-                raise AudioError(str(error).replace(file.name, "standard input")) from error
+                raise AudioError(str(error).replace(str(path), path.name)) from error
 
 
-def find_tracks(options: Options) -> tuple[list[Track], list[tuple[Path, str]]]:
-    """The tracks to separate, each once, and what is wrong with folders among the arguments."""
-    tracks: dict[Path, Track] = {}
+@dataclass
+class Found:
+    """What the arguments stand for.
+
+    Attributes:
+        tracks: to separate, each once.
+        problems: folders that give no tracks, and why.
+        notes: on files that were named again, in another way.
+    """
+
+    tracks: list[Track]
+    problems: list[tuple[Path, str]]
+    notes: list[str]
+
+
+def find_tracks(options: Options) -> Found:
+    """Finds the tracks among the arguments and in the folders among them."""
+    tracks: dict[Hashable, Track] = {}
     problems: list[tuple[Path, str]] = []
+    notes: list[str] = []
+
+    def add(track: Track) -> None:
+        first = tracks.setdefault(_key(track, options), track)
+        if first.path != track.path:
+            notes.append(f"{track.path} is the same file as {first.path}, and is separated once")
+
     for path in options.tracks:
         try:
             is_folder = path.is_dir()
         except (OSError, ValueError):  # reading it as a file tells what is wrong
             is_folder = False
         if not is_folder:
-            tracks.setdefault(path, Track(path, _below(path, options.root)))
+            add(Track(path, _below(path, options.root)))
             continue
         found = 0
         for file in _files(path, options, problems):
             found += 1
-            tracks.setdefault(file, Track(file, _below(file, options.root or path)))
+            add(Track(file, _below(file, options.root or path)))
         if not found:
             more = "" if options.recursive else ", or add -r for those in its sub-folders"
             said = f"{path} is a folder without audio files ({', '.join(SUFFIXES)})"
             problems.append((path, f"{said}: name another{more}."))
-    return list(tracks.values()), problems
+    return Found(list(tracks.values()), problems, notes)
+
+
+def _key(track: Track, options: Options) -> Hashable:
+    """Equal for two names of one file whose stems would have the same names."""
+    file = None if track.is_stdin else identity(track.path)
+    if file is None:
+        return track.path
+    return file, track.below / filled(options.filename, track.name, "stem", options.extension)
 
 
 def _below(path: Path, root: Path | None) -> Path:

@@ -20,9 +20,14 @@ def check_pattern(pattern: str, extension: str) -> None:
     """
     fields = ", ".join(f"{{{name}}}" for name in FIELDS)
     try:
-        used = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
-        if not used <= set(FIELDS):
-            raise ConfigError(f"{pattern!r} uses other names than {fields}")
+        for _, name, form, conversion in string.Formatter().parse(pattern):
+            if name is not None and name not in FIELDS:
+                raise ConfigError(f"{pattern!r} uses other names than {fields}: {{{name}}}")
+            if form or conversion:
+                raise ConfigError(
+                    f"{pattern!r} has {{{name}}} with ! or :, which is not for names: write it as "
+                    "it is"
+                )
         filled = pattern.format(track="track", trackext="wav", stem="stem", ext=extension)
     except (ValueError, LookupError) as error:
         raise ConfigError(f"{pattern!r} is no pattern of {fields}: {error}") from None
@@ -45,7 +50,7 @@ class OutputNames:
     def __init__(self, folder: Path, pattern: str, extension: str, inputs: Sequence[Path]) -> None:
         self.folder, self.pattern, self.extension = folder, pattern, extension
         self._inputs = {os.path.realpath(path) for path in inputs if "\0" not in str(path)}
-        self._files = {file for path in inputs if (file := _identity(path)) is not None}
+        self._files = {file for path in inputs if (file := identity(path)) is not None}
         self._taken: dict[str, Path] = {}
 
     def reserve(self, path: Path, flag: str) -> None:
@@ -55,7 +60,7 @@ class OutputNames:
             AudioError: it is an input.
         """
         real = os.path.realpath(path)
-        if real in self._inputs or _identity(path) in self._files:
+        if real in self._inputs or identity(path) in self._files:
             raise AudioError(f"not writing {flag} {path}, which is one of the input files.")
         self._taken[real] = Path(flag)
 
@@ -69,13 +74,7 @@ class OutputNames:
             raise AudioError(f"{track} cannot be read: no file has such a name. Check the name.")
         names: dict[str, Path] = {}
         for stem in stems:
-            name = self.pattern.format(
-                track=track.stem,
-                trackext=track.suffix.removeprefix("."),
-                stem=stem,
-                ext=self.extension,
-            )
-            name = name.lstrip("/")  # an empty {trackext} at the beginning
+            name = filled(self.pattern, track, stem, self.extension)
             path = self.folder / below / name
             if not _is_inside(name):
                 raise AudioError(
@@ -83,7 +82,7 @@ class OutputNames:
                     f"{self.folder}: rename the track or give another --filename."
                 )
             real = os.path.realpath(path)
-            if real in self._inputs or _identity(path) in self._files:
+            if real in self._inputs or identity(path) in self._files:
                 raise AudioError(
                     f"{track}: not writing {path}, which is one of the input files: "
                     "give another --filename or --out."
@@ -100,7 +99,15 @@ class OutputNames:
         return names
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def filled(pattern: str, track: Path, stem: str, extension: str) -> str:
+    """The name of a stem of `track`, by a pattern that `check_pattern` found good."""
+    name = pattern.format(
+        track=track.stem, trackext=track.suffix.removeprefix("."), stem=stem, ext=extension
+    )
+    return name.lstrip("/")  # an empty {trackext} at the beginning
+
+
+def identity(path: Path) -> tuple[int, int] | None:
     """What makes two names names of one file; None if there is no such file."""
     try:
         found = path.stat()

@@ -12,6 +12,17 @@ from demucs.separate_types import integer, number
 
 DEFAULT_MODEL = "htdemucs"
 STANDARD = Path("-")  # standard input as a track, standard output as --out or --json
+_ABOUT = """\
+Separates music tracks into stems, such as drums, bass, other and vocals.
+They become 16-bit wav files, OUT/MODEL/TRACK/STEM.wav, unless flags say otherwise."""
+_EXAMPLES = """\
+examples:
+  demucs song.mp3                           separated/htdemucs/song/vocals.wav ...
+  demucs --two-stems vocals --mp3 song.mp3  vocals.mp3 and no_vocals.mp3
+  demucs -n SIG -r music                    all in a folder, by a model of yours
+
+exit code: 0 if all tracks are done, 1 if some failed, 2 for wrong arguments
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +122,12 @@ def _check_suffix(options: Options) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("demucs", description="Separate the stems of music tracks.")
+    parser = argparse.ArgumentParser(
+        "demucs",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "tracks",
         nargs="*",
@@ -144,8 +160,8 @@ def _add_library(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="leave out tracks whose results are all there and newer than the track, whatever "
-        "the flags were that they were made with",
+        help="leave out tracks whose results are all there and newer than the track, even if "
+        "they were made with other flags",
     )
     parser.add_argument(
         "--json",
@@ -174,6 +190,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--repo",
+        metavar="FOLDER",
         type=Path,
         help="folder of the models for -n (default: release_models, then the published ones)",
     )
@@ -187,7 +204,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "-v",
         "--verbose",
         action="store_true",
-        help="say more about what is done, and where an error comes from",
+        help="say how long each track took and what was scaled, and where an error comes from",
     )
 
 
@@ -195,6 +212,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--out",
+        metavar="OUT",
         type=Path,
         default=Path("separated"),
         help="folder of the results, in a folder named after the model; - writes the only stem "
@@ -202,8 +220,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--filename",
+        metavar="PATTERN",
         default=DEFAULT_PATTERN,
-        help="name of each file, with {track} and {trackext} for the name and the "
+        help="name of each file below OUT/MODEL, with {track} and {trackext} for the name and the "
         "extension of the track, {stem} and {ext} for those of the result "
         f"(default: {DEFAULT_PATTERN})",
     )
@@ -217,16 +236,18 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--shifts",
+        metavar="N",
         type=integer(0),
         default=1,
-        help="average over this many random time shifts: slower, better; 0 for "
-        "none (default: %(default)s)",
+        help="mean over so many random time shifts (the same in each run): more are slower and "
+        "a little better; 0 for none (default: %(default)s)",
     )
     parser.add_argument(
         "--overlap",
+        metavar="SHARE",
         type=number("a share in [0, 1)", lambda x: 0 <= x < 1),
         default=0.25,
-        help="overlap of the chunks (default: %(default)s)",
+        help="share of a chunk that the next one covers again, in [0, 1) (default: %(default)s)",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -237,16 +258,18 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
     )
     length.add_argument(
         "--segment",
+        metavar="SECONDS",
         type=number("a number of seconds above 0", lambda x: x > 0),
-        help="length of a chunk in seconds, such as 7.8: shorter needs less "
-        "memory (default: the model's)",
+        help="length of a chunk, such as 7.8: shorter needs less memory (default: the model's)",
     )
     parser.add_argument(
         "-j",
         "--jobs",
+        metavar="N",
         type=integer(0),
         default=0,
-        help="chunks to compute at a time, on the cpu (default: %(default)s)",
+        help="chunks to compute at a time, in threads on the cpu, each with its own memory; 0 and "
+        "1: one (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
@@ -258,12 +281,14 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stems(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--two-stems", metavar="STEM", help="only write STEM and no_STEM")
+    parser.add_argument(
+        "--two-stems", metavar="STEM", help="only write STEM, such as vocals, and no_STEM"
+    )
     parser.add_argument(
         "--other-method",
         choices=["none", "add", "minus"],
         default="add",
-        help="what no_STEM is: the sum of the other stems (add), the track minus "
+        help="what no_STEM of --two-stems is: the sum of the other stems (add), the track minus "
         "STEM (minus), or not written (none) (default: %(default)s)",
     )
     parser.add_argument(
@@ -292,13 +317,14 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--flac", action="store_true", help="write flac")
-    kind.add_argument("--mp3", action="store_true", help="write mp3")
+    kind.add_argument("--flac", action="store_true", help="write flac instead of wav")
+    kind.add_argument("--mp3", action="store_true", help="write mp3 instead of wav")
     parser.add_argument(
         "--mp3-bitrate",
+        metavar="KBIT/S",
         type=integer(8, 320),
         default=320,
-        help="kbit/s of the mp3 (default: %(default)s)",
+        help="of the mp3, 8 to 320 (default: %(default)s)",
     )
     parser.add_argument(
         "--mp3-preset",

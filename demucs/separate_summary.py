@@ -19,7 +19,7 @@ class Summary:
     was interrupted), the numbers `done`, `skipped` and `failed`, `elapsed` (seconds) and `tracks`:
     for each of them `track`, `status` ("done", "skipped" or "failed") and, where they are known,
     `stems` (name → file), `seconds` (of audio), `elapsed`, `gain` (of all stems but floats) and
-    `error`.
+    `error`. Bytes of names that are no Unicode are told as on the terminal, 0xe9 as `\\udce9`.
     """
 
     def __init__(self, options: Options) -> None:
@@ -53,7 +53,7 @@ class Summary:
         where = self._options.json
         if where is None:
             return
-        text = json.dumps(self.as_dict(complete), indent=2) + "\n"
+        text = json.dumps(_readable(self.as_dict(complete)), indent=2) + "\n"
         if where == STANDARD:
             sys.stdout.write(text)
             sys.stdout.flush()
@@ -75,3 +75,18 @@ def write_json(path: Path, text: str) -> None:
             f"Cannot write --json {path}: {error.strerror}. Check the folder, its permissions "
             "and the space on the disk."
         ) from error
+
+
+def _readable(value: Any) -> Any:
+    """`value` with names that are no Unicode as they are told on the terminal.
+
+    Such a byte, 0xe9 say, is a lone surrogate in Python, which many readers of JSON refuse: here
+    it is `\\udce9`.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_readable(name): _readable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_readable(one) for one in value]
+    return value

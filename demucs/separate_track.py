@@ -15,11 +15,12 @@ from torch import Tensor
 
 from demucs.api import Block, Separator
 from demucs.audio import Encoding, StemFile, StemWriter
+from demucs.audio.covers import read_cover
+from demucs.audio.tags import read_tags, write_tags
 from demucs.errors import AudioError
 from demucs.separate_options import Options
 from demucs.separate_progress import TrackProgress
 
-_TAGGED = (".mp3", ".flac")
 _log = logging.getLogger(__name__)
 
 
@@ -61,17 +62,11 @@ def separate_track(
 def _files(
     file: Path, title: str, outputs: Mapping[str, Path], options: Options
 ) -> dict[str, StemFile]:
-    tagged = any(path.suffix.lower() in _TAGGED for path in outputs.values())
-    if tagged:
-        from demucs.audio.tags import read_tags, write_tags
-
-        tags = read_tags(file)
+    tags, cover = read_tags(file), read_cover(file)
     files = {}
     for stem, path in outputs.items():
-        tag = None
-        if tagged:
-            note = f"{stem} of {title}, separated by Demucs ({options.model_name})"
-            tag = partial(write_tags, tags=tags, stem=stem, note=note)
+        note = f"{stem} of {title}, separated by Demucs ({options.model_name})"
+        tag = partial(write_tags, tags=tags, stem=stem, note=note, cover=cover)
         files[stem] = StemFile(path, _encoding(path, options), tag)
     return files
 

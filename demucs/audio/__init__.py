@@ -9,7 +9,7 @@ from demucs.audio.levels import (
     prevent_clipping,
     share_residual,
 )
-from demucs.audio.reading import AudioInfo, audio_info, read_audio
+from demucs.audio.reading import AudioInfo, audio_info, count_bad, read_audio
 from demucs.audio.source import AudioSource
 from demucs.audio.statistics import MonoStatistics
 from demucs.audio.stems import StemFile, StemWriter
@@ -29,6 +29,7 @@ __all__ = [
     "audio_info",
     "common_gain",
     "convert_audio",
+    "count_bad",
     "prevent_clipping",
     "read_audio",
     "share_residual",

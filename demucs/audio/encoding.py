@@ -2,8 +2,10 @@
 
 import errno
 import os
+from collections.abc import Container
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -18,6 +20,7 @@ from demucs.audio.reading import sndfile_name
 from demucs.errors import AudioError, ConfigError
 
 FORMATS = (".wav", ".flac", ".mp3")
+MP3_BITRATES, MP3_PRESETS = range(8, 321), range(2, 8)
 RIFF_LIMIT = 2**32 - 2**16  # bytes of samples that a plain wav file can hold, beside its header
 
 
@@ -28,7 +31,7 @@ class Encoding:
     Args:
         bits: 16, 24 or (wav only) 32 bits an integer sample; an mp3 has none.
         float32: samples as 32-bit floats, exactly as they are given; wav only.
-        mp3_bitrate: kbit/s.
+        mp3_bitrate: 8 to 320 kbit/s; the encoder takes the nearest that mp3 has at the rate.
         mp3_preset: 2 (best) to 7 (fastest).
     """
 
@@ -44,8 +47,10 @@ class Encoding:
             raise ConfigError(
                 f"Cannot write {path}: the name must end in one of {', '.join(FORMATS)}."
             )
-        if self.bits not in (16, 24, 32):
-            raise ConfigError(f"bits={self.bits}: choose 16, 24 or 32.")
+        _check_number("bits", self.bits, (16, 24, 32), "16, 24 or 32")
+        if suffix == ".mp3":
+            _check_number("mp3_bitrate", self.mp3_bitrate, MP3_BITRATES, "8 to 320 kbit/s")
+            _check_number("mp3_preset", self.mp3_preset, MP3_PRESETS, "2 (best) to 7 (fastest)")
         if suffix == ".flac" and (self.float32 or self.bits == 32):
             raise ConfigError(
                 f"Cannot write {path}: flac holds integers of 16 or 24 bits; write wav for 32 bits."
@@ -59,6 +64,11 @@ class Encoding:
             raise ConfigError(
                 f"Cannot write {path}: flac holds at most 8 channels (here {channels}); write wav."
             )
+
+
+def _check_number(name: str, value: object, allowed: Container[int], told: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value not in allowed:
+        raise ConfigError(f"{name}={value!r}: choose a whole number, {told}.")
 
 
 class Encoder(AbstractContextManager["Encoder"]):

@@ -1,6 +1,7 @@
 """ffmpeg as a decoder of what libsndfile cannot read: m4a, wma, webm, video files and so on."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from demucs.audio.endings import CutShortError, warn_of_cut
 from demucs.errors import AudioError, MissingToolError
 
+_CUT = re.compile(r"prematurely|incomplete|exhausted|too small|truncat", re.IGNORECASE)
 _BLOCK = 1 << 20  # bytes
 
 
@@ -63,16 +66,19 @@ def ffmpeg_frames(path: Path, channels: int) -> int:
 
 def ffmpeg_read(path: Path, channels: int, start: int, frames: int | None) -> Tensor:
     """Samples `[C, T]` of the first audio stream, cut at exact frames."""
-    with _decoder(path, start, frames) as stream:
+    with _decoder(path, start, frames, check=start == 0 and frames is None) as stream:
         data = bytearray(stream.read())
     usable = len(data) // (4 * channels) * 4 * channels
     samples = np.frombuffer(data, dtype="<f4", count=usable // 4)
     return torch.from_numpy(samples.reshape(-1, channels).T.copy())
 
 
-def ffmpeg_blocks(path: Path, channels: int, frames: int) -> Iterator[Tensor]:
-    """The first audio stream in blocks of `frames` frames, `[C, n]`; the last may be shorter."""
-    with _decoder(path, 0, None) as stream:
+def ffmpeg_blocks(path: Path, channels: int, frames: int, *, check: bool) -> Iterator[Tensor]:
+    """The first audio stream in blocks of `frames` frames, `[C, n]`; the last may be shorter.
+
+    With `check` a file that ends too early is an error or a warning, see `demucs.audio.endings`.
+    """
+    with _decoder(path, 0, None, check=check) as stream:
         while data := stream.read(4 * channels * frames):
             usable = len(data) // (4 * channels) * 4 * channels
             samples = np.frombuffer(data, dtype="<f4", count=usable // 4)
@@ -80,7 +86,9 @@ def ffmpeg_blocks(path: Path, channels: int, frames: int) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _decoder(path: Path, start: int, frames: int | None) -> Iterator[IO[bytes]]:
+def _decoder(
+    path: Path, start: int, frames: int | None, *, check: bool = False
+) -> Iterator[IO[bytes]]:
     """The interleaved little-endian float32 samples that ffmpeg writes to a pipe."""
     end = f":end_sample={start + frames}" if frames is not None else ""
     command = [
@@ -109,8 +117,21 @@ def _decoder(path: Path, start: int, frames: int | None) -> Iterator[IO[bytes]]:
                 process.kill()
                 raise
         messages.seek(0)
+        said = messages.read()
         if process.returncode != 0:
-            raise AudioError(_last_line(messages.read()) or f"exit code {process.returncode}")
+            raise AudioError(_last_line(said) or f"exit code {process.returncode}")
+        if check:
+            _check_messages(path, said.decode(errors="replace"))
+
+
+def _check_messages(path: Path, said: str) -> None:
+    """Raises CutShortError, or warns, if ffmpeg says of a file that its end is missing."""
+    if "partial file" in said:  # of m4a, mp4 and mov, whose header has the place of every sample
+        raise CutShortError(path)
+    for line in said.splitlines():
+        if _CUT.search(line):
+            warn_of_cut(path, "ffmpeg: " + re.sub(r"^\[[^]]*\] *", "", line.strip()))
+            return
 
 
 def _last_line(message: bytes) -> str:

@@ -9,11 +9,12 @@ import soundfile
 import torch
 from torch import Tensor
 
+from demucs.audio.endings import CutShortError, check_end, is_cut_short
 from demucs.audio.ffmpeg import ffmpeg_format, ffmpeg_frames, ffmpeg_read
+from demucs.audio.mp3 import read_mp3
 from demucs.errors import AudioError, MissingToolError
 
 _UNKNOWN_LENGTH = 2**62  # libsndfile says 2**63 - 1 where a stream does not tell its length
-_STREAMED = 2**31 - 2**16  # bytes; what a wav header says where its length was not known
 _ESTIMATED = ("MPEG", "MP3", "OGG")  # formats whose headers do not count the frames
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
     try:
         found = soundfile.info(sndfile_name(path))
         if 0 <= found.frames < _UNKNOWN_LENGTH:
+            check_estimate(path, found.format, found.frames)
             return AudioInfo(found.samplerate, found.channels, found.frames)
         reason = "the length is not known"
     except (RuntimeError, TypeError) as error:
@@ -85,38 +87,14 @@ def read_audio(
         try:
             samplerate, channels = ffmpeg_format(path)
             wav = ffmpeg_read(path, channels, start, frames)
+        except CutShortError:
+            raise
         except (AudioError, MissingToolError) as second:
             raise undecodable(path, str(error), second) from None
     check_samples(path, wav.shape[-1], count_bad(wav), start)
     if start == 0 and frames is None:
-        check_length(path, wav.shape[-1], samplerate)
+        check_end(path, wav.shape[-1])
     return wav, samplerate
-
-
-def check_length(path: Path, frames: int, samplerate: int) -> None:
-    """Raises AudioError if an mp3 that counts its frames has clearly fewer.
-
-    That is in the first frame of a file, under the name Xing or Info, which most encoders write.
-    """
-    if path.suffix.lower() != ".mp3":
-        return
-    try:
-        with path.open("rb") as file:
-            head = file.read(10)
-            if head[:3] == b"ID3":  # its size: four times seven bits
-                file.seek(10 + sum(byte << 7 * (3 - k) for k, byte in enumerate(head[6:10])))
-            else:
-                file.seek(0)
-            first = file.read(256)
-        place = max(first.find(b"Xing"), first.find(b"Info"))
-        if place < 0 or not first[place + 7] & 1:
-            return
-        told = int.from_bytes(first[place + 8 : place + 12], "big")
-        told *= 1152 if samplerate >= 32000 else 576
-    except (OSError, IndexError):
-        return
-    if frames < 0.95 * told - 4 * 1152:  # what encoders add at the ends may be taken off
-        raise cut_short(path)
 
 
 def count_bad(wav: Tensor) -> int:
@@ -138,6 +116,7 @@ def check_samples(path: Path, frames: int, bad: int, start: int = 0) -> None:
 
 def _read_soundfile(path: Path, start: int, frames: int | None) -> tuple[Tensor, int]:
     with soundfile.SoundFile(sndfile_name(path)) as file:
+        check_estimate(path, file.format, file.frames)
         known = file.frames < _UNKNOWN_LENGTH
         if known and start >= file.frames:
             return torch.zeros(file.channels, 0), file.samplerate
@@ -154,7 +133,7 @@ def _read_soundfile(path: Path, start: int, frames: int | None) -> tuple[Tensor,
                 raise
             complete = False
         if not complete or (frames is None and is_cut_short(path)):
-            raise cut_short(path)
+            raise CutShortError(path)
         return torch.from_numpy(data.T.copy()), file.samplerate
 
 
@@ -172,28 +151,15 @@ def is_counted(file: soundfile.SoundFile) -> bool:
     return bool(file.frames < _UNKNOWN_LENGTH and file.format not in _ESTIMATED)
 
 
-def is_cut_short(path: Path) -> bool:
-    """True if a wav file ends before its header says, which libsndfile takes in silence.
+def check_estimate(path: Path, kind: str, frames: int) -> None:
+    """Raises RuntimeError if libsndfile would stop before the end of an mp3 of a varying bitrate.
 
-    Sizes of 2 GB and more are those of programs that write to a pipe and cannot know better.
+    Where the file does not count its samples, libsndfile takes all frames for as long as the first.
     """
-    with path.open("rb") as file:
-        if not file.seekable() or file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
-            return False
-        size = path.stat().st_size
-        while len(header := file.read(8)) == 8:
-            length = int.from_bytes(header[4:], "little")
-            if header[:4] == b"data":
-                return file.tell() + length > size and length < _STREAMED
-            file.seek(length + length % 2, os.SEEK_CUR)
-    return False
-
-
-def cut_short(path: Path) -> AudioError:
-    return AudioError(
-        f"{path} is damaged or cut short: not all the frames that its header tells of "
-        "can be decoded. Copy or download it again."
-    )
+    if kind in ("MPEG", "MP3"):
+        mp3 = read_mp3(path)
+        if mp3 is not None and mp3.told is None and frames < mp3.found - 2 * 1152:
+            raise RuntimeError(f"its length is not told, and {frames} frames are too few")
 
 
 def checked(path: str | os.PathLike[str]) -> Path:

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from demucs.audio.convert import BlockResampler, convert_channels
+from demucs.audio.endings import CutShortError, check_end, is_cut_short
 from demucs.audio.ffmpeg import ffmpeg_blocks, ffmpeg_format
 from demucs.audio.reading import (
-    check_length,
+    check_estimate,
     check_samples,
     checked,
     count_bad,
-    cut_short,
     is_counted,
-    is_cut_short,
     sndfile_name,
     undecodable,
 )
@@ -72,14 +71,15 @@ class AudioSource:
         self._by_ffmpeg = False
         with soundfile.SoundFile(sndfile_name(self.path)) as file:
             self.file_samplerate, self.file_channels = file.samplerate, file.channels
+            check_estimate(self.path, file.format, file.frames)
             if is_counted(file) and is_cut_short(self.path):
-                raise cut_short(self.path)
+                raise CutShortError(self.path)
 
     def _scan(self) -> None:
         """The first pass."""
         frames = bad = 0
         statistics, self._kept = MonoStatistics(), []
-        for block in self._read():
+        for block in self._read(first=True):
             frames += block.shape[-1]
             bad += count_bad(block)
             if bad:
@@ -88,7 +88,7 @@ class AudioSource:
                 statistics.update(part)
                 self._keep(part, statistics.count)
         check_samples(self.path, frames, bad)
-        check_length(self.path, frames, self.file_samplerate)
+        check_end(self.path, frames)
         for part in self._convert(None):
             statistics.update(part)
             self._keep(part, statistics.count)
@@ -140,11 +140,11 @@ class AudioSource:
         if done.shape[-1]:
             yield done
 
-    def _read(self) -> Iterator[Tensor]:
-        """The file as it is, `[C, n]`."""
+    def _read(self, *, first: bool = False) -> Iterator[Tensor]:
+        """The file as it is, `[C, n]`; the first time its end is looked at."""
         self._resampler = None
         if self._by_ffmpeg:
-            yield from ffmpeg_blocks(self.path, self.file_channels, BLOCK)
+            yield from ffmpeg_blocks(self.path, self.file_channels, BLOCK, check=first)
             return
         with soundfile.SoundFile(sndfile_name(self.path)) as file:
             expected, found = file.frames, 0
@@ -157,4 +157,4 @@ class AudioSource:
                     raise
                 found = -1
             if is_counted(file) and found < expected:
-                raise cut_short(self.path)
+                raise CutShortError(self.path)

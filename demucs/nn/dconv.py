@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from demucs.nn.norms import GroupNorm
+
 
 class LayerScale(nn.Module):
     """Multiplies each channel by a learnt factor that starts small (arXiv:2103.17239).
@@ -138,6 +140,9 @@ class DConv(nn.Module):
         init: start value of the LayerScale.
         attn, lstm: put a LocalState or a BLSTM in the middle of each layer.
 
+    Raises:
+        ValueError: no hidden channel is left.
+
     Shape:
         input and output `[B, C, T]`.
     """
@@ -154,6 +159,11 @@ class DConv(nn.Module):
     ):
         super().__init__()
         hidden = int(channels / compress)
+        if depth and hidden < 1:
+            raise ValueError(
+                f"{channels} channels leave none at 1/{compress:g} of the width: "
+                "give more channels, or a smaller dconv_comp"
+            )
         self.layers = nn.ModuleList()
         for index in range(abs(depth)):
             dilation = 2**index if depth > 0 else 1
@@ -171,11 +181,11 @@ class DConv(nn.Module):
                         dilation=dilation,
                         padding=dilation * (kernel // 2),
                     ),
-                    nn.GroupNorm(1, hidden),
+                    GroupNorm(1, hidden),
                     nn.GELU(),
                     *middle,
                     nn.Conv1d(hidden, 2 * channels, 1),
-                    nn.GroupNorm(1, 2 * channels),
+                    GroupNorm(1, 2 * channels),
                     nn.GLU(1),
                     LayerScale(channels, init),
                 )

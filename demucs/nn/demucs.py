@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from demucs.errors import ConfigError
 from demucs.nn.dconv import BLSTM, DConv
 from demucs.nn.layers import rescale_convolutions
+from demucs.nn.norms import GroupNorm, moments
 
 
 class Demucs(nn.Module):
@@ -88,7 +89,7 @@ class Demucs(nn.Module):
         for index in range(depth):
 
             def norm(count: int, index: int = index) -> nn.Module:
-                return nn.GroupNorm(norm_groups, count) if index >= norm_starts else nn.Identity()
+                return GroupNorm(norm_groups, count) if index >= norm_starts else nn.Identity()
 
             def dconv(count: int, index: int = index) -> DConv:
                 return DConv(
@@ -142,8 +143,7 @@ class Demucs(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         length, x = mix.shape[-1], mix
         if self.normalize:
-            mono = mix.mean(1, keepdim=True)
-            mean, std = mono.mean(-1, keepdim=True), mono.std(-1, keepdim=True)
+            mean, std = moments(mix.mean(1, keepdim=True))
             x = (x - mean) / (1e-5 + std)
         missing = self.valid_length(length) - length
         x = F.pad(x, (missing // 2, missing - missing // 2))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from demucs.errors import ConfigError
+from demucs.nn.norms import GroupNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class LayerShape:
         return replace(self, kernel=kernel_size, frequency=False, pad=True)
 
     def norm(self, channels: int) -> nn.Module:
-        return nn.GroupNorm(self.norm_groups, channels) if self.norm_groups else nn.Identity()
+        return GroupNorm(self.norm_groups, channels) if self.norm_groups else nn.Identity()
 
     def conv(self, chin: int, chout: int) -> nn.Module:
         if self.frequency:

@@ -20,6 +20,7 @@ from demucs.nn.layers import (
     FrequencyEmbedding,
     rescale_convolutions,
 )
+from demucs.nn.norms import moments
 from demucs.nn.spectrogram import aligned_istft, aligned_stft, istft, stft
 from demucs.nn.wiener import wiener
 
@@ -312,7 +313,5 @@ class HDemucs(nn.Module):
 
 def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Zero mean and unit variance over each example; also the mean and the deviation."""
-    dims = tuple(range(1, x.dim()))
-    mean = x.mean(dim=dims, keepdim=True)
-    std = x.std(dim=dims, keepdim=True)
+    mean, std = moments(x)
     return (x - mean) / (1e-5 + std), mean, std

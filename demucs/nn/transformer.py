@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from demucs.errors import ConfigError
+from demucs.nn.norms import GroupNorm
 from demucs.nn.positions import cape_positions, sine_positions, sine_positions_2d
 
 
-class TokenNorm(nn.GroupNorm):
+class TokenNorm(GroupNorm):
     """Group norm over all tokens and the channels of a group.
 
     Shape:

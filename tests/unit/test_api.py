@@ -125,6 +125,41 @@ def test_what_is_no_signal_is_refused(shape: tuple[int, ...]) -> None:
         Separator(Quarter()).separate_tensor(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1e300])
+def test_samples_that_are_no_numbers_are_refused(value: float) -> None:
+    wav = wave().double()
+    wav[1, 7] = value  # 1e300 is infinite in float32
+    with pytest.raises(AudioError, match=r"1 samples that are NaN or infinite, of 12000.*replace"):
+        Separator(Quarter()).separate_tensor(wav)
+    with pytest.raises(AudioError, match="12000 samples that are NaN"):
+        Separator(Quarter()).separate_tensor(torch.full((2, 6000), torch.nan))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("a.mp3", {"bitrate": 1000}, r"mp3_bitrate=1000: .* 8 to 320 kbit/s"),
+        ("a.mp3", {"bitrate": 0}, "mp3_bitrate=0: "),
+        ("a.mp3", {"bitrate": -128}, "mp3_bitrate=-128: "),
+        ("a.mp3", {"bitrate": "128"}, "mp3_bitrate='128': "),
+        ("a.mp3", {"bitrate": 128.5}, "mp3_bitrate=128.5: "),
+        ("a.mp3", {"preset": 1}, r"mp3_preset=1: .* 2 \(best\) to 7 \(fastest\)"),
+        ("a.mp3", {"preset": 8}, "mp3_preset=8: "),
+        ("a.mp3", {"preset": None}, "mp3_preset=None: "),
+        ("a.mp3", {"preset": True}, "mp3_preset=True: "),
+        ("a.wav", {"bits_per_sample": 20}, "bits=20: .* 16, 24 or 32"),
+        ("a.wav", {"bits_per_sample": 24.0}, "bits=24.0: "),
+        ("a.flac", {"bits_per_sample": 8}, "bits=8: "),
+    ],
+)
+def test_odd_formats_are_refused(
+    tmp_path: Path, name: str, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        save_audio(wave(), tmp_path / name, 8000, **options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_signal_shorter_than_a_sample_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="1 samples at 44100 Hz"):
         Separator(Quarter()).separate_tensor(torch.zeros(2, 1), 44100)

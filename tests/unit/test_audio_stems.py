@@ -1,4 +1,4 @@
-"""The stems of a track as files: one gain, all or none, long files, tags."""
+"""The stems of a track as files: one gain, all or none, long files."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from torch import Tensor
 from demucs.audio import AudioWriter, Encoding, StemFile, StemWriter, read_audio, write_audio
 from demucs.audio import encoding as encoding_module
 from demucs.audio import stems as stems_module
-from demucs.audio.tags import read_tags, write_tags
+from demucs.audio.tags import write_tags
 from demucs.errors import AudioError, ConfigError
 from demucs.files import atomic_paths
 
@@ -216,40 +216,6 @@ def test_wav_files_have_no_limit_of_4_gib(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 TAGS = {"title": ["Übung"], "artist": ["A", "B"], "album": ["音楽"], "date": ["1999"]}
-
-
-@pytest.mark.parametrize("source", ["flac", "mp3", "ogg", "m4a"])
-@pytest.mark.parametrize("target", ["flac", "mp3"])
-def test_tags_are_carried_over(tmp_path: Path, source: str, target: str) -> None:
-    write_audio(tmp_path / "plain.flac", noise(length=20_000), RATE)
-    song = tmp_path / f"song.{source}"
-    tags = [part for name, values in TAGS.items() for part in ("-metadata", f"{name}={values[0]}")]
-    encode = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "plain.flac"), *tags, str(song)]
-    subprocess.run(encode, check=True)
-    stem = tmp_path / f"stem.{target}"
-    write_audio(stem, noise(length=20_000), RATE)
-    sound = read_audio(stem)[0]
-    write_tags(stem, read_tags(song), "drums", "drums, by me")
-    assert torch.equal(read_audio(stem)[0], sound)
-    assert read_tags(stem) == {name: values[:1] for name, values in TAGS.items()}
-    seen = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "format_tags", str(stem)],
-        capture_output=True, check=True, text=True,
-    ).stdout  # fmt: skip
-    assert "drums, by me" in seen
-    assert "drums\n" in seen
-
-
-def test_what_has_no_tags_has_none(tmp_path: Path) -> None:
-    write_audio(tmp_path / "a.wav", noise(), RATE)
-    (tmp_path / "bad.mp3").write_bytes(
-        b"ID3\x04\0\0\0\0\0\x50" + b"TIT2\0\0\0\x50\0\0" + b"\1" * 70
-    )
-    before = (tmp_path / "a.wav").read_bytes()
-    write_tags(tmp_path / "a.wav", TAGS, "drums", "note")
-    assert (tmp_path / "a.wav").read_bytes() == before
-    for name in ("a.wav", "bad.mp3", "missing.flac"):
-        assert read_tags(tmp_path / name) == {}
 
 
 def test_a_tag_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

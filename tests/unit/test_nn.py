@@ -12,7 +12,9 @@ from demucs.errors import ConfigError
 from demucs.nn import HDemucs, ModelSpec, build_model
 from demucs.nn.allocator import return_large_blocks, tune_allocator
 from demucs.nn.dconv import BLSTM, DConv, LocalState
+from demucs.nn.fast import prepare
 from demucs.nn.layers import rescale_convolutions
+from demucs.nn.norms import GroupNorm
 from demucs.nn.spectrogram import aligned_istft, aligned_stft, istft, pad_reflect, stft
 from demucs.nn.wiener import wiener
 
@@ -105,6 +107,35 @@ def test_output_has_the_length_of_the_input(length, extra):
         assert model(torch.randn(2, 2, length)).shape == (2, 3, 2, length)
 
 
+@pytest.mark.parametrize("audio_channels", [1, 2])
+@pytest.mark.parametrize("name", ["hdemucs", "demucs"])
+def test_one_sample_goes_through_one_hidden_channel(name, audio_channels):
+    """PyTorch's GroupNorm refuses a single value, and its deviation is NaN."""
+    narrow = {"sources": ["a", "b"], "channels": 4, "depth": 4, "audio_channels": audio_channels}
+    narrow |= {"nfft": 256} if name == "hdemucs" else {}
+    model = build_model(ModelSpec(name=name, kwargs=narrow)).eval()
+    for network in (model, prepare(model)):
+        for length in (1, 2):
+            with torch.no_grad():
+                stems = network(torch.full((1, audio_channels, length), 0.5))
+            assert stems.shape == (1, 2, audio_channels, length)
+            assert torch.isfinite(stems).all()
+
+
+def test_norm_of_several_values_is_that_of_pytorch():
+    x = torch.randn(2, 6, 5)
+    ours, theirs = GroupNorm(2, 6), torch.nn.GroupNorm(2, 6)
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter)
+    theirs.load_state_dict(ours.state_dict())
+    assert torch.equal(ours(x), theirs(x))
+    one = GroupNorm(1, 1)
+    one.load_state_dict({"weight": torch.tensor([2.0]), "bias": torch.tensor([3.0])})
+    assert one(torch.full((1, 1, 1), 0.7)).item() == pytest.approx(3, abs=1e-3)
+    with pytest.raises(ValueError, match="more than 1 value"):
+        torch.nn.GroupNorm(1, 1)(torch.zeros(1, 1, 1))
+
+
 def test_examples_of_a_batch_do_not_touch_each_other():
     torch.manual_seed(0)
     model = HDemucs(**TINY, dconv_lstm=1, dconv_attn=9).eval()
@@ -133,6 +164,7 @@ def test_spec_survives_json_and_builds_the_same_network():
         (("hdemucs", {**TINY, "nfft": 512}), "nfft=512 with stride=4.*set nfft=1024"),
         (("hdemucs", {**TINY, "channels": object()}), "must be plain"),
         (("hdemucs", {**TINY, "channels": 6, "dconv_attn": 0}), "do not divide into 4 heads"),
+        (("hdemucs", {**TINY, "dconv_comp": 8}), "4 channels leave none at 1/8 of the width"),
     ],
 )
 def test_wrong_specs_say_what_is_wrong(spec, message):

@@ -352,6 +352,8 @@ def test_what_was_damaged_in_the_cache_is_told(published):
 
 
 def test_an_unknown_name_has_near_ones(published):
+    with pytest.raises(ModelNotFoundError, match=r"Published models: pair.*\.$"):
+        get_model("qqqqqqqq")
     with pytest.raises(ModelNotFoundError, match="published models, did you mean pair"):
         get_model("pairs")
 

@@ -79,6 +79,33 @@ def test_verbose_says_where_an_error_comes_from(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_verbose_says_what_was_done(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(tmp_path, "-v", "good.wav") == 0
+    assert "model fake on cpu" in caplog.text
+    assert "good.wav: 0.0 s of audio in 0." in caplog.text
+    caplog.clear()
+    assert run(tmp_path, "good.wav") == 0
+    assert not caplog.records
+
+
+def test_useless_flags_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--mp3-preset", "5", "good.wav") == 0
+    told = capsys.readouterr().err
+    assert "demucs: --mp3-bitrate and --mp3-preset are for mp3, and not for .wav" in told
+
+
+def test_models_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["--list-models"])
+    listed = capsys.readouterr().out
+    assert "Bag of models:\n    none\nSingle models:\n    none\nPublished models, " in listed
+    assert "\n    htdemucs\n" in listed
+    main(["--list-models", "--repo", "."])
+    assert capsys.readouterr().out == "Bag of models:\n    none\nSingle models:\n    none\n"
+
+
 def test_an_interrupt_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "stop.wav", "good.wav") == 130
     assert "interrupted" in capsys.readouterr().err

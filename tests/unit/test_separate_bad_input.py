@@ -101,6 +101,15 @@ def by_ffmpeg(*arguments: str, cut: float = 1.0) -> Callable[[Path], None]:
     return make
 
 
+def cut(make: Callable[[Path], None], share: float = 0.6) -> Callable[[Path], None]:
+    def make_part(path: Path) -> None:
+        make(path)
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+
+    return make_part
+
+
 def link(target: str) -> Callable[[Path], None]:
     return lambda path: path.symlink_to(target)
 
@@ -150,6 +159,10 @@ UNREADABLE: dict[str, tuple[Callable[[Path], None], str]] = {
     "half.mp3": (by_ffmpeg(*SINE, cut=0.3), "damaged or cut short"),
     "half.wav": (part("a.wav", 0.5), "damaged or cut short.*Copy or download it again"),
     "half.flac": (part("a.flac", 0.5), "damaged or cut short"),
+    "half.aiff": (cut(sound(noise(), format="AIFF", subtype="PCM_16")), "damaged or cut short"),
+    "half_fast.m4a": (
+        by_ffmpeg(*SINE, "-movflags", "+faststart", cut=0.9), "damaged or cut short"
+    ),
     "start.flac": (part("a.flac", 0.01), "cannot be decoded|cut short|no samples"),
     "riff.wav": (data(wav_bytes()[:12]), "cannot be decoded"),
     "header.wav": (data(wav_bytes()[:44]), "cut short"),
@@ -185,6 +198,7 @@ ODD: dict[str, Callable[[Path], None]] = {
     "core.caf": sound(noise(), format="CAF"),
     "vorbis.ogg": sound(noise(), format="OGG", subtype="VORBIS"),
     "half.mp3": part("a.mp3", 0.6),
+    "half.ogg": cut(sound(noise(2, 30_000), format="OGG", subtype="VORBIS")),
     "aac.m4a": by_ffmpeg(*SINE),
     "film.mkv": by_ffmpeg(*SINE, *PICTURE),
     "streamed.wav": data(wav_bytes(told=2**32 - 1)),

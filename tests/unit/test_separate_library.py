@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import soundfile
 import torch
+from mutagen.flac import FLAC, Picture
 from torch import Tensor, nn
 
 from demucs import api
 from demucs.audio import read_audio, write_audio
+from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags
 from demucs.nn import allocator
 from demucs.separate import main
@@ -128,8 +130,8 @@ def test_resume_leaves_out_what_is_done(place: Path, capsys: pytest.CaptureFixtu
 def test_the_summary(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(place, "good.wav")
     write_audio(place / "loud.wav", noise(5), RATE, float32=True)
-    (place / "caf\udce9.wav").write_bytes(b"bad")
-    assert run("--json", "-", "good.wav", "loud.wav", "caf\udce9.wav", "empty") == 1
+    (place / "bad.wav").write_bytes(b"bad")
+    assert run("--json", "-", "good.wav", "loud.wav", "bad.wav", "empty") == 1
     captured = capsys.readouterr()
     told = json.loads(captured.out)
     assert "Separating track good.wav" in captured.err
@@ -141,9 +143,48 @@ def test_the_summary(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (good["seconds"], good["gain"]) == (1.125, 1.0)
     assert good["elapsed"] < told["elapsed"]
     assert loud["gain"] == pytest.approx(1 / (1.01 * 2.5), rel=0.01)
-    assert bad["track"] == "caf\udce9.wav"
+    assert bad["track"] == "bad.wav"
     assert "cannot be decoded" in bad["error"]
     assert "does not exist" in missing["error"]
+
+
+def test_the_summary_is_unicode_whatever_the_names(place: Path) -> None:
+    make(place, "caf\udce9.wav", "übung 音.wav")
+    (place / "bad\udcff.wav").write_bytes(b"bad")
+    line = ["caf\udce9.wav", "übung 音.wav", "bad\udcff.wav"]
+    assert run("--json", "s\udcfe.json", "-o", "out\udce4", *line) == 1
+    told = json.loads((place / "s\udcfe.json").read_bytes())
+    json.dumps(told, ensure_ascii=False).encode()  # no lone surrogates, which jq and others refuse
+    good, plain, bad = told["tracks"]
+    assert good["track"] == r"caf\udce9.wav"  # as on the terminal
+    assert good["stems"]["drums"] == r"out\udce4/fake/caf\udce9/drums.wav"
+    assert plain["track"] == "übung 音.wav"
+    assert bad["track"] == r"bad\udcff.wav"
+    assert r"bad\udcff.wav cannot be decoded" in bad["error"]
+    assert told["out"] == r"out\udce4/fake"
+    assert (place / "out\udce4/fake/caf\udce9/drums.wav").exists()
+
+
+def test_a_file_named_in_several_ways_is_done_once(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(place, "in/a.wav", "other/a.wav")
+    (place / "link").symlink_to(place / "in")
+    (place / "in/alias.wav").symlink_to(place / "in/a.wav")
+    names = ["in/a.wav", str(place / "in/a.wav"), "in/../in/a.wav", "link/a.wav", "in/a.wav"]
+    assert run(*names, "in", "--json", "s.json") == 0
+    told = json.loads((place / "s.json").read_text())
+    assert [track["track"] for track in told["tracks"]] == ["in/a.wav", "in/alias.wav"]
+    assert results(place) == ["a", "alias"]  # two names of results, so both are done
+    said = capsys.readouterr()
+    for name in names[1:4]:
+        assert f"{name} is the same file as in/a.wav, and is separated once" in said.out
+    assert said.out.count("is the same file") == 3
+    assert "twice" not in said.err
+    assert run("in/a.wav", "other/a.wav") == 1  # two files
+    assert "other/a.wav: not writing separated/fake/a/drums.wav twice" in capsys.readouterr().err
+    assert run("--filename", "{stem}.{ext}", "in/a.wav", "in/alias.wav", "-v") == 0
+    assert "in/alias.wav is the same file as in/a.wav" in capsys.readouterr().out
 
 
 def test_an_interrupted_run_has_a_summary(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +244,41 @@ def test_tags_go_with_the_stems(place: Path, flag: str) -> None:
     assert "drums of song.mp3, separated by Demucs (fake)" in seen
 
 
+@pytest.mark.parametrize("flag", ["--mp3", "--flac", "--int24"])
+def test_tags_of_a_wav_and_covers_go_with_the_stems(place: Path, flag: str) -> None:
+    make(place, "plain.flac")
+    encode = ["ffmpeg", "-v", "error", "-i", "plain.flac", "-metadata", "title=Übung", "a.wav"]
+    subprocess.run(encode, check=True)
+    song: Any = FLAC(place / "plain.flac")
+    picture = Picture()
+    picture.type, picture.mime, picture.data = 3, "image/png", b"\x89PNG and so on"
+    song.add_picture(picture)
+    song.save()
+    assert run(flag, "a.wav", "plain.flac") == 0
+    suffix = "wav" if flag == "--int24" else flag.strip("-")
+    for stem in ("drums", "vocals"):
+        tagged = place / f"separated/fake/a/{stem}.{suffix}"
+        assert read_tags(tagged) == {"title": ["Übung"]}
+        probe = ["ffprobe", "-v", "error", "-show_entries", "format_tags", str(tagged)]
+        seen = subprocess.run(probe, capture_output=True, text=True, check=True).stdout
+        assert "title=Übung" in seen
+        assert f"comment={stem} of a.wav, separated by Demucs (fake)" in seen
+        cover = read_cover(place / f"separated/fake/plain/{stem}.{suffix}")
+        assert (cover and cover.data) == (None if suffix == "wav" else picture.data)
+
+
+@pytest.mark.parametrize("flag", ["--mp3", "--flac", "--int24"])
+def test_broken_tags_and_names_stop_nothing(place: Path, flag: str) -> None:
+    make(place, "caf\udce9.wav", "broken.mp3")
+    tag = b"ID3\x04\0\0\0\0\0\x50APIC\0\0\0\x50\0\0" + b"\1" * 70
+    (place / "broken.mp3").write_bytes(tag + (place / "broken.mp3").read_bytes())
+    content = (place / "caf\udce9.wav").read_bytes()
+    (place / "broken.wav").write_bytes(content + b"LIST\xff\xff\0\0INFOINAM\xff\xff\xff\x7f\xff")
+    assert run(flag, "caf\udce9.wav", "broken.mp3", "broken.wav", "-o", "separated") == 1
+    assert results(place) == ["broken", "caf\udce9"]  # two of one name
+    assert run(flag, "broken.wav") == 0
+
+
 class Pipe(io.TextIOWrapper):
     """Standard input or output of a process in a pipe."""
 
@@ -237,6 +313,17 @@ def test_standard_input_into_a_folder(place: Path, monkeypatch: pytest.MonkeyPat
         assert run("--resume", "--json", "s.json", "-") == 0
         told = json.loads((place / "s.json").read_text())["tracks"][0]
         assert (told["track"], told["status"]) == ("-", "done")
+    assert results(place) == ["stdin"]
+
+
+def test_warnings_call_standard_input_so(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    soundfile.write(place / "a.ogg", noise(length=60_000).T.numpy(), RATE)
+    content = (place / "a.ogg").read_bytes()
+    monkeypatch.setattr(sys, "stdin", Pipe(content[: len(content) // 2]))
+    assert run("-") == 0
+    assert "standard input seems to be cut short" in caplog.text
     assert results(place) == ["stdin"]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from demucs.errors import AudioError, ConfigError
 from demucs.separate_names import DEFAULT_PATTERN, OutputNames, check_pattern
+from demucs.separate_notices import unused_flags
 from demucs.separate_options import parse_options
 
 
@@ -75,6 +76,11 @@ def test_every_public_flag_is_understood() -> None:
         ("--no-split --segment 3 a", "not allowed with"),
         ("--filename ../{stem}.wav a", "leads out of"),
         ("--filename {stems}.wav a", "other names than"),
+        ("--filename {track.__class__}{stem}.wav a", "other names than {track}, {trackext}, "),
+        ("--filename {track[0]}{stem}.wav a", "{stem}, {ext}: {track[0]}"),
+        ("--filename {stem!r}.wav a", "has {stem} with ! or :, which is not for names"),
+        ("--filename {stem:>9}.wav a", "has {stem} with ! or :"),
+        ("--filename {stem:{ext}}.wav a", "has {stem} with ! or :"),
         ("--filename {stem a", "no pattern"),
         ("--filename {stem}.ogg a", "must end in"),
     ],
@@ -84,6 +90,44 @@ def test_bad_lines_are_refused(line: str, said: str, capsys: pytest.CaptureFixtu
         parse_options(line.split())
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--flac --float32", "flac holds no floats: writing 24-bit integers for --float32"),
+        ("--filename {stem}.flac --float32 --flac", "flac holds no floats"),
+        ("--mp3 --float32", "an mp3 has no bits a sample"),
+        ("--filename {stem}.mp3 --int24", "an mp3 has no bits a sample"),
+        ("--mp3-bitrate 128", "are for mp3, and not for .wav: add --mp3"),
+        ("--flac --mp3-preset 7", "are for mp3, and not for .flac"),
+        ("--float32 --clip-mode clamp", "--clip-mode is not for --float32"),
+        ("--other-method minus", "--other-method is for --two-stems, which is not given"),
+        ("-s SIG --repo here", "--repo is for -n, and not for -s"),
+    ],
+)
+def test_flags_without_effect_are_told(line: str, said: str) -> None:
+    (notice,) = unused_flags(parse_options([*line.split(), "a.wav"]))
+    assert said in notice
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "--int24",
+        "--flac --int24",
+        "--float32",
+        "--mp3 --mp3-bitrate 128 --mp3-preset 7",
+        "--filename {track}_{stem}.MP3 --mp3-bitrate 128",
+        "--mp3 --clip-mode clamp",
+        "--two-stems vocals --other-method minus",
+        "-n NAME --repo here",
+        "-s SIG",
+    ],
+)
+def test_flags_with_effect_are_not(line: str) -> None:
+    assert unused_flags(parse_options([*line.split(), "a.wav"])) == []
 
 
 def test_help_needs_no_torch() -> None:

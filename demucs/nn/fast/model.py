@@ -10,6 +10,7 @@ from demucs.nn.fast.layout import channels_last, copy_by_frames
 from demucs.nn.fast.spectrogram import inverse_stft
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.layers import EncoderLayer
+from demucs.nn.norms import moments
 
 # what a caller of a separator may ask of it, and what the transforms need
 SETTINGS = (
@@ -159,7 +160,5 @@ class FastHDemucs(HDemucs):
 
 def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Zero mean and unit variance over each example; also the mean and the deviation."""
-    dims = tuple(range(1, x.dim()))
-    mean = x.mean(dim=dims, keepdim=True)
-    std = x.std(dim=dims, keepdim=True)
+    mean, std = moments(x)
     return (x - mean).div_(1e-5 + std), mean, std
