@@ -3,7 +3,7 @@
     release      a release of ours, from a file of the public Demucs
     th           a file that `demucs --repo FOLDER -n NAME` of the public Demucs reads
     safetensors  the same weights with class and arguments as JSON, as its current release has them
-    onnx         the network for onnxruntime: a mixture [B, C, T] of one segment to stems [B, S, C, T]
+    onnx         the network for onnxruntime: from a segment [B, C, T] to its stems [B, S, C, T]
 
 Weights are kept bit for bit, in the precision that the source has, and read back before it is said.
 An ONNX file is run and compared with the model; docs/onnx.md shows how to separate with it.
@@ -102,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--segment", type=float, help="onnx: seconds of the input (default: the model's own)")
     add("--force", action="store_true", help="replace a file that is there")
     args = parser.parse_args(argv)
+    if args.segment is not None and args.to != "onnx":
+        parser.error(f"--segment is for --to onnx, and not for --to {args.to}")
     try:
         return run(args)
     except (DemucsError, OSError) as error:

@@ -5,6 +5,8 @@ They give the same numbers as the ordinary networks, up to rounding.
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import julius
@@ -41,11 +43,23 @@ def exportable(model: nn.Module) -> nn.Module:
     twin = copy.deepcopy(model)
     for module in twin.modules():
         module.__class__ = kinds.get(type(module), module.__class__)
-        if isinstance(module, CrossTransformer):
-            module.sin_random_shift = 0
     if isinstance(twin, RealSpectra | ExportableDemucs):
         twin.prepare()
     return twin.eval()
+
+
+@contextmanager
+def positions_from_zero(model: nn.Module) -> Iterator[None]:
+    """Transformers that begin to count at a random position begin at 0 meanwhile."""
+    found = [one for one in model.modules() if isinstance(one, CrossTransformer)]
+    shifts = [one.sin_random_shift for one in found]
+    for one in found:
+        one.sin_random_shift = 0
+    try:
+        yield
+    finally:
+        for one, shift in zip(found, shifts, strict=True):
+            one.sin_random_shift = shift
 
 
 class InStages(nn.Module):
@@ -99,7 +113,7 @@ class ExportableHDemucs(RealSpectra):
 
 
 class ExportableHTDemucs(RealSpectra, HTDemucs):
-    """HTDemucs with real spectra; random positions of its transformer start at 0."""
+    """HTDemucs with real spectra."""
 
 
 class ExportableDemucs(InStages, Demucs):

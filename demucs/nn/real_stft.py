@@ -6,6 +6,7 @@ quarter of the frame. So it needs nothing but operations that every runtime has,
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ class RealSTFT(nn.Module):
     inverse_turn: Tensor  # [2, r, m]
     inverse_first: Tensor  # [m, 2 m]
     inverse_second: Tensor  # [r, 2 r]
+    twice: Tensor  # [nfft / 2, 1]
 
     def __init__(self, nfft: int, aligned: bool, reflect: bool = True):
         super().__init__()
@@ -76,7 +78,7 @@ class RealSTFT(nn.Module):
         blocks = x[..., : (frames + 3) * hop].view(-1, channels, frames + 3, hop)
         framed = torch.cat([blocks[:, :, k : k + frames] for k in range(QUARTERS)], -1)
         z = (framed * self.window).view(-1, channels, frames, self.rows, self.columns)
-        z = torch.cat(_turned(*(self.forward_first @ z).chunk(2, -2), self.forward_turn), -1)
+        z = torch.cat(_turned((self.forward_first @ z).chunk(2, -2), self.forward_turn), -1)
         z = (z @ self.forward_second).view(-1, channels, frames, self.rows, 2, self.columns // 2)
         return z.permute(0, 1, 4, 5, 3, 2).reshape(-1, channels, 2, 2 * hop, frames)
 
@@ -86,11 +88,13 @@ class RealSTFT(nn.Module):
         z = (z * self.twice).view(-1, stems, channels, 2, self.columns // 2, self.rows, frames)
         z = z.permute(0, 1, 2, 6, 5, 3, 4)  # [B, S, C, N, r, 2, m / 2]
         z = z.reshape(-1, stems, channels, frames, self.rows, self.columns)
-        z = torch.cat(_turned(*(z @ self.inverse_first).chunk(2, -1), self.inverse_turn), -2)
+        z = torch.cat(_turned((z @ self.inverse_first).chunk(2, -1), self.inverse_turn), -2)
         pieces = (self.inverse_second @ z).view(-1, stems, channels, frames, 4 * hop) * self.window
         signal = _overlap_add(pieces.view(-1, stems, channels, frames, QUARTERS, hop))
         signal = signal.reshape(-1, stems, channels, (frames + 3) * hop)
-        before = 2 if self.aligned else 0  # silent frames
+        # The signal's first sample, counted from the first frame; the silent frames that
+        # `aligned_istft` puts before it count for the windows only.
+        before = 2 if self.aligned else 0
         start = hop // 2 * 3 if self.aligned and self.reflect else (2 - before) * hop
         weight = self._weight(frames + 2 * before).flatten()[before * hop :]
         return signal[..., start : start + length] / weight[start : start + length]
@@ -107,8 +111,9 @@ def _overlap_add(pieces: Tensor) -> Tensor:
     return parts[0] + parts[1] + parts[2] + parts[3]
 
 
-def _turned(real: Tensor, imaginary: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+def _turned(parts: Sequence[Tensor], turn: Tensor) -> tuple[Tensor, Tensor]:
     """The complex product with `turn`."""
+    real, imaginary = parts
     return real * turn[0] - imaginary * turn[1], real * turn[1] + imaginary * turn[0]
 
 

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 import demucs
 from demucs.errors import ConfigError, MissingToolError, ReleaseError
 from demucs.files import atomic_path
-from demucs.nn.exportable import exportable
+from demucs.nn.exportable import exportable, positions_from_zero
 from demucs.release.info import ReleaseInfo
 
 OPSET = 17
@@ -58,7 +58,7 @@ def save_onnx(
     size = sum(one.numel() * one.element_size() for one in model.state_dict().values())
     if size > MAX_BYTES:
         raise ConfigError(f"{size / 1e9:.1f} GB of weights: an ONNX file holds at most 2 GB")
-    with atomic_path(path) as temporary:
+    with positions_from_zero(model), atomic_path(path) as temporary:
         _trace(temporary, model, length)
         graph = onnx.load(temporary)
         stems = graph.graph.output[0].type.tensor_type.shape.dim
