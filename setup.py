@@ -56,6 +56,8 @@ setup(
             "import-linter",
             "matplotlib",
             "mypy",
+            "onnx>=1.15",
+            "onnxruntime>=1.17",
             "pre-commit",
             "pytest",
             "pytest-xdist",
@@ -64,6 +66,7 @@ setup(
             "types-PyYAML",
             "types-tqdm",
         ],
+        "onnx": ["onnx>=1.15", "onnxruntime>=1.17"],
         "plots": ["matplotlib"],
         # Training for few bits. Its licence, CC BY-NC 4.0, allows no commercial use.
         "quant": ["diffq>=0.2.4"],

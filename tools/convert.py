@@ -3,8 +3,10 @@
     release      a release of ours, from a file of the public Demucs or of torchaudio (NAME.pt)
     th           a file that `demucs --repo FOLDER -n NAME` of the public Demucs reads
     safetensors  the same weights with class and arguments as JSON, as its current release has them
+    onnx         the network for onnxruntime: from a segment [B, C, T] to its stems [B, S, C, T]
 
 Weights are kept bit for bit, in the precision that the source has, and read back before it is said.
+An ONNX file is run and compared with the model; docs/onnx.md shows how to separate with it.
 """
 
 import argparse
@@ -25,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     from demucs.release.publish import save_published, save_published_safetensors
     from demucs.release.published import is_published, load_published
 
+    if args.to == "onnx":
+        return to_onnx(args)
     source = ReleaseFolder(args.repo).path(args.name)
     if source.suffix == ".yaml":
         raise ReleaseError(f"{source} is a bag: convert its models, and copy the file beside them")
@@ -55,6 +59,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def to_onnx(args: argparse.Namespace) -> int:
+    """Converts one model to ONNX; returns the exit code."""
+    from demucs.release import ReleaseFolder
+    from demucs.release.bag import read_bag
+    from demucs.release.onnx_file import MIN_SNR, save_onnx
+
+    folder = ReleaseFolder(args.repo)
+    if folder.path(args.name).suffix == ".yaml":
+        models = ", ".join(read_bag(folder.path(args.name)).models)
+        raise ReleaseError(
+            f"{args.name} is a bag, and an ONNX file holds one network: convert {models} one by "
+            "one, and average their stems by its weights"
+        )
+    path = args.out / f"{args.name}.onnx"
+    _keep(path, args.force)
+    model, info = folder.load(args.name)
+    length, ratio = save_onnx(path, model, info, args.segment)
+    print(f"{path}: stems {ratio:.1f} dB from the model's or better (at least {MIN_SNR:.0f} dB)")
+    print(f"wrote: {path} ({length} samples, {path.stat().st_size / 2**20:.0f} MiB)")
+    return 0
+
+
 def _keep(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise ReleaseError(f"{path} exists: give --force to replace it, or another --out")
@@ -68,13 +94,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("name", metavar="NAME", help="the model, a release of ours or a public file")
-    add("--to", required=True, choices=["release", "th", "safetensors"])
+    add("--to", required=True, choices=["release", "th", "safetensors", "onnx"])
     add("--repo", default=DEFAULT_FOLDER, help="folder it is in (default: %(default)s)")
     add(
         "--out", type=Path, default=Path("converted"), help="folder it goes to (default: converted)"
     )
+    add("--segment", type=float, help="onnx: seconds of the input (default: the model's own)")
     add("--force", action="store_true", help="replace a file that is there")
     args = parser.parse_args(argv)
+    if args.segment is not None and args.to != "onnx":
+        parser.error(f"--segment is for --to onnx, and not for --to {args.to}")
     try:
         return run(args)
     except (DemucsError, OSError) as error:

@@ -52,15 +52,19 @@ class BLSTM(nn.Module):
         return x + self._heard(x) if self.skip else self._heard(x)
 
     def _heard(self, x: Tensor) -> Tensor:
-        batch, channels, steps = x.shape
+        channels, steps = x.shape[1:]
         if self.max_steps is None or steps <= self.max_steps:
             return self._recur(x)
         width, hop = self.max_steps, self.max_steps // 2
         chunks = math.ceil(steps / hop)
         padded = F.pad(x, (0, (chunks - 1) * hop + width - steps))
-        framed = padded.unfold(-1, width, hop).transpose(1, 2)  # [B, chunks, C, width]
-        out = self._recur(framed.reshape(batch * chunks, channels, width))
-        return self._keep_middles(out.view(batch, chunks, channels, width), hop // 2, steps)
+        out = self._recur(self._framed(padded).reshape(-1, channels, width))
+        return self._keep_middles(out.view(-1, chunks, channels, width), hop // 2, steps)
+
+    def _framed(self, padded: Tensor) -> Tensor:
+        """`[B, C, T]` → `[B, chunks, C, max_steps]`."""
+        assert self.max_steps is not None
+        return padded.unfold(-1, self.max_steps, self.max_steps // 2).transpose(1, 2)
 
     def _recur(self, x: Tensor) -> Tensor:
         out: Tensor = self.linear(self.lstm(x.permute(2, 0, 1))[0])
@@ -106,19 +110,19 @@ class LocalState(nn.Module):
         self.proj = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, steps = x.shape
+        channels, steps = x.shape[1:]
         query, key, content = (
-            layer(x).view(batch, self.heads, -1, steps)
+            layer(x).view(-1, self.heads, channels // self.heads, steps)
             for layer in (self.query, self.key, self.content)
         )
         # scores[b, h, t, s]: how much position s listens to position t
         scores = torch.einsum("bhct,bhcs->bhts", key, query) / math.sqrt(key.shape[2])
-        rates = torch.sigmoid(self.query_decay(x)).view(batch, self.heads, -1, steps) / 2
+        rates = torch.sigmoid(self.query_decay(x)).view(-1, self.heads, self.decays, steps) / 2
         scores = scores + self._decay(rates, steps)
         itself = torch.eye(steps, dtype=torch.bool, device=x.device)
         weights = torch.softmax(scores.masked_fill(itself, -100.0), dim=2)
         mixed = torch.einsum("bhts,bhct->bhcs", weights, content)
-        out: Tensor = x + self.proj(mixed.reshape(batch, -1, steps))
+        out: Tensor = x + self.proj(mixed.reshape(-1, channels, steps))
         return out
 
     def _decay(self, rates: Tensor, steps: int) -> Tensor:

@@ -143,12 +143,12 @@ class Demucs(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         length, x = mix.shape[-1], mix
         if self.normalize:
-            mean, std = moments(mix.mean(1, keepdim=True))
+            mean, std = self.mean_and_std(mix.mean(1, keepdim=True))
             x = (x - mean) / (1e-5 + std)
         missing = self.valid_length(length) - length
         x = F.pad(x, (missing // 2, missing - missing // 2))
         if self.resample:
-            x = julius.resample_frac(x, 1, 2)
+            x = self.resampled(x, 1, 2)
         skips = []
         for encode in self.encoder:
             x = encode(x)
@@ -158,10 +158,19 @@ class Demucs(nn.Module):
         for decode in self.decoder:
             x = decode(x + centred(skips.pop(), x.shape[-1]))
         if self.resample:
-            x = julius.resample_frac(x, 2, 1)
+            x = self.resampled(x, 2, 1)
         if self.normalize:
             x = x * std + mean
-        return centred(x, length).view(len(x), len(self.sources), self.audio_channels, length)
+        return centred(x, length).view(-1, len(self.sources), self.audio_channels, length)
+
+    def mean_and_std(self, mono: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each example of `[B, 1, T]`, as `[B, 1, 1]`."""
+        return moments(mono)
+
+    def resampled(self, x: Tensor, old: int, new: int) -> Tensor:
+        """`[B, C, T]` at `new / old` times the sample rate."""
+        out: Tensor = julius.resample_frac(x, old, new)
+        return out
 
     def stem_axes(self) -> dict[str, int]:
         """Weights that give the stems, by name, and the axis along which stem follows stem."""

@@ -198,20 +198,22 @@ class HDemucs(nn.Module):
 
     def forward(self, mix: Tensor) -> Tensor:
         spectrum = self.spectrogram(mix)
-        x, mean, std = _standardise(self.features(spectrum))
+        x = self.features(spectrum)
+        mean, std = self.mean_and_std(x)
+        x = (x - mean) / (1e-5 + std)
         if self.hybrid:
-            xt, mean_t, std_t = _standardise(mix)
-            x, xt = self._unet_hybrid(x, xt)
+            mean_t, std_t = self.mean_and_std(mix)
+            x, xt = self._unet_hybrid(x, (mix - mean_t) / (1e-5 + std_t))
         else:
             x = self._unet(x)
-        batch, _, bins, frames = x.shape
-        x = x.view(batch, len(self.sources), -1, bins, frames)
+        stems, (channels, bins, frames) = len(self.sources), x.shape[1:]
+        x = x.view(-1, stems, channels // stems, bins, frames)
         x = x * std[:, None] + mean[:, None]
-        stems = self.waveform(self.complex_stems(spectrum, x), mix.shape[-1])
+        out = self.waveform(self.complex_stems(spectrum, x), mix.shape[-1])
         if self.hybrid:
-            xt = xt.view(batch, len(self.sources), -1, mix.shape[-1])
-            stems = stems + (xt * std_t[:, None] + mean_t[:, None])
-        return stems
+            xt = xt.view(-1, stems, self.audio_channels, mix.shape[-1])
+            out = out + (xt * std_t[:, None] + mean_t[:, None])
+        return out
 
     def stem_axes(self) -> dict[str, int]:
         """Weights that give the stems, by name, and the axis along which stem follows stem."""
@@ -225,6 +227,10 @@ class HDemucs(nn.Module):
                 if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
                     axes.update({f"{name}.weight": 1, f"{name}.bias": 0})
         return axes
+
+    def mean_and_std(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each example of `[B, ...]`, as `[B, 1, ...]`."""
+        return moments(x)
 
     # ---- between waveform and what the frequency branch sees
 
@@ -309,9 +315,3 @@ class HDemucs(nn.Module):
     def between(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """What the decoders start from, given what the encoders end in."""
         return torch.zeros_like(x), xt  # all that the decoder knows comes through the skips
-
-
-def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Zero mean and unit variance over each example; also the mean and the deviation."""
-    mean, std = moments(x)
-    return (x - mean) / (1e-5 + std), mean, std

@@ -113,7 +113,7 @@ class DecoderLayer(nn.Module):
 
     def prepare(self, x: Tensor, skip: Tensor | None) -> Tensor:
         if self.shape.frequency and x.dim() == 3:
-            x = x.view(x.shape[0], self.chin, -1, x.shape[-1])
+            x = x.view(-1, self.chin, x.shape[1] // self.chin, x.shape[-1])
         if self.empty:
             return x
         assert skip is not None
@@ -136,10 +136,10 @@ def over_time(dconv: nn.Module | None, x: Tensor) -> Tensor:
     if x.dim() == 3:
         out: Tensor = dconv(x)
         return out
-    batch, channels, bins, frames = x.shape
-    rows = x.transpose(1, 2).reshape(batch * bins, channels, frames)
+    channels, bins, frames = x.shape[1:]
+    rows = x.transpose(1, 2).reshape(-1, channels, frames)
     out = dconv(rows)
-    return out.view(batch, bins, channels, frames).transpose(1, 2)
+    return out.view(-1, bins, channels, frames).transpose(1, 2)
 
 
 class FrequencyEmbedding(nn.Module):

@@ -61,8 +61,9 @@ def pad_reflect(x: Tensor, left: int, right: int) -> Tensor:
         x = F.pad(x, (zeros_left, zeros_right))
         left, right = left - zeros_left, right - zeros_right
     *other, length = x.shape
-    padded = F.pad(x.reshape(-1, length), (left, right), mode="reflect")
-    return padded.view(*other, padded.shape[-1])
+    flat = x if x.dim() == 3 else x.reshape(-1, length)
+    padded = F.pad(flat, (left, right), mode="reflect")
+    return padded if x.dim() == 3 else padded.view(*other, padded.shape[-1])
 
 
 def aligned_stft(x: Tensor, nfft: int, reflect: bool) -> Tensor:

@@ -227,7 +227,7 @@ class CrossTransformer(nn.Module):
                 x, xt = layer(x, xt), layer_t(xt, x)
             else:
                 x, xt = layer(x), layer_t(xt)
-        x = x.view(batch, frames, bins, channels).permute(0, 3, 2, 1)
+        x = x.view(-1, frames, bins, channels).permute(0, 3, 2, 1)
         return x, xt.transpose(1, 2)
 
     def _positions(self, batch: int, length: int, channels: int, device: torch.device) -> Tensor:
