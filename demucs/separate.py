@@ -43,13 +43,8 @@ def main(opts: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names may be no Unicode
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
-    logging.getLogger("demucs").setLevel(logging.DEBUG if options.verbose else logging.WARNING)
     try:
-        with _ending_on_sigterm():
+        with _logging(options.verbose), _ending_on_sigterm():
             failed = _list_models(options) if options.list_models else _separate_all(options)
     except DemucsError as error:
         _complain(str(error), options)
@@ -62,6 +57,20 @@ def main(opts: Sequence[str] | None = None) -> None:
         sys.exit(130)
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def _logging(verbose: bool) -> Iterator[None]:
+    """Our messages to standard error, meanwhile at the level asked for."""
+    level = logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    logger = logging.getLogger("demucs")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class _Terminated(KeyboardInterrupt):

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def to_onnx(args: argparse.Namespace) -> int:
     """Converts one model to ONNX; returns the exit code."""
     from demucs.release import ReleaseFolder
-    from demucs.release.bag import read_bag
+    from demucs.release.bagfile import read_bag
     from demucs.release.onnx_file import MIN_SNR, save_onnx
 
     folder = ReleaseFolder(args.repo)

@@ -94,18 +94,6 @@ def test_useless_flags_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "demucs: --mp3-bitrate and --mp3-preset are for mp3, and not for .wav" in told
 
 
-def test_models_are_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    main(["--list-models"])
-    listed = capsys.readouterr().out
-    assert "Bag of models:\n    none\nSingle models:\n    none\nPublished models, " in listed
-    assert "\n    htdemucs\n" in listed
-    main(["--list-models", "--repo", "."])
-    assert capsys.readouterr().out == "Bag of models:\n    none\nSingle models:\n    none\n"
-
-
 def test_an_interrupt_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "stop.wav", "good.wav") == 130
     assert "interrupted" in capsys.readouterr().err
