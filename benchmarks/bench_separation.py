@@ -1,18 +1,20 @@
-"""Separation against the public demucs 4.1.0 on this machine's CPU, with the same weights.
+"""Separation against others that run the same weights, on this machine's CPU: the public demucs
+4.1.0, and demucs-infer 4.4.0, which is it without training.
 
-    python3 benchmarks/bench_separation.py [--peer PYTHON] [--rounds 7] [--seconds 10]
-                                           [--file 60 [--mp3]]
+    python3 benchmarks/bench_separation.py [--peer demucs=PYTHON] [--peer demucs_infer=PYTHON]
+                                           [--rounds 7] [--seconds 10] [--file 60 [--mp3]]
 
-The peer runs in an environment of its own: `--peer` names the python of one, otherwise one is made
-in `--env` (pip, some minutes). Each side is a process that has the model loaded, and they take
-turns, a forward pass each, so that a change of the machine's speed meets all of them. Prints the
-median and the smallest time by the clock, the processor's seconds (the smallest), the peer's fp32
-over each for the median and for the processor's, the SNR against the peer's stems,
+Each peer runs in an environment of its own: `--peer` names the python of one by package, otherwise
+one is made in `--env` (pip, some minutes). Each side is a process that has the model loaded, and
+they take turns, a forward pass each, so that a change of the machine's speed meets all. Prints the
+median and the smallest time by the clock, the processor's seconds (the smallest), demucs' fp32
+over each for the median and for the processor's, the SNR against demucs' stems,
 the peak memory, and the share of the roofline: multiplications and additions of the network's
 layers over what a product of large matrices reaches here in the same run.
 
-Allocators: all sides start in the same environment. "ours" does what the `demucs` command does
-first, `tune_allocator()` (glibc keeps freed memory); "ours, library" leaves that.
+Allocators: "ours" does what the `demucs` command does first, `return_large_blocks()` (glibc keeps
+what is freed, but for the largest blocks, and torch asks for huge pages); "ours, library" and the
+peers leave that.
 
 Other jobs spoil clock times: the load average is printed. On a machine that is never quiet set
 OMP_WAIT_POLICY=PASSIVE, so that waiting threads use no processor, and compare processor seconds.
@@ -42,9 +44,12 @@ from demucs.release import ReleaseInfo, save_release
 ROOT = Path(__file__).parents[1]
 SIDES = Path(__file__).with_name("separation_sides.py")
 SOURCES = ["drums", "bass", "other", "vocals"]
-PEER = ["demucs==4.1.0", "torch==2.13.0", "torchaudio==2.11.0", "dora-search", "hydra-core",
-        "soundfile", "lameenc"]  # fmt: skip
-REFERENCE = "peer, fp32"
+PEERS = {
+    "demucs": ["demucs==4.1.0", "torch==2.13.0", "torchaudio==2.11.0", "dora-search", "hydra-core",
+               "soundfile", "lameenc"],
+    "demucs_infer": ["demucs-infer==4.4.0", "torch==2.13.0"],
+}  # fmt: skip
+REFERENCE = "demucs, fp32"
 
 
 class Side:
@@ -72,17 +77,22 @@ class Side:
 def environment(side: str) -> dict[str, str]:
     """The caller's, but each side finds its own `demucs`."""
     found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return found if side == "peer" else {**found, "PYTHONPATH": str(ROOT)}
+    if side.startswith("peer"):
+        return found
+    huge = {"THP_MEM_ALLOC_ENABLE": "1"} if side.endswith("command") else {}
+    return {**found, **huge, "PYTHONPATH": str(ROOT)}
 
 
-def peer_python(folder: Path) -> str:
+def peer_python(folder: Path, package: str) -> str:
     """An environment with the peer, made if it is not there."""
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        print(f"making an environment for the peer in {folder}", flush=True)
+        print(f"making an environment for {package} in {folder}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *index, *PEER], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", *index, *PEERS[package]], check=True
+        )
         (folder / "complete").touch()
     return str(python)
 
@@ -92,20 +102,25 @@ def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
     return float(10 * torch.log10(reference.double().square().sum() / error))
 
 
-def bench_forward(peer: str, args: argparse.Namespace, work: Path, model: HDemucs) -> None:
+def bench_forward(
+    peers: dict[str, str], args: argparse.Namespace, work: Path, model: HDemucs
+) -> None:
     mixture = str(work / "mixture.pt")
     torch.save(torch.randn(1, 2, round(args.seconds * 44100)) * 0.1, mixture)
     theirs = [str(work / "weights.pt"), mixture]
     ours = [str(work / "repo" / "bench.safetensors"), mixture]
     here = sys.executable
     sides = {
-        REFERENCE: Side(peer, "peer", "fp32", theirs),
+        f"{name}, fp32": Side(python, f"peer:{name}", "fp32", theirs)
+        for name, python in peers.items()
+    }
+    sides |= {
         "ours, plain fp32": Side(here, "ours-plain-command", "fp32", ours),
         "ours, library, fp32": Side(here, "ours-fp32-library", "fp32", ours),
         "ours, fp32": Side(here, "ours-fp32-command", "fp32", ours),
     }
     if has_bf16():
-        sides["peer, bf16 autocast"] = Side(peer, "peer", "bf16", theirs)
+        sides["demucs, bf16 autocast"] = Side(peers["demucs"], "peer:demucs", "bf16", theirs)
         sides["ours, library, bf16"] = Side(here, "ours-bf16-library", "bf16", ours)
         sides["ours, bf16"] = Side(here, "ours-bf16-command", "bf16", ours)
     stems = {}
@@ -145,7 +160,7 @@ def bench_forward(peer: str, args: argparse.Namespace, work: Path, model: HDemuc
         )
 
 
-def bench_file(peer: str, args: argparse.Namespace, work: Path) -> None:
+def bench_file(peers: dict[str, str], args: argparse.Namespace, work: Path) -> None:
     import soundfile
 
     track = work / "track.wav"
@@ -155,9 +170,12 @@ def bench_file(peer: str, args: argparse.Namespace, work: Path) -> None:
     ours = [sys.executable, "-m", "demucs", "--repo", str(work / "repo"), "-n", "bench",
             "-o", str(work / "out"), str(track)]  # fmt: skip
     ours += ["--mp3"] if args.mp3 else []
-    theirs = [peer, str(SIDES), "file", str(work / "weights.pt"), str(track), str(work),
-              "mp3" if args.mp3 else "wav"]  # fmt: skip
-    sides = {REFERENCE: ("peer", theirs), "ours, fp32": ("ours", ours)}
+    theirs = [str(work / "weights.pt"), str(track), str(work), "mp3" if args.mp3 else "wav"]
+    sides = {
+        f"{name}, fp32": ("peer", [python, str(SIDES), "file", name, *theirs])
+        for name, python in peers.items()
+    }
+    sides["ours, fp32"] = ("ours", ours)
     if has_bf16():
         sides["ours, bf16"] = ("ours", [*ours, "--precision", "bf16"])
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -193,14 +211,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peer", help="python of an environment with demucs==4.1.0")
-    parser.add_argument("--env", type=Path, default=Path("outputs/peer"), help="where to make one")
+    add = parser.add_argument
+    add("--peer", action="append", default=[], metavar="PACKAGE=PYTHON",
+        help=f"python of an environment with this peer: {', '.join(PEERS)}")  # fmt: skip
+    add("--env", type=Path, default=Path("outputs/peers"), help="where to make environments")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--file", type=float, default=0, help="also whole commands on such a file")
     parser.add_argument("--mp3", action="store_true", help="which then write mp3")
     args = parser.parse_args()
-    peer = args.peer or peer_python(args.env.absolute())
+    given = dict(one.split("=", 1) for one in args.peer)
+    peers = {
+        name: given.get(name) or peer_python(args.env.absolute() / name, name) for name in PEERS
+    }
     torch.manual_seed(0)
     model = HDemucs(SOURCES).eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -210,9 +233,9 @@ def main() -> None:
         info = ReleaseInfo(signature="bench", spec=spec, config={}, provenance={})
         save_release(work / "repo" / "bench.safetensors", model.state_dict(), info)
         if args.seconds:
-            bench_forward(peer, args, work, model)
+            bench_forward(peers, args, work, model)
         if args.file:
-            bench_file(peer, args, work)
+            bench_file(peers, args, work)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -1,14 +1,16 @@
 """One side of `bench_separation.py`, in a process of its own.
 
     PYTHON separation_sides.py serve SIDE PRECISION WEIGHTS MIXTURE
-    PYTHON separation_sides.py file WEIGHTS IN.wav OUT_FOLDER EXTENSION
+    PYTHON separation_sides.py file PACKAGE WEIGHTS IN.wav OUT_FOLDER EXTENSION
 
 `serve` loads the model and answers one JSON line a request: "forward" → seconds of one forward
 pass by the clock and of the processor, "save PATH" → writes the stems, "memory" → the process's
-peak in MiB, "peak" → FLOP/s of a matrix product. WEIGHTS is a state dict for the peer and a release
-for ours. `file` is the peer's whole work on one file by its own functions, as its command does it.
+peak in MiB, "peak" → FLOP/s of a matrix product. SIDE is one of ours or "peer:PACKAGE". WEIGHTS is
+a state dict for a peer and a release for ours. `file` is a peer's whole work on one file by its own
+functions, as its command does it.
 """
 
+import importlib
 import json
 import sys
 import time
@@ -28,7 +30,8 @@ def main() -> None:
 
 
 def serve(side: str, precision: str, weights: str, mixture: str) -> None:
-    forward = _peer(precision, weights) if side == "peer" else _ours(side, weights)
+    kind, _, package = side.partition(":")
+    forward = _peer(package, precision, weights) if kind == "peer" else _ours(side, weights)
     mix = torch.load(mixture, weights_only=True)
     print("ready", flush=True)
     for line in sys.stdin:
@@ -67,12 +70,15 @@ def matrix_peak(dtype: torch.dtype, size: int = 2048, rounds: int = 20) -> float
     return 2 * size**3 / best * torch.get_num_threads()
 
 
-def _peer(precision: str, weights: str) -> Callable:
-    from demucs.hdemucs import HDemucs
-
+def _network(package: str, weights: str) -> torch.nn.Module:
     kwargs, state = torch.load(weights, weights_only=True)
-    model = HDemucs(**kwargs).eval()
+    model = importlib.import_module(f"{package}.hdemucs").HDemucs(**kwargs).eval()
     model.load_state_dict(state)
+    return model
+
+
+def _peer(package: str, precision: str, weights: str) -> Callable:
+    model = _network(package, weights)
 
     def forward(mix: torch.Tensor) -> torch.Tensor:
         halves = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
@@ -83,28 +89,23 @@ def _peer(precision: str, weights: str) -> Callable:
 
 
 def _ours(side: str, weights: str) -> Callable:
-    from demucs.nn.allocator import tune_allocator
+    from demucs.nn.allocator import return_large_blocks
     from demucs.nn.fast import prepare
     from demucs.release import load_release
 
     _, precision, allocator = side.split("-")
     if allocator == "command":
-        tune_allocator()
+        return_large_blocks()
     model, _ = load_release(weights)
     return model if precision == "plain" else prepare(model, precision)
 
 
-def separate_file(weights: str, track: str, folder: str, extension: str) -> None:
-    """The peer: model, file in, `apply_model` with its defaults, files out."""
-    from demucs.hdemucs import HDemucs
-
-    from demucs.apply import apply_model
-    from demucs.audio import AudioFile, save_audio
-
-    kwargs, state = torch.load(weights, weights_only=True)
-    model = HDemucs(**kwargs).eval()
-    model.load_state_dict(state)
-    wav = AudioFile(Path(track)).read(
+def separate_file(package: str, weights: str, track: str, folder: str, extension: str) -> None:
+    """A peer: model, file in, `apply_model` with its defaults, files out."""
+    audio = importlib.import_module(f"{package}.audio")
+    apply_model = importlib.import_module(f"{package}.apply").apply_model
+    model = _network(package, weights)
+    wav = audio.AudioFile(Path(track)).read(
         streams=0, samplerate=model.samplerate, channels=model.audio_channels
     )
     mono = wav.mean(0)
@@ -112,7 +113,7 @@ def separate_file(weights: str, track: str, folder: str, extension: str) -> None
     stems = apply_model(model, wav[None], shifts=1, split=True, overlap=0.25, progress=False)[0]
     stems = stems * mono.std() + mono.mean()
     for name, stem in zip(model.sources, stems, strict=True):
-        save_audio(stem, f"{folder}/{name}.{extension}", samplerate=model.samplerate)
+        audio.save_audio(stem, f"{folder}/{name}.{extension}", samplerate=model.samplerate)
 
 
 if __name__ == "__main__":

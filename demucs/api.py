@@ -93,7 +93,7 @@ class Separator:
         self._precision = precision
         self._prepared: nn.Module | None = None
         if self._device.type == "cpu" or precision != "fp32":
-            self._prepared = _prepare(self._model, precision, self._device)
+            self._prepared = prepared(self._model, precision, self._device)
         self._options: dict[str, Any] = {}
         self.update_parameter(
             device=self._device,
@@ -161,7 +161,7 @@ class Separator:
         if device.type != "cpu":
             return self.model
         if self._prepared is None:
-            self._prepared = _prepare(self._model, self._precision, device)
+            self._prepared = prepared(self._model, self._precision, device)
         return self._prepared
 
     def separate_tensor(
@@ -266,7 +266,14 @@ def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
     return get_model(name, None if repo is None else Path(repo)).eval()
 
 
-def _prepare(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
+def prepared(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
+    """The form of `model`, a network or a bag, that a Separator runs on this device, the CPU.
+
+    It may be given to a Separator in the model's place; then nothing holds the plain weights.
+
+    Raises:
+        ConfigError: a precision that the processor or the network does not have.
+    """
     if device.type != "cpu":
         raise ConfigError(f"precision={precision} is for the cpu; on {device} give none (fp32).")
     if isinstance(model, Bag):

@@ -208,18 +208,22 @@ def _separate(
 def _separator(options: Options) -> "Separator":
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it is imported
 
-    from demucs.api import Separator, pick_device
+    from demucs.api import Separator, pick_device, prepared
     from demucs.nn.allocator import return_large_blocks
+    from demucs.pretrained import get_model
     from demucs.separate_local import load_experiment
 
     device = pick_device(options.device)
-    if device.type == "cpu":
+    on_cpu = device.type == "cpu"
+    if on_cpu:
         return_large_blocks()
-    model = load_experiment(options.sig) if options.sig else options.name
+    sig, name = options.sig, options.name
+    model = load_experiment(sig) if sig else get_model(name, options.repo).eval()
     _log.info("model %s on %s", options.model_name, device)
+    if on_cpu or options.precision != "fp32":
+        model = prepared(model, options.precision, device)
     return Separator(
         model,
-        repo=options.repo,
         device=device,
         shifts=options.shifts,
         overlap=options.overlap,

@@ -17,11 +17,10 @@ class Convolution(nn.Module):
 
     The weight is put in oneDNN's own layout at the first call, for the shape met there: otherwise
     it is moved at each call, which takes as long as the product itself where few frames meet many
-    weights. From then on the module holds that layout only; until then it may share the trained
-    layer's memory.
+    weights. From then on the module holds that layout only.
 
     Args:
-        conv: the trained layer.
+        conv: the trained layer; its parameters are copied.
         dtype: of parameters, input and output.
         after: what is done as the result is written: "none", "gelu" or "sigmoid".
         flat: the input has one frequency, so weights for its neighbours would meet zeros alone.
@@ -60,7 +59,7 @@ class Convolution(nn.Module):
 
     def _set(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, after: str) -> None:
         self.after = after
-        self.weight: Tensor | None = weight.to(dtype)
+        self.weight: Tensor | None = weight.to(dtype, copy=True)
         self.bias = bias.to(dtype, copy=True)
         self.packed: Tensor | None = None
 
