@@ -61,12 +61,11 @@ def main() -> None:
 
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # our command does so before torch comes
     import demucs.api
+    import demucs.pretrained
     from demucs.separate import main as separate
 
-    if hasattr(demucs.api, "_load"):
-        demucs.api._load = lambda *_: network(kind)  # type: ignore[assignment,return-value]
-    else:
-        demucs.api.get_model = lambda **_: network(kind)  # type: ignore[assignment,return-value]
+    for module in (demucs.api, demucs.pretrained):  # the public one asks by the former
+        module.get_model = lambda *_, **__: network(kind)  # type: ignore[assignment,return-value,attr-defined]
     began = time.monotonic()
     separate(["-n", kind, "-d", "cpu", "-o", out, file])
     elapsed = time.monotonic() - began

@@ -31,7 +31,7 @@ from demucs.audio import (
 from demucs.chunks import Callback
 from demucs.errors import AudioError, ConfigError
 from demucs.memory import MemoryGuard
-from demucs.nn.fast import prepare
+from demucs.nn.fast import prepare, release_memory
 from demucs.pretrained import get_model
 from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder, remote
 from demucs.release.listing import ModelEntry, list_entries
@@ -207,8 +207,11 @@ class Separator:
         statistics = MonoStatistics()
         statistics.update(mixture)
         mean, scale = statistics.mean, statistics.scale
-        stems = apply_model(self._network(), ((mixture - mean) / scale)[None], **self._options)[0]
-        stems = stems * scale + mean
+        whole = ((mixture - mean) / scale)[None]
+        try:
+            stems = apply_model(self._network(), whole, **self._options)[0] * scale + mean
+        finally:
+            release_memory()
         return mixture, dict(zip(self.sources, stems, strict=True))
 
     def separate_audio_file(self, file: str | os.PathLike[str]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -255,11 +258,14 @@ class Separator:
             scale=source.scale,
             **self._options,
         )
-        for block in blocks:
-            if consistency:
-                block = replace(block, stems=share_residual(block.mixture, block.stems))
-            yield block
-            del block  # not to be held while the next one is worked on
+        try:
+            for block in blocks:
+                if consistency:
+                    block = replace(block, stems=share_residual(block.mixture, block.stems))
+                yield block
+                del block  # not to be held while the next one is worked on
+        finally:
+            release_memory()
 
 
 def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:

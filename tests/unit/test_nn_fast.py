@@ -10,15 +10,17 @@ from demucs import api
 from demucs.api import Separator
 from demucs.errors import ConfigError
 from demucs.nn import HDemucs
-from demucs.nn.dconv import DConv
+from demucs.nn.dconv import DConv, LocalState
 from demucs.nn.fast import (
     FastHDemucs,
+    attention,
     convolution,
     dconv,
     gated,
     has_bf16,
     layers,
     layout,
+    pool,
     prepare,
     stretches,
     winograd,
@@ -263,6 +265,49 @@ def test_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stretches.stretches(10, 100) == [(0, 4), (4, 8), (8, 10)]
     assert stretches.stretches(3, 1000) == [(0, 1), (1, 2), (2, 3)]
     assert stretches.stretches(3, 1) == [(0, 3)]
+
+
+@pytest.mark.parametrize("steps", [1, 7, 40])
+def test_local_state_by_rows(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    monkeypatch.setattr(stretches, "BLOCK", 400)
+    plain = LocalState(12)
+    nn.init.normal_(plain.query_decay.weight)
+    x = torch.randn(3, 12, steps)
+    with torch.no_grad():
+        rows = layout.channels_last(x[:, :, None])
+        found = attention.FastLocalState(plain, torch.float32)(rows)[:, :, 0]
+        assert snr(plain(x), found) >= 100
+
+
+def test_a_pool_hands_memory_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "LARGE", 1000)
+    memory = pool.Pool()
+    one = memory.empty([1, 3, 10, 20], torch.float32)
+    assert one.is_contiguous(memory_format=torch.channels_last)
+    place, one = one.data_ptr(), memory.give(one)
+    assert memory.empty([1, 3, 20, 20], torch.float32).data_ptr() != place  # too small
+    assert memory.empty([1, 3, 5, 20], torch.float32).data_ptr() != place  # too large
+    assert memory.empty([1, 3, 20, 18], torch.bfloat16).data_ptr() == place
+    assert memory.empty([1, 3, 10, 20], torch.float32).data_ptr() != place  # handed on already
+    small = memory.empty([1, 1, 2, 2], torch.float32)
+    memory.give(small, None)
+    assert not memory._free
+    memory.give(memory.empty([1, 3, 10, 20], torch.float32))
+    memory.clear()
+    assert not memory._free
+
+
+def test_stems_of_one_pass_outlive_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "LARGE", 1)  # every tensor's memory is handed on
+    model = trained(**SMALL)
+    fast, mixes = prepare(model), torch.randn(2, 1, 2, 3000)
+    with torch.no_grad():
+        found = [fast(mix) for mix in mixes]
+        for mix, stems in zip(mixes, found, strict=True):
+            assert snr(model(mix), stems) >= 100
+    assert pool.POOL._free
+    Separator(model, device="cpu", shifts=0).separate_tensor(mixes[0, 0])
+    assert not pool.POOL._free
 
 
 def test_rows_are_a_view() -> None:

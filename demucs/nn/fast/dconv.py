@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from demucs.nn.dconv import DConv, LayerScale
+from demucs.nn.dconv import DConv, LayerScale, LocalState
+from demucs.nn.fast.attention import FastLocalState
 from demucs.nn.fast.convolution import Convolution
 from demucs.nn.fast.folded import FoldedNorm
 from demucs.nn.fast.gated import add_glu
@@ -57,7 +58,10 @@ class _Residual(nn.Module):
         assert isinstance(norm, nn.GroupNorm)
         self.narrow = Convolution(narrow, dtype)
         self.norm = copied(norm, torch.float32)
-        self.middle = nn.ModuleList(copied(one, dtype) for one in middle)
+        self.middle = nn.ModuleList(
+            FastLocalState(one, dtype) if isinstance(one, LocalState) else copied(one, dtype)
+            for one in middle
+        )
         self.wide = Convolution(wide, dtype)
         self.wide_norm = copied(wide_norm, torch.float32)
         factors = torch.cat([scale.scale.detach(), torch.ones_like(scale.scale)])
@@ -69,7 +73,10 @@ class _Residual(nn.Module):
         """Works on `x` `[R, C, 1, N]` in place."""
         y: Tensor = F.gelu(self.norm(self.narrow(x)))
         for layer in self.middle:
-            y = layer(y[:, :, 0].contiguous())[:, :, None]
+            if isinstance(layer, FastLocalState):
+                y = layer(channels_last(y))
+            else:
+                y = layer(y[:, :, 0].contiguous())[:, :, None]
         if self.folded is None or 2 * x[:1].nbytes <= BLOCK:
             add_glu(x, self.wide_norm(self.wide(y)))
             return

@@ -101,6 +101,8 @@ def _split(x: Tensor) -> tuple[Tensor, Tensor] | None:
     if not x.is_contiguous(memory_format=torch.channels_last):
         return None
     rows = x.permute(0, 2, 3, 1)
+    if any(stride * x.element_size() % 8 for stride in rows.stride()[:-1]):
+        return None  # along one neighbour alone any stride will do, but not for a view
     value, gate = (
         part.view(torch.float64).contiguous().view(x.dtype).permute(0, 3, 1, 2)
         for part in torch.split(rows, half, dim=-1)

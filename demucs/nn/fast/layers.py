@@ -10,6 +10,7 @@ from demucs.nn.fast.convolution import Convolution, Transposed, TransposedOverTi
 from demucs.nn.fast.dconv import FastDConv, copied
 from demucs.nn.fast.gated import Gated
 from demucs.nn.fast.layout import channels_last
+from demucs.nn.fast.pool import POOL
 from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, stretches
 from demucs.nn.layers import DecoderLayer, EncoderLayer
 
@@ -97,8 +98,8 @@ class FastDecoder(nn.Module):
     """A DecoderLayer.
 
     Shape:
-        `[B, chin, F, N]` and a skip of the same shape → `[B, chout, F', N]`, or the same over time
-        with F = 1.
+        `[B, chin, F, N]` and a skip of the same shape, both used up → `[B, chout, F', N]`, or the
+        same over time with F = 1.
     """
 
     def __init__(self, layer: DecoderLayer, dtype: torch.dtype):
@@ -142,6 +143,7 @@ class FastDecoder(nn.Module):
         assert x is not None
         if self.by_stretches:
             z, y = self._in_stretches(x, skip)
+            POOL.give(x, skip)
         else:
             y = x if skip is None else x + skip
             y = y if self.rewrite is None else self.rewrite(y)
@@ -168,7 +170,7 @@ class FastDecoder(nn.Module):
             if out is None:
                 shape = list(z.shape)
                 shape[axis] = self.stride * (size + 1)
-                out = torch.empty(shape, dtype=z.dtype, memory_format=torch.channels_last)
+                out = POOL.empty(shape, z.dtype)
             place = out.narrow(axis, self.stride * start, z.shape[axis])
             if self.last:
                 place.copy_(z)

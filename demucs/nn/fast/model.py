@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from demucs.nn.fast.layers import fast_decoder, fast_encoder
 from demucs.nn.fast.layout import channels_last, copy_by_frames
+from demucs.nn.fast.pool import POOL
 from demucs.nn.fast.spectrogram import inverse_stft
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.layers import EncoderLayer
@@ -73,8 +74,10 @@ class FastHDemucs(HDemucs):
         else:
             x = self._unet(x)
         stems = self._output(spectrum, x, mean, std, mix.shape[-1])
+        POOL.give(x)
         if self.hybrid:
             stems += xt.reshape(stems.shape).float().mul_(std_t).add_(mean_t)
+            POOL.give(xt)
         return stems
 
     # ---- between waveform and what the frequency branch sees

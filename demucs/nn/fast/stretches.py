@@ -4,11 +4,11 @@ What a layer makes between its input and its output then stays in the processor'
 no fresh memory from the system, which costs more than many of the products.
 """
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from demucs.nn.fast.layout import channels_last
+from demucs.nn.fast.pool import POOL
 
 FREQUENCY, TIME = 2, 3  # dimensions of `[B, C, F, N]`
 BLOCK = 4 * 2**20  # bytes of a layer's output worked on at a time; a megabyte to 8 are as good
@@ -59,6 +59,6 @@ def put(out: Tensor | None, y: Tensor, axis: int, start: int, size: int) -> Tens
             return y
         shape = list(y.shape)
         shape[axis] = size
-        out = torch.empty(shape, dtype=y.dtype, memory_format=torch.channels_last)
+        out = POOL.empty(shape, y.dtype)
     out.narrow(axis, start, y.shape[axis]).copy_(y)
     return out
