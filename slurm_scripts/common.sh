@@ -161,12 +161,20 @@ check_flags() { # MODULE ARGUMENT ...: has its parser read them; its own words i
 import_module(sys.argv[1]).parse_options(sys.argv[2:])' "$@" 2>&1) || wrong "${said##*error: }"
 }
 
-check_release() { # NAME [FLAG ...], before a job is queued for it
-    [[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*$ ]] || wrong "'$1' is no name of a release, as aa9b63ad"
-    if ! is_check_now || [[ " $* " = *" --repo"* ]]; then return 0; fi
-    [ -e "$root/release_models/$1.safetensors" ] || [ -e "$root/release_models/$1.yaml" ] ||
-        fail "there is no release $1 in $root/release_models: make it with" \
-            "'slurm_scripts/submit.sh slurm_release.sh $1'"
+check_release() { # NAME [FLAG ...], before a job is queued for it; sets `published` if it is no
+    # release of ours, but a model that `demucs -n NAME` fetches
+    local place
+    # shellcheck disable=SC2034 # published is for the scripts
+    published=
+    [[ $1 =~ ^(hf://[A-Za-z0-9_./-]+|[A-Za-z0-9_][A-Za-z0-9_.,:-]*)$ ]] ||
+        wrong "'$1' is no name of a release, as aa9b63ad"
+    [[ " $* " != *" --repo"* ]] || return 0
+    place=$(python3 -m tools._model_place "$1" "$root/release_models" 2>&1) || fail "${place#error: }"
+    # shellcheck disable=SC2034
+    [ "$place" != published ] || published=yes
+    if [ -n "$place" ] || ! is_check_now; then return 0; fi
+    fail "there is no release $1 in $root/release_models: make it with" \
+        "'slurm_scripts/submit.sh slurm_release.sh $1'"
 }
 
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)

@@ -30,7 +30,9 @@ done
 name=53288a8c # unless given
 case ${1:--} in -* | *=*) ;; *) name=$1 && shift ;; esac
 check_release "$name" "$@"
-evaluate=(--repo ./release_models -n "$name" test.workers="${SLURM_CPUS_PER_TASK:-2}" "$@")
+repo=(--repo ./release_models)
+[ -z "$published" ] || repo=()
+evaluate=(${repo[@]+"${repo[@]}"} -n "$name" test.workers="${SLURM_CPUS_PER_TASK:-2}" "$@")
 check_flags tools.test_pretrained "${evaluate[@]}"
 is_check && exit
 start=()

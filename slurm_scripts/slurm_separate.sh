@@ -5,7 +5,7 @@
 #SBATCH --gres=gpu:1
 #SBATCH --requeue
 #
-# Separates into separated/:
+# Separates into separated/, by a release of ours or a published model such as htdemucs:
 #   sbatch slurm_scripts/slurm_separate.sh FILE|FOLDER|LIST.txt NAME [FLAG ...]
 # Several files are a job array, with a task for each of them, up to DEMUCS_ARRAY_SIZE (100) tasks.
 # FLAGs are those of `demucs`: -r takes the files of sub-folders too, --resume leaves out what is done.
@@ -72,7 +72,8 @@ if [ ${#files[@]} -gt 1 ]; then
 fi
 
 # Flags are read without torch, so at once.
-separate=(--repo "$root/release_models" -n "$name" -o "$root/separated" "$@")
+separate=(-n "$name" -o "$root/separated" "$@")
+[ -n "$published" ] || separate=(--repo "$root/release_models" "${separate[@]}")
 [ -z "$recursive" ] || [ ! -d "$what" ] || [[ " $*" = *" --root"* ]] || separate+=(--root "$what")
 separate+=(--)
 read_flags='import sys; from demucs.separate_options import parse_options as p; p(sys.argv[1:])'

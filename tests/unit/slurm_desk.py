@@ -24,6 +24,9 @@ case "${0##*/} $*" in
     "python3 -c "*find_spec*) exit "${NO_TORCH:-0}" ;;
     "python3 -c "*device_count*) echo "${GPUS:-1}" ;;
     "python3 -c "*parse_options*) exec "$REAL_PYTHON" "$@" ;;
+    "python3 -m tools._model_place "*)
+        [ "$3" != htdemucs ] || echo published
+        [ ! -e "$4/$3.safetensors" ] || echo local ;;
     "python3 -m demucs.train --check "*) echo "${SIGNATURE-aa9b63ad}"; exit "${CHECK:-0}" ;;
     "python3 "*) exit "${CODE:-0}" ;;
     "srun "*) exit "${CODE:-0}" ;;

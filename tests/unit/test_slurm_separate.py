@@ -6,6 +6,7 @@ import pytest
 from slurm_desk import SCRIPTS, Desk, Done
 
 from demucs.separate_inputs import SUFFIXES
+from tools._model_place import place
 
 
 @pytest.fixture
@@ -30,6 +31,34 @@ def test_a_file_is_meant_as_seen_from_where_it_is_typed(desk: Desk) -> None:
     ]  # fmt: skip
     job = desk.job("slurm_separate.sh", "a song.wav", "abcd1234", cwd=desk.elsewhere)
     assert job.of("python3")[-1].folder == str(desk.elsewhere)
+
+
+def test_published_models_are_looked_for_where_they_are_fetched(desk: Desk) -> None:
+    desk.touch("song.wav")
+    call = desk.bash("slurm_separate.sh", "song.wav", "htdemucs").of("python3")[-1]
+    assert call.arguments[:6] == [
+        "-m", "demucs.separate", "-n", "htdemucs", "-o", f"{desk.root}/separated",
+    ]  # fmt: skip
+    call = desk.bash("evaluate_slurm.sh", "htdemucs").of("python3")[-1]
+    assert call.arguments[:4] == ["-m", "tools.test_pretrained", "-n", "htdemucs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("mine", "local"),
+        ("mine,mine", "local"),
+        ("htdemucs", "published"),
+        ("955717e8", "published"),
+        ("mine:1,955717e8:2", "published"),
+        ("hf://someone/model", "published"),
+        ("nothing", None),
+        ("mine,nothing", None),
+    ],
+)
+def test_where_a_model_is(tmp_path: Path, name: str, found: str | None) -> None:
+    (tmp_path / "mine.safetensors").touch()
+    assert place(name, tmp_path) == found
 
 
 def test_of_a_folder_the_audio_files_are_taken(desk: Desk) -> None:

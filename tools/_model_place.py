@@ -1,0 +1,45 @@
+"""Where the SLURM scripts find a model: `python3 -m tools._model_place NAME FOLDER`.
+
+Prints `local` if all that NAME means is in FOLDER, `published` if the rest can be fetched, and
+nothing if something is to be had nowhere. Without torch, since it runs before a job is queued.
+"""
+
+import sys
+from pathlib import Path
+
+from demucs.errors import DemucsError
+from demucs.release.bagfile import bag_of_name
+from demucs.release.hub_cache import is_hub
+from demucs.release.names import model_files, name_of
+from demucs.release.remote import is_remote
+
+
+def place(name: str, folder: Path) -> str | None:
+    """ "local", "published" or None.
+
+    Raises:
+        DemucsError: a list of models that is none, such as one with a wrong weight.
+    """
+    here = {name_of(file) for file in model_files(folder)}
+    if name in here:
+        return "local"
+    if is_hub(name):
+        return "published"
+    listed = bag_of_name(name)
+    names = [name] if listed is None else listed.models
+    if all(one in here for one in names):
+        return "local"
+    return "published" if all(one in here or is_remote(one) for one in names) else None
+
+
+def main() -> int:
+    try:
+        print(place(sys.argv[1], Path(sys.argv[2])) or "")
+    except DemucsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
