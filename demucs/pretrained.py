@@ -73,4 +73,4 @@ def _load_local(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Modu
             hint = f" Of the published models, did you mean {' or '.join(near)}?"
         if "/" in name:
             hint += f" For a model of the HuggingFace hub, give hf://{name}"
-        raise ModelNotFoundError(f"{error}{hint}") from None
+        raise ModelNotFoundError(f"{error}{'.' * bool(hint)}{hint}") from None

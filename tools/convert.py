@@ -17,6 +17,7 @@ from typing import Any
 
 from demucs.errors import DemucsError, ReleaseError
 from demucs.release import DEFAULT_FOLDER
+from demucs.release.names import PICKLED, model_files, name_of
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     from demucs.release import ReleaseFolder, read_release, save_release
     from demucs.release.publish import save_published, save_published_safetensors
-    from demucs.release.published import is_published, load_published
+    from demucs.release.published import is_published, read_published
 
     if args.to == "onnx":
         return to_onnx(args)
@@ -34,26 +35,31 @@ def run(args: argparse.Namespace) -> int:
         raise ReleaseError(f"{source} is a bag: convert its models, and copy the file beside them")
     state: Any
     if is_published(source):
-        model, info = load_published(source, args.name)
-        state = model.state_dict()
+        state, info = read_published(source, args.name)
     else:
         state, info = read_release(source)
     args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"{args.name}.safetensors"
+    former = [path] if path.exists() else []
+    if args.to == "th":  # the name has a checksum, and only one file may have this name
+        former = [one for one in model_files(args.out) if name_of(one) == args.name]
+        former = [one for one in former if one.suffix == PICKLED]
+    for one in former:
+        _keep(one, args.force)
     if args.to == "release":
-        path = args.out / f"{args.name}.safetensors"
-        _keep(path, args.force)
         save_release(path, state, info)
         back, _ = read_release(path)
     elif args.to == "th":
         path = save_published(args.out, args.name, info.spec, state, info.config)
-        back = load_published(path, args.name)[0].state_dict()
+        back, _ = read_published(path, args.name)
+        for one in former:
+            if one != path:
+                one.unlink()
     else:
-        path = args.out / f"{args.name}.safetensors"
-        _keep(path, args.force)
         save_published_safetensors(path, info.spec, state)
-        back = load_published(path, args.name)[0].state_dict()
+        back, _ = read_published(path, args.name)
     for name, tensor in state.items():
-        if not torch.equal(back[name], tensor.to(back[name].dtype)):
+        if back[name].dtype != tensor.dtype or not torch.equal(back[name], tensor):
             raise ReleaseError(f"{path}: {name} was not read back as it was written")
     print(f"wrote: {path}")
     return 0

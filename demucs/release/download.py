@@ -108,6 +108,10 @@ def _fetch_whole(
                 raise DownloadError(
                     _advice(url, path, str(reason) or type(error).__name__, instead)
                 ) from None
+        except ValueError:
+            raise DownloadError(
+                f"{url} is no address: it begins with http://, https://, or file:/// for a folder"
+            ) from None
         time.sleep(0.5 * 2**attempt)
     found = digest(part)
     if not found.startswith(checksum):

@@ -152,10 +152,16 @@ def _ask(where: str, folder: Path) -> dict[str, Any]:
 def _checksums(told: Mapping[str, Any]) -> dict[str, str]:
     """By file: its sha256 where the hub stores it as a large one, else git's sha1 of it."""
     found = {}
-    for one in told.get("siblings") or []:
-        checksum = (one.get("lfs") or {}).get("sha256") or one.get("blobId")
-        if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(checksum)):
-            found[str(one["rfilename"])] = str(checksum)
+    try:
+        for one in told.get("siblings") or []:
+            checksum = (one.get("lfs") or {}).get("sha256") or one.get("blobId")
+            if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(checksum)):
+                found[str(one["rfilename"])] = str(checksum)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DownloadError(
+            f"{_endpoint()} does not answer as the HuggingFace hub does ({error}): its list of "
+            "files cannot be read. Look at HF_ENDPOINT."
+        ) from None
     return found
 
 

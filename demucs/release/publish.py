@@ -27,6 +27,8 @@ def save_published(
 ) -> Path:  # fmt: skip
     """Writes `FOLDER/SIGNATURE-CHECKSUM.th`, atomically; weights keep their precision.
 
+    The same model gives the same bytes, and so the same name.
+
     Args:
         folder: where to.
         signature: of the model.
@@ -46,7 +48,8 @@ def save_published(
         "training_args": dict(config),
     }
     with atomic_path(folder / f"{signature}.th") as temporary:
-        torch.save(content, temporary, pickle_module=_PICKLE)
+        with temporary.open("wb") as file:  # of a path, its name would be written into the file
+            torch.save(content, file, pickle_module=_PICKLE)
         checksum = file_sha256(temporary)[:DIGITS]
     return (folder / f"{signature}.th").replace(folder / f"{signature}-{checksum}.th")
 

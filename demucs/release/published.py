@@ -23,7 +23,15 @@ from demucs.release import torchaudio_weights
 from demucs.release.info import ReleaseInfo
 from demucs.release.names import PICKLED, PLAIN
 from demucs.release.provenance import file_sha256
-from demucs.release.unpickle import MARKERS, NETWORKS, QUANTISERS, Named, check_sums, unpickle
+from demucs.release.unpickle import (
+    MARKERS,
+    NETWORKS,
+    QUANTISERS,
+    Named,
+    check_sums,
+    printable,
+    unpickle,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +51,37 @@ def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
         MissingToolError: it needs a package that is not installed: DiffQ, if its weights are packed
             by it, or torchaudio, for a network of `model=torch_hdemucs`.
     """
+    model, info, _ = _opened(path, signature)
+    return model.eval(), info
+
+
+def read_published(path: Path, signature: str) -> tuple[dict[str, Tensor], ReleaseInfo]:
+    """The weights of a published file by our names, in the precision that they have there.
+
+    Those that DiffQ packed are unpacked, in float32.
+
+    Raises: as `load_published`.
+    """
+    model, info, stored = _opened(path, signature)
+    state = model.state_dict()
+    return {name: one.to(stored.get(name, one).dtype) for name, one in state.items()}, info
+
+
+def _opened(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo, Mapping[str, Tensor]]:
+    """Network, description, and the weights as they are stored if they are not packed."""
     if path.suffix == PLAIN:
-        return _load_torchaudio(path, signature)
+        return *_load_torchaudio(path, signature), {}
     content = unpickle(path) if path.suffix == PICKLED else _read_safetensors(path)
     try:
         spec = _spec(content)
         model = build_model(spec)
-        _load_state(model, content["state"])
-    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        stored = _load_state(model, content["state"])
+    except (
+        ConfigError, KeyError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError,
+    ) as error:  # fmt: skip
         raise ReleaseError(
-            f"{path} does not hold a model of the public Demucs that is known here: {error}"
+            f"{path} does not hold a model of the public Demucs that is known here: "
+            f"{printable(str(error))}"
         ) from error
     config = content.get("training_args")
     info = ReleaseInfo(
@@ -62,7 +91,7 @@ def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
         provenance={"published": path.name, "file_sha256": file_sha256(path)},
         licence=LICENCE,
     )
-    return model.eval(), info
+    return model, info, stored
 
 
 def _load_torchaudio(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
@@ -111,13 +140,16 @@ def _spec(content: Any) -> ModelSpec:
     return ModelSpec(name=name, kwargs=kwargs)
 
 
-def _load_state(model: nn.Module, state: Any) -> None:
+def _load_state(model: nn.Module, state: Any) -> Mapping[str, Tensor]:
+    """Returns the weights by our names, or nothing where they are packed."""
     if not isinstance(state, Mapping):
         raise ValueError("its weights are no dictionary")
     if state.get("__quantized"):
         _restore_quantised(model, state)
-    else:
-        model.load_state_dict(_renamed(state, model))
+        return {}
+    renamed = _renamed(state, model)
+    model.load_state_dict(renamed)
+    return renamed
 
 
 def _renamed(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -165,10 +197,12 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             if "structure" in metadata
             else tensors,
         }
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError, ArithmeticError,
+    ) as error:  # fmt: skip
         raise ReleaseError(
-            f"{path} cannot be read: damaged, or no published model ({error}). Copy or download it "
-            "again."
+            f"{path} cannot be read: damaged, or no published model ({printable(str(error))}). "
+            "Copy or download it again."
         ) from error
 
 

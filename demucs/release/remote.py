@@ -10,6 +10,7 @@ none is known: it is checked by the sums inside the file, and the names and shap
 """
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from demucs.errors import ReleaseError
 from demucs.files import atomic_path
 from demucs.release.names import PLAIN
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:  # models are listed without torch
     from torch import nn
 
     from demucs.release.info import ReleaseInfo
+
+logger = logging.getLogger(__name__)
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 LICENCE = (
@@ -75,7 +79,8 @@ def load_remote(name: str, *, progress: bool = True) -> "tuple[nn.Module, Releas
 
     folder = cache_folder()
     bag = catalogue()["bags"].get(name)
-    for signature in dict.fromkeys(bag["models"] if bag else [name]):
+    signatures = list(dict.fromkeys(bag["models"] if bag else [name]))
+    for signature in signatures:
         _provide(signature, folder, progress=progress)
     if bag:
         text = yaml.safe_dump(bag, sort_keys=False)
@@ -83,7 +88,12 @@ def load_remote(name: str, *, progress: bool = True) -> "tuple[nn.Module, Releas
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-    model, info = ReleaseFolder(folder).load(name)
+    try:
+        model, info = ReleaseFolder(folder).load(name)
+    except ReleaseError:
+        if not _remove_damaged(signatures, folder):
+            raise
+        return load_remote(name, progress=progress)
     for one in getattr(model, "models", []):
         one.release = known(one.release, [one.release.signature])
     return model, known(info, bag["models"] if bag else [name])
@@ -95,9 +105,28 @@ def _provide(signature: str, folder: Path, *, progress: bool) -> None:
 
     path = file_of(signature, folder)
     if not path.exists():
-        known = catalogue().get("checksums", {})
-        checksum = known.get(path.name, path.stem.partition("-")[2])
-        download(url_of(signature), path, checksum, progress=progress)
+        download(url_of(signature), path, _checksum(path), progress=progress)
+
+
+def _remove_damaged(signatures: Sequence[str], folder: Path) -> bool:
+    """Whether there were files whose checksum is not the published one; they are to be fetched."""
+    from demucs.release.provenance import file_sha256
+
+    damaged = [
+        path
+        for path in (file_of(one, folder) for one in signatures)
+        if not file_sha256(path).startswith(_checksum(path))
+    ]
+    for path in damaged:
+        logger.warning("%s is damaged: it is removed, and fetched again", path)
+        path.unlink()
+    return bool(damaged)
+
+
+def _checksum(path: Path) -> str:
+    """The first digits of its sha256; empty where none is known."""
+    known: str = catalogue().get("checksums", {}).get(path.name, path.stem.partition("-")[2])
+    return known
 
 
 @cache

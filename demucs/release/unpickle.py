@@ -7,6 +7,7 @@ nothing: even a name that is allowed leads to no code of ours or of other packag
 """
 
 import pickle
+import re
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,7 @@ NETWORKS = {
     "demucs.train.TorchHDemucsWrapper": "torch_hdemucs",
 }
 QUANTISERS = ("diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer")
+FRACTION = re.compile(r"-?[0-9]{1,40}(/[0-9]{1,40})?")
 LARGEST_PROGRAM = 64 * 2**20  # bytes of a pickle beside its tensors; published ones have some KB
 
 
@@ -37,9 +39,11 @@ def _marker(full: str) -> type[Named]:
 
 
 def _fraction(*parts: Any) -> Fraction:
-    """A number, from two integers or a text such as 39/5."""
-    if not all(type(part) in (int, str) and len(str(part)) < 40 for part in parts):
-        raise ValueError("a fraction of something that is no number")
+    """A number, from two integers or a text such as 39/5; not 1e999999999, which takes for ever."""
+    for part in parts:
+        small = type(part) is int and part.bit_length() < 128
+        if not small and not (type(part) is str and FRACTION.fullmatch(part)):
+            raise ValueError("a fraction of something that is no number")
     return Fraction(*parts)
 
 
@@ -63,9 +67,10 @@ def unpickle(path: Path) -> Any:
         with torch.serialization.safe_globals(allowed):
             found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
             if found:
+                names = printable(", ".join(sorted(found)[:5]))
                 raise ReleaseError(
-                    f"{path} is refused: it names {', '.join(sorted(found)[:5])}, which no "
-                    "published model needs, and which could run code. Nothing of it was run."
+                    f"{path} is refused: it names {names}, which no published model needs, and "
+                    "which could run code. Nothing of it was run."
                 )
             return torch.load(path, map_location="cpu", weights_only=True)
     except ReleaseError:
@@ -73,14 +78,19 @@ def unpickle(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ReleaseError(
-            f"{path} is refused: it holds more than tensors and plain values ({reason}). Nothing "
-            "of it was run."
+            f"{path} is refused: it holds more than tensors and plain values "
+            f"({printable(reason)}). Nothing of it was run."
         ) from None
     except Exception as error:  # whatever a damaged file makes of the reader
         raise ReleaseError(
-            f"{path} cannot be read: damaged, or no model file ({type(error).__name__}: {error}). "
-            "Copy or download it again."
+            f"{path} cannot be read: damaged, or no model file ({type(error).__name__}: "
+            f"{printable(str(error))}). Copy or download it again."
         ) from None
+
+
+def printable(text: str) -> str:
+    """`text` of a file that is not trusted, without what a terminal would obey."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def check_sums(path: Path) -> None:

@@ -17,6 +17,8 @@ from demucs.nn import ModelSpec, build_model
 from demucs.pretrained import get_model
 from demucs.release import Bag, ReleaseFolder, ReleaseInfo, read_release, save_release
 from demucs.release.names import folder_name, is_valid_name
+from demucs.release.publish import save_published
+from demucs.release.unpickle import unpickle
 from tools.convert import main
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
@@ -256,3 +258,32 @@ def test_a_checksum_in_the_name_is_checked(folder):
     (folder / "aaaa0002.th").write_bytes(content)
     with pytest.raises(ReleaseError, match="both called aaaa0002"):
         get_model("aaaa0002", folder)
+
+
+def test_converting_again_gives_the_same_file_or_none(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["one", "--repo", str(folder), "--to", "th", "--out", str(out)]
+    assert main(options) == 0
+    (first,) = out.iterdir()
+    content = first.read_bytes()
+    assert main(options) == 1
+    assert f"{first} exists: give --force" in capsys.readouterr().err
+    first.rename(out / "one-00000000.th")  # of other weights
+    assert main([*options, "--force"]) == 0
+    assert [path.read_bytes() for path in out.iterdir()] == [content]
+    assert list(out.iterdir()) == [first]
+
+
+@pytest.mark.parametrize("kind", ["th", "safetensors", "release"])
+def test_converting_keeps_half_precision(tmp_path, kind):
+    half = {name: one.half() for name, one in build_model(SPEC).state_dict().items()}
+    path = save_published(tmp_path, "it", SPEC, half, {})
+    out, back = tmp_path / "out", tmp_path / "back"
+    assert main(["it", "--repo", str(tmp_path), "--to", kind, "--out", str(out)]) == 0
+    ReleaseFolder(out).load("it")
+    assert main(["it", "--repo", str(out), "--to", "th", "--out", str(back)]) == 0
+    (found,) = back.iterdir()
+    state = unpickle(found)["state"]
+    assert {one.dtype for one in state.values()} == {torch.float16}
+    assert all(torch.equal(one, half[name]) for name, one in state.items())
+    assert kind == "release" or found.name == path.name

@@ -160,6 +160,15 @@ def test_an_answer_that_is_none(server, answer):
         get_model(NAME)
 
 
+@pytest.mark.parametrize(
+    "answer", [b'{"siblings": ["x"]}', b'{"siblings": [{"lfs": [1]}]}', b'{"siblings": 3}']
+)
+def test_an_answer_of_another_shape(server, answer):
+    server.trouble = {"/api/": lambda handler: handler.send_content(answer)}
+    with pytest.raises(DownloadError, match="does not answer as the HuggingFace hub does"):
+        get_model(NAME)
+
+
 @pytest.mark.parametrize("where", ["/cdn/", "htdemucs_ft.yaml"])
 def test_what_is_altered_on_the_way_is_removed(server, folder, where):
     wrong = BAG.replace(b"1, 1", b"1, 2") if "yaml" in where else b"x" * 1000

@@ -116,6 +116,8 @@ HOSTILE = {
     "functools.partial": lambda here: raw("functools", "partial", "x"),
     "instance by the old way": lambda here: b"(Vx\nios\nsystem\n.",
     "object by the old way": lambda here: b"(cos\nsystem\nVx\no.",
+    "a number without end": lambda here: raw("fractions", "Fraction", "1e999999999"),
+    "a fraction without end": lambda here: raw("fractions", "Fraction", "1/1e999999999"),
     "extension registry": lambda here: b"\x80\x02\x82\x01.",
 }
 
@@ -134,6 +136,14 @@ def test_hostile_pickles_are_refused_and_not_run(tmp_path, kind):
     assert "antigravity" not in set(sys.modules) - before
     with pytest.raises(ReleaseError):
         load_published(path, "x")
+
+
+def test_names_in_a_file_do_not_reach_the_terminal_as_they_are(tmp_path):
+    path = write(tmp_path / "model.th", raw("\x1b[2J", "\x1b[31mevil", "x"))
+    with pytest.raises(ReleaseError) as caught:
+        unpickle(path)
+    assert "\x1b" not in str(caught.value)
+    assert "evil" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["os.system", "eval", "subprocess", "shutil", "runpy"])
@@ -251,6 +261,27 @@ def test_arguments_of_the_past_are_dropped(tmp_path, caplog):
 def test_hostile_safetensors_are_refused(tmp_path, metadata, message):
     save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors", metadata=metadata)
     with pytest.raises(ReleaseError, match=message):
+        load_published(tmp_path / "model.safetensors", "x")
+
+
+def fraction(above, below):
+    return {"_type": "fraction", "numerator": above, "denominator": below}
+
+
+@pytest.mark.parametrize(
+    ("klass", "kwargs"),
+    [
+        ("demucs.htdemucs.HTDemucs", {"segment": fraction(1, 0)}),
+        ("demucs.htdemucs.HTDemucs", {"segment": fraction(10**400, 1)}),
+        ("demucs.htdemucs.HTDemucs", {"t_heads": 0}),
+        ("demucs.hdemucs.HDemucs", {"stride": 0}),
+        ("demucs.hdemucs.HDemucs", {"growth": float("inf")}),
+    ],
+)  # fmt: skip
+def test_arguments_that_cannot_be(tmp_path, klass, kwargs):
+    metadata = {"klass": klass, "args": "[]", "kwargs": json.dumps({"sources": ["a"], **kwargs})}
+    save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors", metadata=metadata)
+    with pytest.raises(ReleaseError, match=r"does not hold a model|cannot be read"):
         load_published(tmp_path / "model.safetensors", "x")
 
 

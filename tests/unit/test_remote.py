@@ -344,17 +344,30 @@ def test_a_server_that_says_nothing(tmp_path, server, monkeypatch):
         download(f"{server.url}/{NAME}", tmp_path / NAME, CHECKSUM, progress=False)
 
 
-def test_what_was_damaged_in_the_cache_is_told(published):
+def test_what_was_damaged_in_the_cache_is_fetched_again(published, server, caplog):
     get_model("aaaa0002")
-    (published / "cache" / NAME).write_bytes(FILES[NAME][:-1] + b"x")
-    with pytest.raises(DemucsError, match="is corrupted"):
+    path = published / "cache" / NAME
+    path.write_bytes(FILES[NAME][:-1] + b"x")
+    get_model("aaaa0002")
+    assert f"{path} is damaged: it is removed" in caplog.text
+    assert path.read_bytes() == FILES[NAME]
+    path.write_bytes(FILES[NAME][:-1] + b"x")
+    server.trouble = ["404"]
+    with pytest.raises(DownloadError, match="the server says 404"):
+        get_model("aaaa0002")
+    assert not path.exists()
+
+
+def test_an_address_that_is_none(published, monkeypatch):
+    monkeypatch.setenv("DEMUCS_MODELS", str(published))
+    with pytest.raises(DownloadError, match="is no address: it begins with http://"):
         get_model("aaaa0002")
 
 
 def test_an_unknown_name_has_near_ones(published):
     with pytest.raises(ModelNotFoundError, match=r"Published models: pair.*\.$"):
         get_model("qqqqqqqq")
-    with pytest.raises(ModelNotFoundError, match="published models, did you mean pair"):
+    with pytest.raises(ModelNotFoundError, match=r"\. Of the published models, did you mean pair"):
         get_model("pairs")
 
 
