@@ -61,11 +61,9 @@ def main() -> None:
 
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # our command does so before torch comes
     import demucs.api
-    import demucs.pretrained
     from demucs.separate import main as separate
 
-    for module in (demucs.api, demucs.pretrained):  # the public one asks by the former
-        module.get_model = lambda *_, **__: network(kind)  # type: ignore[assignment,return-value,attr-defined]
+    demucs.api.get_model = lambda *_, **__: network(kind)  # type: ignore[assignment,return-value]
     began = time.monotonic()
     separate(["-n", kind, "-d", "cpu", "-o", out, file])
     elapsed = time.monotonic() - began

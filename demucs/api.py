@@ -63,6 +63,8 @@ class Separator:
         callback: called before and after each chunk with a dict, see `demucs.apply.apply_model`;
             to abort, raise `KeyboardInterrupt` in it.
         callback_arg: items of yours for that dict.
+        lean: hold the weights only once, in the form that runs on this device; `model` is that form
+            then, and the device is not to be changed.
         precision: of the computations on a CPU, "fp32", or "bf16" where the processor has it:
             faster, with an error around 45 dB below the stems. Elsewhere the model's own.
 
@@ -87,13 +89,15 @@ class Separator:
         callback_arg: Mapping[str, Any] | None = None,
         *,
         precision: str = "fp32",
+        lean: bool = False,
     ) -> None:
         self._device = pick_device(device)
         self._model: Any = model if isinstance(model, nn.Module) else _load(model, repo)
         self._precision = precision
         self._prepared: nn.Module | None = None
         if self._device.type == "cpu" or precision != "fp32":
-            self._prepared = prepared(self._model, precision, self._device)
+            self._prepared = _prepare(self._model, precision, self._device)
+            self._model = self._prepared if lean else self._model
         self._options: dict[str, Any] = {}
         self.update_parameter(
             device=self._device,
@@ -161,7 +165,7 @@ class Separator:
         if device.type != "cpu":
             return self.model
         if self._prepared is None:
-            self._prepared = prepared(self._model, self._precision, device)
+            self._prepared = _prepare(self._model, self._precision, device)
         return self._prepared
 
     def separate_tensor(
@@ -183,6 +187,7 @@ class Separator:
                 or not numbers, or channels that cannot be converted.
             ConfigError: parameters out of their range.
         """
+        _check_signal(wav)
         if wav.dim() != 2 or 0 in wav.shape:
             raise AudioError(
                 f"Cannot separate samples of shape {list(wav.shape)}: "
@@ -272,14 +277,16 @@ def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
     return get_model(name, None if repo is None else Path(repo)).eval()
 
 
-def prepared(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
-    """The form of `model`, a network or a bag, that a Separator runs on this device, the CPU.
+def _check_signal(wav: object) -> None:
+    if not isinstance(wav, Tensor) or wav.is_complex():
+        kind = f"{wav.dtype}" if isinstance(wav, Tensor) else type(wav).__name__
+        raise AudioError(
+            f"Cannot take samples as {kind}: give a real torch tensor [channels, samples] "
+            "(torch.as_tensor makes one)."
+        )
 
-    It may be given to a Separator in the model's place; then nothing holds the plain weights.
 
-    Raises:
-        ConfigError: a precision that the processor or the network does not have.
-    """
+def _prepare(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
     if device.type != "cpu":
         raise ConfigError(f"precision={precision} is for the cpu; on {device} give none (fp32).")
     if isinstance(model, Bag):

@@ -40,6 +40,8 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
         for path in paths:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "there is a folder of that name", str(path))
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
             temporary.append(temporary_beside(path, made))
         remove_stale(paths, "new")
         yield list(temporary)

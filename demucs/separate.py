@@ -37,21 +37,22 @@ def main(opts: Sequence[str] | None = None) -> None:
     """Runs the command with the arguments `opts` (None: those of the process).
 
     Exits with 1 if any track could not be separated (the others are), 2 if the arguments are
-    wrong, 130 when interrupted, 143 when asked to end. What was begun leaves nothing behind.
+    wrong, 130 when interrupted, 143 or 129 when asked to end by SIGTERM or SIGHUP. What was begun
+    leaves nothing behind.
     """
     options = parse_options(opts)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names may be no Unicode
     try:
-        with _logging(options.verbose), _ending_on_sigterm():
+        with _logging(options.verbose), _ending_on_signals():
             failed = _list_models(options) if options.list_models else _separate_all(options)
     except DemucsError as error:
         _complain(str(error), options)
         sys.exit(1)
-    except _Terminated:
+    except _Terminated as asked:
         _complain("asked to end", None)
-        sys.exit(143)
+        sys.exit(128 + asked.args[0])
     except KeyboardInterrupt:
         _complain("interrupted", None)
         sys.exit(130)
@@ -74,22 +75,30 @@ def _logging(verbose: bool) -> Iterator[None]:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, as SLURM sends it: ends as Ctrl-C does, so that no half of a file is left."""
+    """SIGTERM, as SLURM sends it, or SIGHUP of a terminal that closes: ends as Ctrl-C does.
+
+    So no half of a file is left.
+    """
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def _ending_on_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+        raise _Terminated(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {one: signal.getsignal(one) for one in numbers}
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(one, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler or signal.SIG_DFL)
 
 
 def _list_models(options: Options) -> int:
@@ -208,22 +217,18 @@ def _separate(
 def _separator(options: Options) -> "Separator":
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it is imported
 
-    from demucs.api import Separator, pick_device, prepared
+    from demucs.api import Separator, pick_device
     from demucs.nn.allocator import return_large_blocks
-    from demucs.pretrained import get_model
     from demucs.separate_local import load_experiment
 
     device = pick_device(options.device)
-    on_cpu = device.type == "cpu"
-    if on_cpu:
+    if device.type == "cpu":
         return_large_blocks()
-    sig, name = options.sig, options.name
-    model = load_experiment(sig) if sig else get_model(name, options.repo).eval()
+    model = load_experiment(options.sig) if options.sig else options.name
     _log.info("model %s on %s", options.model_name, device)
-    if on_cpu or options.precision != "fp32":
-        model = prepared(model, options.precision, device)
     return Separator(
         model,
+        repo=options.repo,
         device=device,
         shifts=options.shifts,
         overlap=options.overlap,
@@ -231,6 +236,7 @@ def _separator(options: Options) -> "Separator":
         segment=options.segment,
         jobs=options.jobs,
         precision=options.precision,
+        lean=True,
     )
 
 

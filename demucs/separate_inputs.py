@@ -59,6 +59,8 @@ class Track:
         if not self.is_stdin:
             yield self.path
             return
+        if sys.stdin is None:
+            raise AudioError("standard input is closed: pipe an audio file into the command.")
         if sys.stdin.isatty():
             raise AudioError("standard input is a terminal: pipe an audio file into the command.")
         with tempfile.TemporaryDirectory(prefix="demucs-") as folder:

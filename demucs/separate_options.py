@@ -121,6 +121,12 @@ def _check_suffix(options: Options) -> None:
             )
 
 
+def _track(text: str) -> Path:
+    if not text:  # which Path would take for the folder that one is in
+        raise argparse.ArgumentTypeError("the name of a track is empty")
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "demucs",
@@ -131,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "tracks",
         nargs="*",
-        type=Path,
+        type=_track,
         help="audio files to separate, or folders with audio files; - is standard input",
     )
     _add_library(parser)

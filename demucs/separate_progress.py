@@ -37,7 +37,8 @@ class Progress:
     @contextmanager
     def bar(self) -> Iterator["TrackProgress"]:
         """A bar for the track; to be used around its separation."""
-        title = f"[{self._index + 1}/{len(self._names)}] {self._names[self._index]}"
+        name = "".join(one if one.isprintable() else "?" for one in self._names[self._index])
+        title = f"[{self._index + 1}/{len(self._names)}] {name}"
         bar = TrackProgress(title, self._overall if len(self._names) > 1 else None)
         try:
             yield bar

@@ -68,7 +68,10 @@ def write_json(path: Path, text: str) -> None:
         AudioError: the file cannot be written.
     """
     try:
-        with atomic_path(path) as temporary:
+        if path.exists() and not path.is_file():  # a pipe or a device
+            path.write_text(text, encoding="utf-8")
+            return
+        with atomic_path(path.resolve()) as temporary:  # a link stays one
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise AudioError(

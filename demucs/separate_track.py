@@ -116,3 +116,8 @@ def standard_output(stem: str, extension: str) -> Iterator[dict[str, Path]]:
             # Python would complain once more when it flushes what it cannot get rid of.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise AudioError("standard output was closed before the stem was written.") from error
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise AudioError(
+                f"standard output cannot be written: {error.strerror}. Name a folder with --out."
+            ) from error

@@ -7,6 +7,7 @@ or in many an mp3, it is read as far as it goes, with a warning if its end shows
 import logging
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from demucs.audio.mp3 import read_mp3
 from demucs.audio.riff import chunks
@@ -32,8 +33,14 @@ def warn_of_cut(path: Path, sign: str) -> None:
     _log.warning("%s seems to be cut short (%s): it is read as far as it goes.", path, sign)
 
 
+def warn_of_damage(path: Path, sign: str) -> None:
+    _log.warning("%s seems to be damaged (%s): it is read as far as it goes.", path, sign)
+
+
 def is_cut_short(path: Path) -> bool:
-    """True if a wav, RF64 or aiff file ends before its header says; libsndfile is silent on it.
+    """True if a wav, RF64, w64, aiff, caf or au file ends before its header says.
+
+    libsndfile is silent on it.
 
     Sizes of 2 GB and more in a plain wav file are those of programs that write to a pipe and
     cannot know better.
@@ -42,11 +49,39 @@ def is_cut_short(path: Path) -> bool:
         if not file.seekable():
             return False
         size, head = path.stat().st_size, file.peek(4)[:4]
+        if head in _ENDS:
+            end: int = _ENDS[head](file)
+            return end > size
         for kind, length in chunks(file):
             if kind in (b"data", b"SSND"):
                 told = length < (2**62 if head == b"RF64" else _STREAMED)
                 return told and file.tell() + length > size
     return False
+
+
+def _w64_end(file: BinaryIO) -> int:
+    """Bytes that the header tells of."""
+    told = int.from_bytes(file.read(24)[16:], "little")
+    return told if told < 2**62 else 0
+
+
+def _au_end(file: BinaryIO) -> int:
+    head = file.read(12)
+    begin, length = (int.from_bytes(head[place : place + 4], "big") for place in (4, 8))
+    return begin + length if length < 2**32 - 1 else 0
+
+
+def _caf_end(file: BinaryIO) -> int:
+    file.seek(8)
+    while len(head := file.read(12)) == 12:
+        kind, length = head[:4], int.from_bytes(head[4:], "big", signed=True)
+        if kind == b"data" or length < 0:
+            return file.tell() + max(length, 0)
+        file.seek(length, os.SEEK_CUR)
+    return 0
+
+
+_ENDS = {b"riff": _w64_end, b".snd": _au_end, b"caff": _caf_end}
 
 
 def check_end(path: Path, frames: int) -> None:

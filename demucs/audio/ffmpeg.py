@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.audio.endings import CutShortError, warn_of_cut
+from demucs.audio.endings import CutShortError, is_cut_short, warn_of_cut, warn_of_damage
 from demucs.errors import AudioError, MissingToolError
 
 _CUT = re.compile(r"prematurely|incomplete|exhausted|too small|truncat", re.IGNORECASE)
@@ -125,13 +125,18 @@ def _decoder(
 
 
 def _check_messages(path: Path, said: str) -> None:
-    """Raises CutShortError, or warns, if ffmpeg says of a file that its end is missing."""
+    """Raises CutShortError, or warns, if ffmpeg says of a file that something is wrong."""
+    if is_cut_short(path):  # a caf file, which libsndfile then does not open
+        raise CutShortError(path)
     if "partial file" in said:  # of m4a, mp4 and mov, whose header has the place of every sample
         raise CutShortError(path)
-    for line in said.splitlines():
+    lines = [re.sub(r"^\[[^]]*\] *", "", line.strip()) for line in said.splitlines()]
+    for line in lines:
         if _CUT.search(line):
-            warn_of_cut(path, "ffmpeg: " + re.sub(r"^\[[^]]*\] *", "", line.strip()))
+            warn_of_cut(path, f"ffmpeg: {line}")
             return
+    if lines:
+        warn_of_damage(path, f"ffmpeg: {lines[0]}")
 
 
 def _last_line(message: bytes) -> str:

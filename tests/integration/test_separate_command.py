@@ -237,7 +237,10 @@ def test_pipes(workplace: Path, demucs: Run, tmp_path: Path) -> None:
     assert "Traceback" not in closed.stderr
 
 
-def test_asked_to_end_it_leaves_nothing(workplace: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asked", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_asked_to_end_it_leaves_nothing(
+    workplace: Path, tmp_path: Path, asked: signal.Signals, code: int
+) -> None:
     write_audio(workplace / "long.wav", song(seconds=30), RATE)
     command = [sys.executable, "-m", "demucs", "-o", str(tmp_path), "-n", "tiny", "long.wav"]
     with subprocess.Popen(
@@ -248,9 +251,9 @@ def test_asked_to_end_it_leaves_nothing(workplace: Path, tmp_path: Path) -> None
         while not list(tmp_path.rglob(".*.wav")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(asked)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == code
     assert "demucs: asked to end" in said
     assert [path.name for path in tmp_path.rglob("*")] == ["s.json"]
 

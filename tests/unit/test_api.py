@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from demucs import api
 from demucs.api import Separator, list_models, save_audio
 from demucs.audio import read_audio
 from demucs.errors import AudioError, ConfigError, ModelNotFoundError
+from demucs.nn import HDemucs
 
 
 class Quarter(nn.Module):
@@ -36,7 +38,7 @@ def test_the_parameters_are_the_public_ones() -> None:
     # inspect.signature(demucs.api.Separator) and save_audio of demucs 4.1.0
     public = ["model", "repo", "device", "shifts", "overlap", "split", "segment", "jobs"]
     public += ["progress", "callback", "callback_arg"]
-    assert list(inspect.signature(Separator).parameters) == [*public, "precision"]
+    assert list(inspect.signature(Separator).parameters) == [*public, "precision", "lean"]
     assert (
         inspect.signature(Separator).parameters["precision"].kind is inspect.Parameter.KEYWORD_ONLY
     )
@@ -277,3 +279,22 @@ def test_the_mixture_that_is_returned_is_not_the_callers() -> None:
     mixture, _ = Separator(Quarter()).separate_tensor(wav)
     mixture.zero_()
     assert torch.equal(wav, before)
+
+
+def test_what_is_no_signal_is_refused_by_its_kind() -> None:
+    for wrong, kind in ((np.zeros((2, 100)), "ndarray"), ([0.0], "list")):
+        with pytest.raises(AudioError, match=f"Cannot take samples as {kind}"):
+            Separator(Quarter()).separate_tensor(wrong)  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match=r"as torch.complex64: give a real"):
+        Separator(Quarter()).separate_tensor(torch.zeros(2, 100, dtype=torch.complex64))
+
+
+def test_a_lean_separator_holds_its_weights_once() -> None:
+    model = Quarter()
+    assert Separator(model, device="cpu").model is model
+    network = HDemucs(["a", "b"], channels=4, nfft=256, depth=4)
+    lean = Separator(network, device="cpu", shifts=0, lean=True)
+    assert lean.model is lean._network() is not network
+    wav = torch.randn(2, 5000)
+    plain = Separator(network, device="cpu", shifts=0)
+    torch.testing.assert_close(lean.separate_tensor(wav), plain.separate_tensor(wav))

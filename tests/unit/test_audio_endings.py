@@ -51,6 +51,9 @@ COUNTED = {
     "rf64.wav": by_soundfile("RF64"),
     "a.flac": by_soundfile("FLAC"),
     "a.aiff": by_soundfile("AIFF"),
+    "a.w64": by_soundfile("W64"),
+    "a.caf": by_soundfile("CAF"),
+    "a.au": by_soundfile("AU"),
     "float.aiff": by_soundfile("AIFF", "FLOAT"),  # AIFF-C
     "fast.m4a": by_ffmpeg("-movflags", "+faststart"),
     "fast.mp4": by_ffmpeg("-c:a", "alac", "-movflags", "+faststart"),

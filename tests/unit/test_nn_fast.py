@@ -284,15 +284,17 @@ def test_a_pool_hands_memory_on(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = pool.Pool()
     one = memory.empty([1, 3, 10, 20], torch.float32)
     assert one.is_contiguous(memory_format=torch.channels_last)
-    place, one = one.data_ptr(), memory.give(one)
-    assert memory.empty([1, 3, 20, 20], torch.float32).data_ptr() != place  # too small
-    assert memory.empty([1, 3, 5, 20], torch.float32).data_ptr() != place  # too large
-    assert memory.empty([1, 3, 20, 18], torch.bfloat16).data_ptr() == place
-    assert memory.empty([1, 3, 10, 20], torch.float32).data_ptr() != place  # handed on already
-    small = memory.empty([1, 1, 2, 2], torch.float32)
-    memory.give(small, None)
+    place = one.data_ptr()
+    memory.give(one)
+    same = memory.empty([1, 3, 20, 18], torch.bfloat16)  # a little smaller
+    assert same.data_ptr() == place
     assert not memory._free
-    memory.give(memory.empty([1, 3, 10, 20], torch.float32))
+    memory.give(same, torch.empty(1, 1, 2, 2), None)
+    assert len(memory._free) == 1
+    large = memory.empty([1, 3, 20, 20], torch.float32)  # does not fit: the other makes room
+    assert large.data_ptr() != place or not memory._free
+    assert not memory._free
+    memory.give(large)
     memory.clear()
     assert not memory._free
 

@@ -98,3 +98,29 @@ def test_an_interrupt_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(tmp_path, "stop.wav", "good.wav") == 130
     assert "interrupted" in capsys.readouterr().err
     assert not (tmp_path / "fake" / "good").exists()
+
+
+def test_json_into_a_link_or_a_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "kept.json")
+    assert run(tmp_path, "a.wav", "--json", str(tmp_path / "link.json")) == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert '"done": 1' in (tmp_path / "kept.json").read_text()
+    assert run(tmp_path, "a.wav", "--json", "/dev/null") == 0
+    assert Path("/dev/null").is_char_device()
+    if Path("/dev/full").is_char_device():
+        assert run(tmp_path, "a.wav", "--json", "/dev/full") == 1
+        assert Path("/dev/full").is_char_device()
+        assert "Cannot write --json /dev/full" in capsys.readouterr().err
+
+
+def test_an_empty_name_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "") == 2
+    assert "the name of a track is empty" in capsys.readouterr().err
+
+
+def test_a_closed_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert run(tmp_path, "-") == 1
+    assert "standard input is closed" in capsys.readouterr().err

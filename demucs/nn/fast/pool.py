@@ -35,12 +35,16 @@ class Pool:
         return torch.empty(0, dtype=dtype).set_(storage, 0, tuple(shape), strides)
 
     def _find(self, wanted: int) -> torch.UntypedStorage | None:
+        """A storage that fits; where there is none, room is made for a new one."""
         with self._lock:
             fits = [one for one in self._free if wanted <= one.nbytes() <= WASTE * wanted]
             found = min(fits, key=lambda one: one.nbytes(), default=None)
             if found is not None:
                 self._free = [one for one in self._free if one is not found]
-        return found
+                return found
+            while self._free and wanted > 0:
+                wanted -= self._free.pop(0).nbytes()
+        return None
 
     def give(self, *tensors: Tensor | None) -> None:
         """Hands over the memory of tensors that nobody will look at again."""
