@@ -12,8 +12,8 @@ over each for the median and for the processor's, the SNR against demucs' stems,
 the peak memory, and the share of the roofline: multiplications and additions of the network's
 layers over what a product of large matrices reaches here in the same run.
 
-Allocators: "ours" does what the `demucs` command does first, `return_large_blocks()` (glibc keeps
-what is freed, but for the largest blocks, and torch asks for huge pages); "ours, library" and the
+Allocators: "ours" does what the `demucs` command does first, `return_large_blocks()` (glibc gives
+blocks of 2 MiB and more back, and torch asks for huge pages); "ours, library" and the
 peers leave that.
 
 Other jobs spoil clock times: the load average is printed. On a machine that is never quiet set
@@ -47,7 +47,7 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 PEERS = {
     "demucs": ["demucs==4.1.0", "torch==2.13.0", "torchaudio==2.11.0", "dora-search", "hydra-core",
                "soundfile", "lameenc"],
-    "demucs_infer": ["demucs-infer==4.4.0", "torch==2.13.0"],
+    "demucs_infer": ["demucs-infer==4.4.0", "torch==2.13.0", "lameenc"],
 }  # fmt: skip
 REFERENCE = "demucs, fp32"
 
