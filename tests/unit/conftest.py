@@ -1,4 +1,4 @@
-"""For all tests: examples of hypothesis may take their time, as machines of CI are shared."""
+"""For these tests: examples of hypothesis may take their time, as machines of CI are shared."""
 
 from hypothesis import settings
 
