@@ -112,12 +112,12 @@ def standard_output(stem: str, extension: str) -> Iterator[dict[str, Path]]:
             with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-        except BrokenPipeError as error:
+        except OSError as error:
             # Python would complain once more when it flushes what it cannot get rid of.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise AudioError("standard output was closed before the stem was written.") from error
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise AudioError(
+            reason = (
                 f"standard output cannot be written: {error.strerror}. Name a folder with --out."
-            ) from error
+            )
+            if isinstance(error, BrokenPipeError):
+                reason = "standard output was closed before the stem was written."
+            raise AudioError(reason) from error

@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     path = args.out / f"{args.name}.safetensors"
     former = [path] if path.exists() else []
     if args.to == "th":  # the name has a checksum, and only one file may have this name
-        former = [one for one in model_files(args.out) if name_of(one) == args.name]
-        former = [one for one in former if one.suffix == PICKLED]
+        pickled = [one for one in model_files(args.out) if one.suffix == PICKLED]
+        former = [one for one in pickled if name_of(one) == args.name]
     for one in former:
         _keep(one, args.force)
     if args.to == "release":

@@ -38,7 +38,6 @@ def exportable(model: nn.Module) -> nn.Module:
         **networks,
         BLSTM: SlicedBLSTM,
         nn.MultiheadAttention: PlainAttention,
-        nn.GroupNorm: StagedGroupNorm,
         GroupNorm: StagedGroupNorm,
         TokenNorm: StagedTokenNorm,
     }

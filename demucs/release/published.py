@@ -29,6 +29,7 @@ from demucs.release.unpickle import (
     QUANTISERS,
     Named,
     check_sums,
+    fraction,
     printable,
     unpickle,
 )
@@ -210,7 +211,7 @@ def _decoded(value: Any) -> Any:
     """Arguments, of which fractions are written as numerator and denominator."""
     if isinstance(value, dict):
         if value.get("_type") == "fraction":
-            return Fraction(int(value["numerator"]), int(value["denominator"]))
+            return fraction(int(value["numerator"]), int(value["denominator"]))
         return {key: _decoded(one) for key, one in value.items()}
     return [_decoded(one) for one in value] if isinstance(value, list) else value
 

@@ -38,7 +38,7 @@ def _marker(full: str) -> type[Named]:
     return type(full.rpartition(".")[2], (Named,), {"name": full})
 
 
-def _fraction(*parts: Any) -> Fraction:
+def fraction(*parts: Any) -> Fraction:
     """A number, from two integers or a text such as 39/5; not 1e999999999, which takes for ever."""
     for part in parts:
         small = type(part) is int and part.bit_length() < 128
@@ -62,7 +62,7 @@ def unpickle(path: Path) -> Any:
         raise ModelNotFoundError(f"There is no model file {path}.")
     _check_container(path)
     allowed: list[Any] = [(marker, full) for full, marker in MARKERS.items()]
-    allowed.append((_fraction, "fractions.Fraction"))
+    allowed.append((fraction, "fractions.Fraction"))
     try:
         with torch.serialization.safe_globals(allowed):
             found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))

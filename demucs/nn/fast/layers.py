@@ -11,7 +11,7 @@ from demucs.nn.fast.dconv import FastDConv, copied
 from demucs.nn.fast.gated import Gated
 from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.pool import POOL
-from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, stretches
+from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, room_like, stretches
 from demucs.nn.layers import DecoderLayer, EncoderLayer
 
 
@@ -38,6 +38,12 @@ class FastEncoder(nn.Module):
         self.norm1 = copied(layer.norm1, torch.float32)
         self.dconv = fast_dconv(layer.dconv, dtype)
         self.rewrite = fast_rewrite(layer, layer.norm2, dtype) if layer.shape.rewrite else None
+        # Whether the whole layer, not only its convolution, can work on some frequencies.
+        self.by_frequency = (
+            self.axis == FREQUENCY
+            and (self.rewrite is None or self.rewrite.local)
+            and not (isinstance(self.dconv, FastDConv) and self.dconv.whole)
+        )
 
     def forward(
         self, x: Tensor, inject: Tensor | None = None, embedding: Tensor | None = None
@@ -60,13 +66,6 @@ class FastEncoder(nn.Module):
             out = put(out, y, self.axis, start, size)
         assert out is not None
         return out if self.by_frequency else _added(self._rest(out), embedding)
-
-    @property
-    def by_frequency(self) -> bool:
-        """Whether the whole layer, not only its convolution, can work on some frequencies."""
-        local = self.rewrite is None or self.rewrite.local
-        alone = not (isinstance(self.dconv, FastDConv) and self.dconv.whole)
-        return self.axis == FREQUENCY and local and alone
 
     def _size(self, x: Tensor) -> int:
         """Positions of the output along the layer's axis."""
@@ -168,9 +167,7 @@ class FastDecoder(nn.Module):
                 both = cut(both, axis, 0, both.shape[axis] + 1)
             z = self.conv_tr(channels_last(both))
             if out is None:
-                shape = list(z.shape)
-                shape[axis] = self.stride * (size + 1)
-                out = POOL.empty(shape, z.dtype)
+                out = room_like(z, axis, self.stride * (size + 1))
             place = out.narrow(axis, self.stride * start, z.shape[axis])
             if self.last:
                 place.copy_(z)

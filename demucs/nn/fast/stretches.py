@@ -52,13 +52,18 @@ def cut(
     return channels_last(inner)
 
 
+def room_like(y: Tensor, axis: int, size: int) -> Tensor:
+    """For a tensor as `y` with another `size` along `axis`; of any content."""
+    shape = list(y.shape)
+    shape[axis] = size
+    return POOL.empty(shape, y.dtype)
+
+
 def put(out: Tensor | None, y: Tensor, axis: int, start: int, size: int) -> Tensor:
     """`out`, of `size` along `axis`, with `y` from `start` on; made where it is None."""
     if out is None:
         if y.shape[axis] == size:
             return y
-        shape = list(y.shape)
-        shape[axis] = size
-        out = POOL.empty(shape, y.dtype)
+        out = room_like(y, axis, size)
     out.narrow(axis, start, y.shape[axis]).copy_(y)
     return out
