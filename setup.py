@@ -40,6 +40,7 @@ setup(
         "pyyaml",
         "omegaconf>=2.3",
         "safetensors>=0.4",
+        "scikit-learn>=1.4",
         "scipy",
         "soundfile>=0.12",
         "stempeg>=0.2.3",

@@ -1,0 +1,49 @@
+"""The model whose stems are judged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from demucs.evaluation import separate_track
+from demucs.nn.fast import prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A function from a mixture to stems, and what it needs and gives.
+
+    Attributes:
+        name: of the model.
+        model: `[B, C, T]` → `[B, S, C, T]`, in evaluation mode; may be a bag.
+        sources: names of the stems, in the order of S.
+        samplerate: Hz.
+        channels: of mixture and stems.
+        device: where it computes.
+    """
+
+    name: str
+    model: nn.Module
+    sources: tuple[str, ...]
+    samplerate: int
+    channels: int
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, model: nn.Module, name: str, device: str = "cpu") -> "Teacher":
+        """A teacher of a network or bag as `demucs.pretrained.get_model` returns it."""
+        facts: Any = model  # nn.Module declares its attributes as tensors or modules
+        return cls(
+            name=name,
+            model=prepare(model.eval()) if device == "cpu" else model.eval(),
+            sources=tuple(facts.sources),
+            samplerate=int(facts.samplerate),
+            channels=int(facts.audio_channels),
+            device=device,
+        )
+
+    @torch.no_grad()
+    def __call__(self, mixture: Tensor) -> Tensor:
+        """Separates `[C, T]` into `[S, C, T]`; the same mixture always gives the same stems."""
+        return separate_track(self.model, mixture, shifts=0, device=self.device)
