@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.data.demo import write_demo_songs
+from demucs.data.demo.kinds import KINDS
 from demucs.errors import DemucsError
 
 
@@ -53,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--samplerate", type=int, default=44100, metavar="HZ", help="sample rate (44100)"
+    )
+    made.add_argument(
+        "--kind", choices=KINDS, default="studio", help="of music; live is another one (studio)"
     )
     made.add_argument(
         "--workers", type=int, default=None, metavar="N", help="processes (one for each core)"

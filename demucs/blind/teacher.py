@@ -43,6 +43,11 @@ class Teacher:
             device=device,
         )
 
+    def members(self) -> "list[Teacher]":
+        """The models of a bag, each as a teacher; none of a single network."""
+        models = getattr(self.model, "models", ())
+        return [Teacher.of(one, f"{self.name}[{n}]", self.device) for n, one in enumerate(models)]
+
     @torch.no_grad()
     def __call__(self, mixture: Tensor) -> Tensor:
         """Separates `[C, T]` into `[S, C, T]`; the same mixture always gives the same stems."""

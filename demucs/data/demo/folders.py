@@ -38,6 +38,11 @@ class Recipe:
     index: int
     seconds: float
     samplerate: int
+    kind: str = "studio"
+
+    def facts(self) -> dict[str, Any]:
+        """What is written into the folder: as before there were kinds, where it is of the first."""
+        return {key: v for key, v in asdict(self).items() if key != "kind" or v != "studio"}
 
     def folder(self, root: Path) -> Path:
         return root / self.split / song_name(self.seed, self.split, self.index)
@@ -46,14 +51,14 @@ class Recipe:
 def write_song(folder: Path, recipe: Recipe) -> Path:
     """Synthesises one song into a folder beside, then renames that to `folder`."""
     stems, facts = render(
-        recipe.seed, recipe.split, recipe.index, recipe.seconds, recipe.samplerate
+        recipe.seed, recipe.split, recipe.index, recipe.seconds, recipe.samplerate, recipe.kind
     )
     partial = _hidden(folder)
     try:
         for name in FILES:
             samples = (stems[name].T * FULL_SCALE).astype(np.int16)
             soundfile.write(str(partial / f"{name}.wav"), samples, recipe.samplerate, "PCM_16")
-        text = json.dumps({"recipe": asdict(recipe), "music": facts}, indent=2)
+        text = json.dumps({"recipe": recipe.facts(), "music": facts}, indent=2)
         (partial / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
         umask = os.umask(0)
         os.umask(umask)
@@ -73,7 +78,7 @@ def complete(folder: Path, recipe: Recipe) -> bool:
     except (OSError, ValueError, soundfile.SoundFileError):
         return False
     frames = round(recipe.seconds * recipe.samplerate)
-    return facts.get("recipe") == asdict(recipe) and all(info.frames == frames for info in infos)
+    return facts.get("recipe") == recipe.facts() and all(info.frames == frames for info in infos)
 
 
 def clear(root: Path, wanted: Mapping[Path, Recipe]) -> None:

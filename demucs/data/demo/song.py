@@ -8,6 +8,7 @@ from demucs.data.demo import settings
 from demucs.data.demo.bass import play_bass
 from demucs.data.demo.beats import play_drums
 from demucs.data.demo.harmony import play_other
+from demucs.data.demo.kinds import Stage
 from demucs.data.demo.mastering import balance, master, quantize
 from demucs.data.demo.music import PITCH_NAMES, compose
 from demucs.data.demo.space import reverberate, room
@@ -27,6 +28,7 @@ class _Part(IntEnum):
     OTHER = 3
     VOCALS = 4
     MIX = 5
+    STAGE = 6
 
 
 def synthesize_song(
@@ -42,28 +44,42 @@ def synthesize_song(
 
 
 def render(
-    seed: int, split: str, index: int, seconds: float, samplerate: int
+    seed: int, split: str, index: int, seconds: float, samplerate: int, kind: str = "studio"
 ) -> tuple[dict[str, Wave], dict[str, str]]:
-    """As `synthesize_song`, and what the song is made of, in words."""
+    """As `synthesize_song`, and what the song is made of, in words.
+
+    Args:
+        kind: one of `demucs.data.demo.kinds.KINDS`.
+    """
     generators = {
         part: np.random.default_rng(
             np.random.SeedSequence((seed, SPLITS.index(split), index, int(part)))
         )
         for part in _Part
     }
-    score = compose(generators[_Part.SCORE], seconds)
-    dry = {name: np.zeros((2, round(seconds * samplerate)), dtype=np.float32) for name in STEMS}
+    stage = Stage.draw(generators[_Part.STAGE], STEMS) if kind == "live" else None
+    frames = round(seconds * samplerate)
+    played = seconds * stage.speed if stage else seconds
+    score = compose(generators[_Part.SCORE], played)
+    dry = {name: np.zeros((2, round(played * samplerate)), dtype=np.float32) for name in STEMS}
     play_drums(generators[_Part.DRUMS], score, dry["drums"], samplerate)
     play_bass(generators[_Part.BASS], score, dry["bass"], samplerate)
     instruments = play_other(generators[_Part.OTHER], score, dry["other"], samplerate)
     singer = play_vocals(generators[_Part.VOCALS], score, dry["vocals"], samplerate)
     rng = generators[_Part.MIX]
-    response = room(rng, float(rng.uniform(*settings.REVERB_SECONDS)), samplerate)
+    decay = float(rng.uniform(*settings.REVERB_SECONDS))
+    response = room(rng, stage.reverb if stage else decay, samplerate)
+    if stage:
+        dry = {name: stage.amplify(name, wave, frames) for name, wave in dry.items()}
+    more = stage.wet if stage else 0.0
     wet = {
-        name: reverberate(wave, response, float(rng.uniform(*settings.REVERB_WET_DB[name])))
+        name: reverberate(wave, response, more + float(rng.uniform(*settings.REVERB_WET_DB[name])))
         for name, wave in dry.items()
     }
-    stems = quantize(master(rng, balance(rng, wet), samplerate))
+    levelled = balance(rng, wet)
+    if stage:
+        levelled = {name: stage.mix(name, wave) for name, wave in levelled.items()}
+    stems = quantize(master(rng, levelled, samplerate))
     facts = {
         "tempo": f"{score.tempo:.1f} beats per minute",
         "key": f"{PITCH_NAMES[score.tonic]} {score.mode}",

@@ -14,6 +14,7 @@ import soundfile
 from tqdm import tqdm
 
 from demucs.data.demo.folders import Recipe, clear, write_song
+from demucs.data.demo.kinds import KINDS
 from demucs.data.demo.settings import VERSION
 from demucs.errors import ConfigError, DatasetError
 
@@ -32,12 +33,13 @@ def write_demo_songs(
     seconds: float = 30.0,
     seed: int = 0,
     samplerate: int = 44100,
+    kind: str = "studio",
     workers: int | None = None,
     progress: bool = True,
 ) -> list[Path]:
     """Writes demo songs; afterwards the splits hold these demo songs and no others.
 
-    A song depends on (seed, split, its number, seconds, samplerate) alone. Songs that are
+    A song depends on (seed, split, its number, seconds, samplerate, kind) alone. Songs that are
     complete are kept; demo songs of other parameters are removed. Other folders are left alone.
 
     Args:
@@ -48,6 +50,7 @@ def write_demo_songs(
         seconds: length of a song.
         seed: another seed gives other songs.
         samplerate: Hz.
+        kind: `studio`, or `live`: another kind of music, see `demucs.data.demo.kinds`.
         workers: processes; None is one for each core, 1 stays in this process.
         progress: show a progress bar.
 
@@ -60,9 +63,11 @@ def write_demo_songs(
     """
     counts = {"train": train, "valid": valid, "test": test}
     _check(counts, seconds, seed, samplerate, workers)
+    if kind not in KINDS:
+        raise ConfigError(f"kind={kind} is not one of: {', '.join(KINDS)}")
     root = Path(root)
     recipes = [
-        Recipe(VERSION, seed, split, index, float(seconds), samplerate)
+        Recipe(VERSION, seed, split, index, float(seconds), samplerate, kind)
         for split, count in counts.items()
         for index in range(count)
     ]
