@@ -9,23 +9,16 @@ configuration: no data set, no GPU and no configuration files are needed.
 import argparse
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from demucs.errors import (
-    CheckpointError,
     ConfigError,
     DemucsError,
-    ModelNotFoundError,
     ReleaseError,
 )
-from demucs.experiments import outputs_folder, with_checkpoint
-from demucs.nn import ModelSpec, build_model
+from demucs.experiments import outputs_folder
 from demucs.release import (
     DEFAULT_FOLDER,
     DEFAULT_LICENCE,
@@ -33,81 +26,17 @@ from demucs.release import (
     ReleaseInfo,
     file_sha256,
     is_valid_name,
-    provenance_of,
     read_release,
     save_release,
     weights_sha256,
 )
 from demucs.release.bagfile import BagFile
-from demucs.release.checkpoint import NAME, newest_checkpoint_file
 from tools._export_bag import Prepared, check_names, parse_weights, write_bag
+from tools._export_source import find_checkpoint, release_of
 
 logger = logging.getLogger(__name__)
 
 VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state
-
-
-def find_checkpoint(signature: str, dora_dir: Path) -> Path:
-    """The checkpoint of run `signature`.
-
-    Raises:
-        ModelNotFoundError: there is no such run, or it has saved nothing yet.
-    """
-    folder = dora_dir / "xps"
-    path = folder / signature / NAME
-    if is_valid_name(signature) and path.is_file():
-        return path
-    there = with_checkpoint(folder)
-    if is_valid_name(signature) and (folder / signature).is_dir():
-        problem = f"The run {signature} has no {NAME} in {folder / signature} yet."
-    else:
-        problem = f"There is no training run {signature!r} in {folder.absolute()}."
-    near = get_close_matches(signature, there, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    runs = f"Runs with a checkpoint: {', '.join(there[:20])}." if there else "No run has one."
-    raise ModelNotFoundError(
-        f"{problem}{hint} {runs} Give another folder with --dora_dir, or train first."
-    )
-
-
-def release_of(
-    signature: str, checkpoint_path: Path, *, half: bool = False, licence: str = DEFAULT_LICENCE
-) -> tuple[dict[str, Tensor], ReleaseInfo]:
-    """The best state of a checkpoint and its description, checked to fit each other.
-
-    Raises:
-        CheckpointError: the file is corrupted, or no epoch has been validated yet.
-        ReleaseError: the weights are not finite, or do not fit half precision.
-    """
-    found = newest_checkpoint_file(checkpoint_path.parent)
-    assert found is not None
-    checkpoint_path, checkpoint = found
-    best = checkpoint.get("best") or {}
-    if not best.get("state"):
-        raise CheckpointError(
-            f"{checkpoint_path} has no best state: train at least one epoch with validation first."
-        )
-    state = _precision(best["state"], half, checkpoint_path)
-    spec = ModelSpec.from_dict(checkpoint["spec"])
-    try:
-        build_model(spec).load_state_dict(state)
-    except (ConfigError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{checkpoint_path}: its best state does not fit its model: {error}"
-        ) from error
-    provenance = provenance_of(checkpoint, file_sha256(checkpoint_path))
-    provenance["precision"] = "float16" if half else "float32"
-    if half and "quantised" in provenance:
-        logger.warning("--half rounds the quantised weights once more: leave it out to keep them")
-    provenance["weights_sha256"] = weights_sha256(state)
-    info = ReleaseInfo(
-        signature=str(checkpoint.get("signature") or signature),
-        spec=spec,
-        config=dict(checkpoint["config"]),
-        provenance=provenance,
-        licence=licence,
-    )
-    return state, info
 
 
 def prepare(
@@ -116,6 +45,7 @@ def prepare(
     dora_dir: Path,
     *,
     name: str | None = None,
+    epoch: int | None = None,
     half: bool = False,
     licence: str = DEFAULT_LICENCE,
     force: bool = False,
@@ -127,8 +57,8 @@ def prepare(
         ReleaseError: another release has this name, and `force` is not set.
         ModelNotFoundError, CheckpointError: see `find_checkpoint` and `release_of`.
     """
-    name = name or signature
-    source = find_checkpoint(signature, dora_dir)
+    name = name or (signature if epoch is None else f"{signature}_{epoch}")
+    source = find_checkpoint(signature, dora_dir, epoch)
     if not is_valid_name(name):
         raise ConfigError(f"--name {name!r}: give a plain name, without folders, such as my-model.")
     state, info = release_of(signature, source, half=half, licence=licence)
@@ -172,8 +102,8 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
         for flag in ("weights", "segment"):
             if getattr(args, flag) is not None:
                 parser.error(f"--{flag} is of a bag: give its name with --bag NAME")
-    elif args.name is not None:
-        parser.error("--name is of a single release: in a bag, each has the name of its run")
+    elif args.name is not None or args.epoch is not None:
+        parser.error("--name and --epoch are of a single release, not of a bag")
     if args.segment is not None and not 0 < args.segment < float("inf"):
         parser.error(f"--segment {args.segment:g}: give a number of seconds above 0")
     return args
@@ -196,6 +126,7 @@ def export_one(args: argparse.Namespace) -> int:
         args.out,
         args.dora_dir,
         name=args.name,
+        epoch=args.epoch,
         half=args.half,
         licence=args.licence,
         force=args.force,
@@ -239,6 +170,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
     parser.add_argument("--name", help="name of the release (default: SIG)")
+    parser.add_argument(
+        "--epoch",
+        type=int,
+        metavar="N",
+        help="the best state as of epoch N, of which save_every kept a copy (name: SIG_N)",
+    )
     parser.add_argument("--licence", default=DEFAULT_LICENCE, help="licence of the weights")
     parser.add_argument("--force", action="store_true", help="replace another release, or bag")
     parser.add_argument(
@@ -258,22 +195,6 @@ def _parser() -> argparse.ArgumentParser:
         help="of the bag: length of a chunk, instead of the models' own",
     )
     return parser
-
-
-def _precision(state: Mapping[str, Any], half: bool, path: Path) -> dict[str, Tensor]:
-    stored: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if not tensor.isfinite().all():
-            raise ReleaseError(
-                f"{path}: the weights {name} hold NaN or infinity, so the run has diverged: "
-                "train again from an earlier state."
-            )
-        stored[name] = tensor.half() if half and tensor.is_floating_point() else tensor
-        if not stored[name].isfinite().all():
-            raise ReleaseError(
-                f"{path}: the weights {name} are too large for float16: export without --half."
-            )
-    return stored
 
 
 def _same(path: Path, info: ReleaseInfo) -> bool:

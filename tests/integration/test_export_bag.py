@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
         ("aaaa1111 bbbb2222", "give its name with --bag"),
         ("aaaa1111 --weights 1,1", "--weights is of a bag"),
         ("aaaa1111 --segment 3", "--segment is of a bag"),
-        ("aaaa1111 --bag both --name mine", "--name is of a single release"),
+        ("aaaa1111 --bag both --name mine", "--name and --epoch are of a single release"),
         ("aaaa1111 --bag both --segment 0", "--segment 0: give a number of seconds"),
     ],
 )

@@ -1,0 +1,105 @@
+"""Scores the stems of labelled songs without their labels, and keeps both: what a study needs.
+
+    python3 -m tools.blind_scores RECORDS --repo release_models -n 53288a8c --songs /data/musdb18hq
+
+For each song, a file RECORDS/MODEL/KIND/SPLIT/SONG.json with the blind scores of
+demucs.blind.scores of each stem and second, and the true nSDR, SDR and level. A call that was
+interrupted goes on where it stopped. `tools.blind_study` reads them: it calibrates on the songs of
+the split `valid` and reports on those of `test`. Models of one --family are alike; the study asks
+how scores fare with a family, and with a --kind of music, that they were not calibrated on.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from demucs.errors import ConfigError, DemucsError
+from demucs.release import DEFAULT_FOLDER
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(argv)
+    try:
+        run(options)
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Scores what is left of the songs, by each model."""
+    from demucs.blind.collect import collect  # these bring torch, which --help does not need
+    from demucs.blind.teacher import Teacher
+    from demucs.data import find_tracks
+    from demucs.nn.allocator import tune_allocator
+    from demucs.pretrained import get_model
+
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError(f"--limit {options.limit}: give at least 1, or leave it out")
+    tune_allocator()
+
+    def teacher(name: str) -> Teacher:
+        return Teacher.of(get_model(name, options.repo), name, options.device)
+
+    one = teacher(options.name)
+    tracks = find_tracks(
+        options.songs,
+        options.split,
+        sources=one.sources,
+        samplerate=one.samplerate,
+        channels=one.channels,
+    )[: options.limit]
+    title = f"{options.name} {options.kind}/{options.split}"
+
+    def show(left: Iterable[object]) -> Iterable[object]:
+        return tqdm(left, desc=title, unit="song", mininterval=1)
+
+    done = collect(
+        one,
+        tracks,
+        options.out,
+        kind=options.kind,
+        split=options.split,
+        family=options.family or options.name,
+        members=[teacher(name) for name in options.members],
+        show=show,  # type: ignore[arg-type]
+    )
+    print(f"{title}: {done} songs scored, {len(tracks) - done} were there, in {options.out}")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python3 -m tools.blind_scores",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("out", type=Path, metavar="RECORDS", help="folder for the records")
+    made.add_argument("-n", "--name", required=True, help="the model")
+    made.add_argument(
+        "--repo", metavar="FOLDER", help=f"folder of models (./{DEFAULT_FOLDER} and published ones)"
+    )
+    made.add_argument("--songs", type=Path, required=True, metavar="DATASET", help="labelled songs")
+    made.add_argument(
+        "--split", choices=("train", "valid", "test"), default="valid", help="(valid)"
+    )
+    made.add_argument("--kind", default="music", help="what the songs are called in the study")
+    made.add_argument("--family", help="of the model, as its architecture (its name)")
+    made.add_argument(
+        "--members", nargs="+", default=[], metavar="NAME",
+        help="other models, as checkpoints of the same run, for the score `members`",
+    )  # fmt: skip
+    made.add_argument("--limit", type=int, metavar="N", help="the first N songs only")
+    made.add_argument("--device", default="cpu", help="where to compute (cpu)")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())
