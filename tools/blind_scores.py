@@ -3,7 +3,7 @@
     python3 -m tools.blind_scores RECORDS --repo release_models -n 53288a8c --songs /data/musdb18hq
 
 For each song, a file RECORDS/MODEL/KIND/SPLIT/SONG.json with the blind scores of
-demucs.blind.scores of each stem and second, and the true nSDR, SDR and level. A call that was
+demucs.blind.scores of each stem and second, and the true nSDR and level. A call that was
 interrupted goes on where it stopped. `tools.blind_study` reads them: it calibrates on the songs of
 the split `valid` and reports on those of `test`. Models of one --family are alike; the study asks
 how scores fare with a family, and with a --kind of music, that they were not calibrated on.
@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
         split=options.split,
         family=options.family or options.name,
         members=[teacher(name) for name in options.members],
+        sdr=options.sdr,
         show=show,  # type: ignore[arg-type]
     )
     print(f"{title}: {done} songs scored, {len(tracks) - done} were there, in {options.out}")
@@ -96,6 +97,9 @@ def parser() -> argparse.ArgumentParser:
         "--members", nargs="+", default=[], metavar="NAME",
         help="other models, as checkpoints of the same run, for the score `members`",
     )  # fmt: skip
+    made.add_argument(
+        "--sdr", action="store_true", help="keep the true SDR of BSS Eval too: twice the time"
+    )
     made.add_argument("--limit", type=int, metavar="N", help="the first N songs only")
     made.add_argument("--device", default="cpu", help="where to compute (cpu)")
     return made

@@ -27,6 +27,7 @@ def collect(
     split: str,
     family: str,
     members: Sequence[Teacher] = (),
+    sdr: bool = False,
     show: Callable[[Iterable[Track]], Iterable[Track]] = iter,
 ) -> int:
     """Writes a `Record` of each track, FOLDER/TEACHER/KIND/SPLIT/TRACK.json; returns how many.
@@ -40,6 +41,7 @@ def collect(
         folder: of all records.
         kind, split, family: see `Record`.
         members: teachers whose estimates are compared with for the score `members`.
+        sdr: measure the true SDR of BSS Eval too, which takes as long as all scores.
         show: wraps the tracks that are left, to show progress.
 
     Raises:
@@ -70,18 +72,21 @@ def collect(
             sources=teacher.sources,
             window=WINDOW,
             scores=scores,
-            truth=truth_of(references, estimates, teacher.samplerate),
+            truth=truth_of(references, estimates, teacher.samplerate, sdr=sdr),
         ).save(paths[track.name])
     return len(left)
 
 
-def truth_of(references: Tensor, estimates: Tensor, samplerate: int) -> dict[str, Measures]:
-    """`nsdr` and `sdr` (BSS Eval v4) in dB, and the true stem's `level`, `[S]` and `[S, N]`."""
+def truth_of(
+    references: Tensor, estimates: Tensor, samplerate: int, *, sdr: bool = False
+) -> dict[str, Measures]:
+    """`nsdr` in dB, the true stem's `level`, and `sdr` (BSS Eval v4) if wanted."""
     true, guess = references.numpy(), estimates.numpy()
     whole, parts = energy_ratios(true, guess, samplerate)["nsdr"]
     found = {"nsdr": Measures(track=whole, windows=parts), "level": level(references, samplerate)}
-    track, windows = bss_scores(true, guess, samplerate)["sdr"]
-    found["sdr"] = Measures(track=track, windows=windows)
+    if sdr:
+        whole, parts = bss_scores(true, guess, samplerate)["sdr"]
+        found["sdr"] = Measures(track=whole, windows=parts)
     return found
 
 
