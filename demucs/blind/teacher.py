@@ -50,5 +50,10 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, mixture: Tensor) -> Tensor:
-        """Separates `[C, T]` into `[S, C, T]`; the same mixture always gives the same stems."""
-        return separate_track(self.model, mixture, shifts=0, device=self.device)
+        """Separates `[C, T]` into `[S, C, T]`; the same mixture always gives the same stems.
+
+        A mixture that fits one chunk of the model is one: overlapping chunks would add work.
+        """
+        length: Any = self.model.segment
+        split = mixture.shape[-1] > float(length) * self.samplerate
+        return separate_track(self.model, mixture, shifts=0, split=split, device=self.device)

@@ -1,0 +1,96 @@
+"""Does distilled data help? Trains students on few labelled songs and on pseudo-labelled ones.
+
+    python3 -m tools.distil_trial OUT --songs LABELLED --pool MUSIC -n TEACHER \\
+        --calibration FILE.json --test studio=LABELLED --test live=OTHER dset=demo variant=demo epochs=12 max_batches=27
+
+The songs of MUSIC (SONG/mixture.wav, with true stems beside it, which only the oracle looks at) are
+distilled once by TEACHER (`tools.distil`). Then the same student is trained in several arms, each
+for the same number of steps and from the same seeds:
+
+    supervised  on the labelled songs of LABELLED alone
+    all         and all songs of MUSIC with the teacher's stems as labels
+    weighted    the same, where stems count by their predicted quality (semi=weighted)
+    random      and a random half of MUSIC
+    selected    and the half of the best predicted quality
+    oracle      and the half of the best true quality
+
+Every student is evaluated on the test songs of each --test. Writes OUT/trial.json with all numbers
+and OUT/trial.md; `graphing_scripts/distil_trial.py OUT/trial.json` draws them. The same command
+goes on where it stopped.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from demucs.errors import ConfigError, DemucsError
+from demucs.release import DEFAULT_FOLDER
+from tools._distil_trial import ARMS, Trial
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(argv)
+    try:
+        trial = Trial(
+            out=options.out.resolve(),
+            songs=options.songs.resolve(),
+            pool=options.pool.resolve(),
+            teacher=options.name,
+            repo=Path(options.repo).resolve(),
+            calibration=options.calibration.resolve(),
+            tests=_tests(options.test),
+            seeds=options.seeds,
+            arms=options.arms,
+            jobs=options.jobs,
+            overrides=options.overrides,
+        )
+        print(trial.run())
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _tests(given: Sequence[str]) -> dict[str, Path]:
+    found = {}
+    for one in given:
+        name, equals, folder = one.partition("=")
+        if not equals or not (Path(folder) / "test").is_dir():
+            raise ConfigError(f"--test {one}: give NAME=DATASET, a folder that holds test/SONG")
+        found[name] = Path(folder).resolve()
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python3 -m tools.distil_trial",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("out", type=Path, metavar="OUT", help="folder of everything that is made")
+    add(
+        "--songs", type=Path, required=True, metavar="LABELLED", help="dataset with train and valid"
+    )
+    add("--pool", type=Path, required=True, metavar="MUSIC", help="songs to distil")
+    add("-n", "--name", required=True, metavar="TEACHER", help="model that separates them")
+    add("--repo", default=DEFAULT_FOLDER, help=f"its folder ({DEFAULT_FOLDER})")
+    add("--calibration", type=Path, required=True, metavar="FILE.json", help="of tools.blind_study")
+    add(
+        "--test", action="append", required=True, metavar="NAME=DATASET",
+        help="test songs, with a name for them; repeatable",
+    )  # fmt: skip
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the trainings (1 2 3)")
+    add("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="(all)")
+    add("--jobs", type=int, default=1, metavar="N", help="trainings at a time (1)")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="of every training, as for dora run")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())
