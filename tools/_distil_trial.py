@@ -115,8 +115,8 @@ class Trial:
             self._call(
                 f"evaluate_{name}_{test}",
                 ["-m", "tools.test_pretrained", "--repo", str(self.out / "releases"), "-n", name,
-                 "--musdb", str(self.tests[test]), "--no-sdr", "--metrics", "nsdr", "--out", str(path),
-                 "test.shifts=0"],
+                 "--musdb", str(self.tests[test]), "--no-sdr", "--metrics", "nsdr",
+                 "--out", str(path), "test.shifts=0"],
             )  # fmt: skip
 
     def _results(self, name: str, test: str) -> Path:

@@ -1,7 +1,8 @@
 """Does distilled data help? Trains students on few labelled songs and on pseudo-labelled ones.
 
     python3 -m tools.distil_trial OUT --songs LABELLED --pool MUSIC -n TEACHER \\
-        --calibration FILE.json --test studio=LABELLED --test live=OTHER dset=demo variant=demo epochs=12 max_batches=27
+        --calibration FILE.json --test studio=LABELLED --test live=OTHER \\
+        dset=demo variant=demo epochs=12 max_batches=27
 
 The songs of MUSIC (SONG/mixture.wav, with true stems beside it, which only the oracle looks at) are
 distilled once by TEACHER (`tools.distil`). Then the same student is trained in several arms, each
