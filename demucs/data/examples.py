@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,12 +11,22 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from demucs.data.augment import AugmentConfig, StemDraw, draw_stems, draw_stretch
+from demucs.data.augment import AugmentConfig, StemDraw, Stretch, draw_stems, draw_stretch
 from demucs.data.checks import check_remix, check_segment
 from demucs.data.plan import EpochPlan
 from demucs.data.repitch import VOICES, Job, Repitcher, find_repitcher
 from demucs.data.tracks import Track
 from demucs.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a stem of an example is read, how long, and how it is stretched after."""
+
+    track: Track
+    start: int
+    frames: int
+    stretch: Stretch | None
 
 
 class TrainingSet(Dataset[Tensor]):
@@ -76,15 +87,23 @@ class TrainingSet(Dataset[Tensor]):
         return int(self._ends[-1])
 
     def __getitem__(self, index: tuple[int, int]) -> Tensor:
-        epoch, position = index
+        return self.read(*self.cuts(*index))
+
+    def cuts(self, epoch: int, position: int) -> tuple[list[Cut], list[StemDraw]]:
+        """Where each stem of an example is read, and what happens to it after."""
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} of {len(self)}")
         origins = self._plan(epoch).origins(position)
         draws = [self._draw(epoch, origin, stem) for stem, origin in enumerate(origins)]
-        read = [
-            self._read(epoch, origin, source, draw.offset)
-            for origin, source, draw in zip(origins, self.sources, draws, strict=True)
+        cuts = [
+            self._cut(epoch, origin, draw.offset)
+            for origin, draw in zip(origins, draws, strict=True)
         ]
+        return cuts, draws
+
+    def read(self, cuts: Sequence[Cut], draws: Sequence[StemDraw]) -> Tensor:
+        """The example `[S, C, T]` that `cuts` describes."""
+        read = [self._read(cut, source) for cut, source in zip(cuts, self.sources, strict=True)]
         stems = zip(draws, self._stretched(read), strict=True)
         return torch.stack([draw.apply(wav) for draw, wav in stems])
 
@@ -121,20 +140,24 @@ class TrainingSet(Dataset[Tensor]):
             shift=self.shift_frames,
         )[stem]
 
-    def _read(self, epoch: int, position: int, source: str, offset: int) -> Tensor | Job:
-        """`[C, T]` of one stem of that item, or what is still to be stretched to that."""
+    def _cut(self, epoch: int, position: int, offset: int) -> Cut:
+        """Where a stem of the item that stands at `position` is read, `offset` frames in."""
         segment = self._plan(epoch).segment(position)
         track, start = self.locate(segment)
         stretch = draw_stretch(self.augment, seed=self.seed, epoch=epoch, segment=segment)
         frames = self.example_frames
         if stretch is not None:
             frames = Repitcher.frames_needed(frames, stretch)
-        wav = track.read(source, start + offset, frames)
+        return Cut(track, start + offset, frames, stretch)
+
+    def _read(self, cut: Cut, source: str) -> Tensor | Job:
+        """`[C, T]` of one stem there, or what is still to be stretched to that."""
+        wav = cut.track.read(source, cut.start, cut.frames)
         if self.normalize:
-            wav = track.normalize(wav)
-        if stretch is not None:
-            return Job(wav, stretch, self.example_frames, speech=source in VOICES)
-        return F.pad(wav, (0, frames - wav.shape[1]))
+            wav = cut.track.normalize(wav)
+        if cut.stretch is not None:
+            return Job(wav, cut.stretch, self.example_frames, speech=source in VOICES)
+        return F.pad(wav, (0, cut.frames - wav.shape[1]))
 
     def _stretched(self, stems: Sequence[Tensor | Job]) -> list[Tensor]:
         """All stems `[C, T]`, those that wait for it stretched in one call."""

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from demucs.data.batch import Batch
 from demucs.data.checks import check_batch
 from demucs.data.examples import TrainingSet
+from demucs.data.mixed import MixedSet
 from demucs.errors import ConfigError, DemucsError
 
 Index: TypeAlias = "tuple[int, int]"
+Examples: TypeAlias = TrainingSet | MixedSet
+Found: TypeAlias = Tensor | Batch
 
 
 class EpochSampler(Sampler["list[Index]"]):
@@ -69,15 +73,18 @@ class EpochSampler(Sampler["list[Index]"]):
 
 
 class TrainingLoader:
-    """Iterates over batches `[B, S, C, T]` of one epoch; `len` is how many are left."""
+    """Iterates over the batches of one epoch; `len` is how many are left.
 
-    def __init__(self, loader: "DataLoader[Tensor | DemucsError]") -> None:
+    A batch is `[B, S, C, T]`, or a `Batch` where not all stems are certain.
+    """
+
+    def __init__(self, loader: "DataLoader[Found | DemucsError]") -> None:
         self.loader = loader
 
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Found]:
         for batch in self.loader:
             if isinstance(batch, DemucsError):
                 raise batch
@@ -85,7 +92,7 @@ class TrainingLoader:
 
 
 def training_loader(
-    dataset: TrainingSet,
+    dataset: Examples,
     *,
     batch_size: int,
     epoch: int,
@@ -126,7 +133,7 @@ def training_loader(
         world_size=world_size,
         max_batches=max_batches,
     )
-    loader: DataLoader[Tensor | DemucsError] = DataLoader(
+    loader: DataLoader[Found | DemucsError] = DataLoader(
         _Guarded(dataset),
         batch_sampler=sampler,
         num_workers=num_workers,
@@ -137,23 +144,25 @@ def training_loader(
     return TrainingLoader(loader)
 
 
-class _Guarded(Dataset["Tensor | DemucsError"]):
+class _Guarded(Dataset["Found | DemucsError"]):
     """Hands an error over as an item, so it reaches the user without a worker's traceback."""
 
-    def __init__(self, dataset: TrainingSet) -> None:
+    def __init__(self, dataset: Examples) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: Index) -> Tensor | DemucsError:
+    def __getitem__(self, index: Index) -> Found | DemucsError:
         try:
             return self.dataset[index]
         except DemucsError as error:
             return type(error)(str(error))
 
 
-def _collate(items: Sequence[Tensor | DemucsError]) -> Tensor | DemucsError:
+def _collate(items: Sequence[Found | DemucsError]) -> Found | DemucsError:
     for item in items:
         if isinstance(item, DemucsError):
             return item
+    if all(isinstance(item, Batch) for item in items):
+        return Batch.stack([item for item in items if isinstance(item, Batch)])
     return torch.stack([item for item in items if isinstance(item, Tensor)])
 
 

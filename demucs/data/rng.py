@@ -17,6 +17,8 @@ class Purpose(IntEnum):
     REMIX = 1
     AUGMENT = 2
     REPITCH = 3
+    SILENCE = 4
+    TEACHER = 5
 
 
 def generator(seed: int, purpose: Purpose, epoch: int, index: int = 0) -> np.random.Generator:

@@ -6,6 +6,7 @@ The keys are those of `conf/config.yaml`, where each is explained.
 from dataclasses import dataclass
 
 from demucs.errors import ConfigError
+from demucs.training.semi_config import SemiConfig
 
 LOSSES = ("l1", "mse")
 OPTIMISERS = ("adam", "adamw")
@@ -234,6 +235,7 @@ class TrainConfig:
     ema: EmaConfig
     svd: SvdConfig
     quant: QuantConfig
+    semi: SemiConfig
     misc: MiscConfig
     epochs: int
     batch_size: int

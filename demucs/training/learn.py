@@ -1,6 +1,7 @@
 """The first stage of an epoch: learning from each of its batches."""
 
 from demucs.data import training_loader
+from demucs.data.batch import Batch
 from demucs.training.averages import Averages
 from demucs.training.parts import Metrics, Parts
 from demucs.training.progress import tracked
@@ -44,10 +45,10 @@ def learn(parts: Parts) -> Metrics | None:
         quiet=not workers.is_first,
         infos=lambda: {k: v for k, v in averages.means().items() if k in SHOWN},
     )
-    for stems in shown:
+    for found in shown:
         rate = _rate(parts)
         measures = parts.step(
-            stems.to(workers.device, non_blocking=True),
+            Batch.of(found).to(workers.device),
             state.epoch,
             state.batch,
             rate=rate,

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from demucs.data import Track, TrainingSet, find_tracks
 from demucs.data.checks import check_lengths
+from demucs.data.mixed import MixedSet
 from demucs.errors import ConfigError, DatasetError
 from demucs.release.provenance import song_mark
 from demucs.training.blocks import RunConfig
 from demucs.training.config import DataConfig
+from demucs.training.pseudo import with_pseudo
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +44,14 @@ class Excerpt:
 class Songs:
     """What is trained, validated and tested on; no test songs if the dataset has none."""
 
-    training: TrainingSet
+    training: TrainingSet | MixedSet
     valid: Sequence[Excerpt]
     test: Sequence[Track]
+
+    @property
+    def pseudo(self) -> Sequence[Track]:
+        """The pseudo-labelled tracks, if there are any."""
+        return self.training.pseudo.tracks if isinstance(self.training, MixedSet) else ()
 
     def summary(self) -> dict[str, Any]:
         """For a checkpoint: how many tracks, their fingerprint, and marks of those trained on."""
@@ -53,15 +60,18 @@ class Songs:
             "valid": list({id(one.track): one.track for one in self.valid}.values()),
             "test": list(self.test),
         }
+        if self.pseudo:
+            tracks["pseudo"] = list(self.pseudo)
         names = [
             f"{split}/{track.name}/{track.frames}"
             for split, some in tracks.items()
             for track in some
         ]
+        heard = [*self.training.tracks, *self.pseudo]
         return {
             "tracks": {split: len(some) for split, some in tracks.items()},
             "fingerprint": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
-            "songs": sorted({song_mark(one.name, one.frames) for one in tracks["train"]}),
+            "songs": sorted({song_mark(one.name, one.frames) for one in heard}),
         }
 
 
@@ -81,7 +91,7 @@ def find_songs(run: RunConfig) -> Songs:
             "are no mixes of tools.automix"
         )
     train = _tracks(dset, "train") + (valid if dset.train_valid else [])
-    training = TrainingSet(
+    labelled = TrainingSet(
         train,
         segment=dset.segment,
         shift=dset.shift,
@@ -89,12 +99,13 @@ def find_songs(run: RunConfig) -> Songs:
         augment=run.augment,
         normalize=dset.normalize,
     )
-    if len(training) < options.batch_size:
+    if len(labelled) < options.batch_size:
         raise ConfigError(
-            f"batch_size={options.batch_size} is more than the {len(training)} segments that "
+            f"batch_size={options.batch_size} is more than the {len(labelled)} segments that "
             f"{len(train)} tracks give with dset.segment={dset.segment} and "
             f"dset.shift={dset.shift}: lower batch_size or dset.shift"
         )
+    training = with_pseudo(labelled, run) if options.semi.is_on else labelled
     check_lengths({track.name: track.frames / track.samplerate for track in train}, dset.segment)
     excerpts = _excerpts(valid, dset)
     if options.debug:
@@ -103,7 +114,7 @@ def find_songs(run: RunConfig) -> Songs:
     logger.info(
         "%d tracks and %d segments to train on, %d %s to validate on, %d tracks to test on",
         len(train),
-        len(training),
+        len(labelled),
         len(excerpts),
         "tracks" if dset.full_cv else "segments",
         len(test),

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from demucs.data.batch import Batch
 from demucs.errors import ConfigError
 from demucs.training.config import TrainConfig
-from demucs.training.losses import stem_losses, weighted_mean
+from demucs.training.losses import batch_losses, weighted_mean
 from demucs.training.optim import gradient_norm
 from demucs.training.precision import Precision
 from demucs.training.quantise import Quantiser
@@ -72,11 +73,18 @@ class Step:
         self.skipped = 0
 
     def __call__(
-        self, stems: Tensor, epoch: int, batch: int, *, rate: float = 1.0, attempt: int = 0
+        self,
+        examples: Tensor | Batch,
+        epoch: int,
+        batch: int,
+        *,
+        rate: float = 1.0,
+        attempt: int = 0,
     ) -> dict[str, float]:
-        """Learns from stems `[B, S, C, T]` whose sum is the mixture.
+        """Learns from stems whose sum is the mixture.
 
         Args:
+            examples: `[B, S, C, T]`, or these with what is known of them.
             epoch, batch: its place in the run, which decides what is random in it.
             rate: share of the learning rate that the optimiser was built with.
             attempt: see `place_seed`.
@@ -94,7 +102,7 @@ class Step:
         for group, full in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = full * rate
         self.optimiser.zero_grad()
-        errors, penalties = self._gradients(stems, epoch, batch)
+        errors, penalties = self._gradients(Batch.of(examples), epoch, batch)
         self.precision.unscale(self.optimiser)
         norm = float(gradient_norm(self.module.parameters()))
         finite = math.isfinite(norm)
@@ -106,16 +114,19 @@ class Step:
         self.skipped = 0
         return self._measures(errors, penalties, norm)
 
-    def _gradients(self, stems: Tensor, epoch: int, batch: int) -> tuple[Tensor, Penalties]:
+    def _gradients(self, whole: Batch, epoch: int, batch: int) -> tuple[Tensor, Penalties]:
         """Adds up the gradients of micro-batches, of penalties with the last; errors `[S]`."""
-        parts = torch.split(stems, self.options.micro_batch or len(stems))
-        errors = torch.zeros(len(self.sources), device=stems.device)
+        size = len(whole.stems)
+        parts = whole.split(self.options.micro_batch or size)
+        errors = torch.zeros(len(self.sources), device=whole.stems.device)
         for number, part in enumerate(parts, 1):
-            last, share = number == len(parts), len(part) / len(stems)
+            last, share = number == len(parts), len(part.stems) / size
             with nullcontext() if last else self._without_exchange():
                 with self.precision.autocast():
-                    estimates = self.model(part.sum(1))
-                found = stem_losses(estimates, part, self.options.optim.loss)
+                    estimates = self.model(part.stems.sum(1))
+                found = batch_losses(
+                    estimates, part, self.options.optim.loss, self.options.semi.silence_weight
+                )
                 loss = weighted_mean(found, self.options.weights) * share
                 penalties = self._penalties(epoch, batch) if last else {}
                 for weight, value in penalties.values():
