@@ -299,6 +299,12 @@ class TrainConfig:
             f"continue_from={self.continue_from} and "
             f"continue_pretrained={self.continue_pretrained} are both set: keep one",
         )
+        starts = (self.semi.teacher, self.continue_from, self.continue_pretrained)
+        _check(
+            not self.semi.has_teacher or any(starts),
+            "semi.refresh=true needs a teacher to begin with: name a release with semi.teacher=NAME, "
+            "or start the student from trained weights with continue_from or continue_pretrained",
+        )
         _check(
             self.continue_from is not None or not self.continue_opt,
             "continue_opt=true needs continue_from=SIG: a release has no optimiser's state",

@@ -6,7 +6,7 @@ from demucs.training.averages import Averages
 from demucs.training.parts import Metrics, Parts
 from demucs.training.progress import tracked
 from demucs.training.schedule import rate_factor
-from demucs.training.step import diverged
+from demucs.training.step import diverged, place_seed
 
 SHOWN = ("loss", "grad")
 
@@ -48,7 +48,7 @@ def learn(parts: Parts) -> Metrics | None:
     for found in shown:
         rate = _rate(parts)
         measures = parts.step(
-            Batch.of(found).to(workers.device),
+            _labelled(Batch.of(found).to(workers.device), parts),
             state.epoch,
             state.batch,
             rate=rate,
@@ -69,6 +69,20 @@ def learn(parts: Parts) -> Metrics | None:
     for average in state.epoch_averages.values():
         average.update(parts.model)
     return means
+
+
+def _labelled(batch: Batch, parts: Parts) -> Batch:
+    """The batch, with stems of its unlabelled mixtures by the teacher, if the run has one."""
+    state, share = parts.state, len(batch.stems)
+    if state.teacher is None:
+        return batch
+    return state.teacher.label(
+        batch,
+        place=place_seed(parts.options.seed, state.epoch, state.batch, state.attempt),
+        first=parts.workers.rank * share,
+        size=parts.options.micro_batch or share,
+        autocast=parts.step.precision.autocast(),
+    )
 
 
 def _rate(parts: Parts) -> float:

@@ -7,6 +7,7 @@ import torch
 from demucs.training.best import Best, best_name, is_better
 from demucs.training.parts import Metrics, Parts
 from demucs.training.quantise import judged
+from demucs.training.refresh import renew_teacher
 from demucs.training.state import cpu_state
 from demucs.training.step import diverged
 from demucs.training.svd import svd_penalty
@@ -21,8 +22,8 @@ def select(parts: Parts) -> Metrics | None:
 
     Returns:
         The measures of the best, and of all by name (`main`, `ema_batch_0`, …), which of them it is
-        (`bname`), the best value so far (`best`), the exact `penalty`, and `ms`, the MB of a
-        quantised model. None if the run is to stop.
+        (`bname`), the best value so far (`best`), the exact `penalty`, `ms`, the MB of a
+        quantised model, and what `renew_teacher` tells. None if the run is to stop.
 
     Raises:
         DivergedError: the model is worth nothing any more.
@@ -49,6 +50,7 @@ def select(parts: Parts) -> Metrics | None:
     _keep_best(parts, chosen, found[chosen][metric])
     metrics: Metrics = {**found, **found[chosen], "bname": chosen}
     metrics["best"] = None if state.best is None else state.best.metric
+    metrics.update(renew_teacher(parts))
     if parts.options.svd.penalty > 0:
         with torch.no_grad():
             penalty = svd_penalty(parts.model, parts.options.svd, exact=True)

@@ -31,6 +31,11 @@ class SemiConfig:
     def is_on(self) -> bool:
         return self.folder is not None
 
+    @property
+    def has_teacher(self) -> bool:
+        """Whether labels are made while training."""
+        return self.is_on and self.refresh
+
     def _problems(self) -> list[str]:
         checks = {
             f"semi.ratio={self.ratio} is the share of examples from semi.folder: give it above 0 "

@@ -18,6 +18,7 @@ from demucs.training.learn import learn
 from demucs.training.optim import build_optimiser, parameter_groups
 from demucs.training.parts import Metrics, Parts, batches_of
 from demucs.training.quantise import Quantiser
+from demucs.training.refresh import judge_teacher
 from demucs.training.report import describe
 from demucs.training.select import select
 from demucs.training.songs import Songs
@@ -25,6 +26,7 @@ from demucs.training.start import start_from
 from demucs.training.state import TrainingState, new_averages
 from demucs.training.step import DivergedError, Step
 from demucs.training.stop import Stop
+from demucs.training.teacher import OnlineTeacher
 from demucs.training.testing import test_best, test_is_due
 from demucs.training.watch import Watch
 
@@ -83,6 +85,8 @@ class Solver:
             model=self.model, optimiser=optimiser, step=step,
             batch_averages=batch, epoch_averages=epoch,
         )  # fmt: skip
+        if self.options.semi.has_teacher:
+            self.state.teacher = OnlineTeacher(run, self.workers.device)
         start_from(self.state, run, folder)
         watch = Watch.open(
             run, songs, folder, speaks=self.workers.is_first,
@@ -121,6 +125,11 @@ class Solver:
         if self.on_history is not None and self.workers.is_first:
             self.on_history(self.state.history)
         try:
+            if not judge_teacher(self.parts):
+                self._save()
+                raise Interrupted(
+                    "stopped while the teacher was measured; the same command goes on"
+                )
             while self.state.epoch < self.options.epochs:
                 self.run_epoch()
                 if self.state.epoch < self.options.epochs and self.workers.any(self.stop.wanted()):

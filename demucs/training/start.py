@@ -13,6 +13,7 @@ from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
 from demucs.training.reference import Reference
 from demucs.training.state import TrainingState
+from demucs.training.teacher import load_teacher
 from demucs.training.transfer import load_matching
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
         release = get_model(name, repo)
         sources = list(release.sources)  # type: ignore[arg-type]
         load_matching(state.model, release.state_dict(), f"the release {name}", sources)
+    if state.teacher is not None:
+        state.teacher.begin(state.model)
 
 
 def check_start(run: RunConfig, folder: Path) -> None:
@@ -52,9 +55,10 @@ def check_start(run: RunConfig, folder: Path) -> None:
     A run that goes on from its own checkpoint in `folder` needs no other origin any more.
 
     Raises:
-        ConfigError: `misc.reference` cannot be read.
+        ConfigError: `misc.reference` cannot be read, or `semi.teacher` has other stems.
         MissingToolError: `model=torch_hdemucs` without torchaudio.
-        ModelNotFoundError, ReleaseError: `continue_from` or `continue_pretrained` does not exist.
+        ModelNotFoundError, ReleaseError: `continue_from`, `continue_pretrained` or `semi.teacher`
+            does not exist.
     """
     options = run.options
     if run.spec.name == "torch_hdemucs":
@@ -67,6 +71,8 @@ def check_start(run: RunConfig, folder: Path) -> None:
         _check_origin(folder.parent / options.continue_from)
     if options.continue_pretrained is not None:
         get_model(options.continue_pretrained, options.pretrained_repo)
+    if options.semi.has_teacher and options.semi.teacher is not None:
+        load_teacher(options)
 
 
 def _check_origin(folder: Path) -> None:

@@ -16,6 +16,7 @@ from demucs.training.best import Best
 from demucs.training.config import EmaConfig
 from demucs.training.ema import WeightAverage
 from demucs.training.step import Step
+from demucs.training.teacher import OnlineTeacher
 
 
 def cpu_state(model: nn.Module) -> dict[str, Tensor]:
@@ -41,6 +42,7 @@ class TrainingState:
         history: the metrics of each complete epoch.
         best: the best state so far.
         rollbacks: the epochs, from 1, in which the run went back to its last checkpoint.
+        teacher: labels unlabelled mixtures, with `semi.refresh`.
     """
 
     model: nn.Module
@@ -55,6 +57,7 @@ class TrainingState:
     history: list[dict[str, Any]] = field(default_factory=list)
     best: Best | None = None
     rollbacks: list[int] = field(default_factory=list)
+    teacher: OnlineTeacher | None = None
 
     @property
     def attempt(self) -> int:
@@ -71,7 +74,9 @@ class TrainingState:
 
     def capture(self) -> dict[str, Any]:
         """The state as plain containers and tensors; tensors are not copied."""
+        taught = {} if self.teacher is None else {"teacher": self.teacher.state_dict()}
         return {
+            **taught,
             "model": dict(self.model.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step.state_dict(),
@@ -98,6 +103,8 @@ class TrainingState:
             for name, average in self.averages.items():
                 device = next(self.model.parameters()).device
                 average.load_state_dict(content["averages"][name], device)
+            if self.teacher is not None:
+                self.teacher.load_state_dict(content["teacher"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this configuration ({error}): use the version of "

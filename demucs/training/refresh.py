@@ -1,0 +1,52 @@
+"""Who teaches: the teacher is measured once, and replaced when the student is better."""
+
+import logging
+import math
+
+from demucs.training.best import is_better
+from demucs.training.parts import Metrics, Parts
+from demucs.training.validate import means, measure
+
+logger = logging.getLogger(__name__)
+
+
+def judge_teacher(parts: Parts) -> bool:
+    """Measures the first teacher on the validation songs; false if the run is to stop."""
+    teacher, metric = parts.state.teacher, parts.options.test.metric
+    if teacher is None or teacher.metric is not None:
+        return True
+    found = measure(
+        teacher.model, parts.songs.valid, parts.options, parts.workers, parts.stop,
+        name="valid teacher",
+    )  # fmt: skip
+    if len(found) < len(parts.songs.valid):
+        return False
+    teacher.metric = means(found)[metric]
+    logger.info("the teacher is %s, with %s %.4f", teacher.origin, metric, teacher.metric)
+    return True
+
+
+def renew_teacher(parts: Parts) -> Metrics:
+    """Puts the student's best state in the teacher's place, if it is better.
+
+    Returns:
+        `teacher`, the value of `test.metric` of the teacher of this epoch, and `refreshed`, 1 if
+        the next one has another; nothing without a teacher.
+    """
+    state, metric = parts.state, parts.options.test.metric
+    teacher, best = state.teacher, state.best
+    if teacher is None:
+        return {}
+    before = teacher.metric
+    assert before is not None
+    better = best is not None and is_better(
+        metric, best.metric, before if math.isfinite(before) else None
+    )
+    if better:
+        assert best is not None
+        teacher.replace(best)
+        logger.info(
+            "the student takes the teacher's place: %s %.4f, and the teacher had %.4f",
+            metric, best.metric, before,
+        )  # fmt: skip
+    return {"teacher": before, "refreshed": int(better)}
