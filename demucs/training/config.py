@@ -302,7 +302,7 @@ class TrainConfig:
         starts = (self.semi.teacher, self.continue_from, self.continue_pretrained)
         _check(
             not self.semi.has_teacher or any(starts),
-            "semi.refresh=true needs a teacher to begin with: name a release with semi.teacher=NAME, "
+            "semi.refresh=true needs a first teacher: name a release with semi.teacher=NAME, "
             "or start the student from trained weights with continue_from or continue_pretrained",
         )
         _check(

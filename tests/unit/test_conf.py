@@ -126,6 +126,23 @@ def test_the_groups_run_keeps_its_signature() -> None:
     assert signature(*GROUP_RUN) == "aa9b63ad"
 
 
+def test_a_run_without_pseudo_labels_keeps_its_signature() -> None:
+    demo = ["dset=demo", "variant=demo"]
+    assert signature(*demo) == "c4a125af"
+    assert signature(*demo, "semi=none") == "c4a125af"
+    plain = signature(*demo, "semi=plain", "semi.folder=FOLDER")
+    assert plain != "c4a125af"
+    assert signature(*demo, "semi=plain", "semi.folder=OTHER") != plain  # other labels
+    assert signature(*demo, "semi=plain", "semi.folder=FOLDER", "semi.teacher_repo=R") == plain
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "semi").iterdir()))
+def test_every_semi_variant_composes_without_new_keys(name: str) -> None:
+    found = composed("dset=distilled", f"semi={name}", "semi.folder=FOLDER")
+    assert flat(found).keys() == flat(composed()).keys()
+    assert found["semi"]["folder"] == "FOLDER"
+
+
 def test_the_script_trains_the_groups_run() -> None:
     assert group_run() == GROUP_RUN
 
