@@ -1,6 +1,7 @@
 """Semi-supervised training: its losses, its variants on a tiny model, and what is refused."""
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ def test_the_loss_of_a_batch_is_the_formula(kind: str) -> None:
         for loss in (found.sum(), expected)
     )
     assert torch.allclose(ours, plain, atol=1e-7)
-    halves = [batch_losses(e, b, kind, 0.7) for e, b in zip(estimates.split(2), batch.split(2))]
-    mean = sum(len(b.stems) * e for e, b in zip(halves, batch.split(2))) / SIZE[0]
-    assert torch.allclose(mean, found, atol=1e-6)  # type: ignore[arg-type]
+    parts = zip(estimates.split(2), batch.split(2), strict=True)
+    sums = [len(part.stems) * batch_losses(some, part, kind, 0.7) for some, part in parts]
+    assert torch.allclose(torch.stack(sums).sum(0) / SIZE[0], found, atol=1e-6)
 
 
 def test_where_all_is_certain_it_is_the_supervised_loss() -> None:
@@ -173,7 +174,7 @@ def test_a_refreshed_teacher_is_replaced_and_goes_on_bit_for_bit(
     refreshed = [epoch["refreshed"] for epoch in history]
     assert 1 in refreshed
     assert teacher.model is not first
-    for before, after in zip(history, history[1:], strict=False):
+    for before, after in pairwise(history):
         value = before["best"] if before["refreshed"] else before["teacher"]
         assert after["teacher"] == value
         assert before["refreshed"] == (before["best"] < before["teacher"])
