@@ -121,13 +121,8 @@ def test_quality_and_micro_batches_enter_the_gradient(
         for micro in ("null", "1"):
             overrides = (f"semi={variant}", f"semi.folder={distilled}", f"micro_batch={micro}")
             trained = solver(songs, tmp_path, *overrides, "semi.floor=0.5")
-            (batch,) = [trained.songs.training[0, place] for place in (1,)]
-            assert isinstance(batch, Batch)
-            losses[variant, micro] = trained.step(
-                Batch.stack([batch, trained.songs.training[0, 0]]),
-                0,
-                0,  # type: ignore[list-item]
-            )
+            batch = Batch.stack([trained.songs.training[0, place] for place in (0, 1)])  # type: ignore[misc]
+            losses[variant, micro] = trained.state.step(batch, 0, 0)
     for variant in ("plain", "weighted", "truncated"):
         whole, parts = losses[variant, "null"], losses[variant, "1"]
         assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-5)
@@ -198,7 +193,7 @@ def test_labels_are_the_teachers_estimates_and_depend_on_the_step_alone(
     assert teacher is not None
     assert teacher.origin == "the weights that the student started from"
     batch = Batch.stack([data[0, place] for place in range(4)])  # type: ignore[misc]
-    options = {"first": 0, "size": 3, "autocast": trained.step.precision.autocast()}
+    options = {"first": 0, "size": 3, "autocast": trained.state.step.precision.autocast()}
     found = teacher.label(batch, place=5, **options)  # type: ignore[arg-type]
     assert batch.unlabelled is not None
     assert batch.unlabelled.tolist() == [False, True, False, True]
