@@ -206,7 +206,7 @@ def _load(path: Path | None, count: int) -> list[Landmarks] | None:
 def _save(path: Path | None, prints: Sequence[Landmarks]) -> None:
     if path is None:
         return
-    arrays = {f"marks{k}": one.marks for k, one in enumerate(prints)}
+    arrays: dict[str, Any] = {f"marks{k}": one.marks for k, one in enumerate(prints)}
     arrays |= {f"times{k}": one.times for k, one in enumerate(prints)}
     with atomic_path(path) as temporary:
         np.savez(temporary, **arrays)

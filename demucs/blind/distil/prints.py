@@ -35,7 +35,7 @@ class SectionPrints:
     def add(self, block: Tensor) -> None:
         wave = torch.cat([self._rest, block.mean(0)])
         whole = len(wave) // self._step * self._step
-        for part in wave[:whole].split(self._step):
+        for part in torch.split(wave[:whole], self._step) if whole else ():
             if self._count == self._steps:
                 self._finished.append(self._peaks.landmarks())
                 self._begin()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from demucs.blind.distil.cutting import cut
 from demucs.blind.distil.entry import Entry, Scored, path_of
-from demucs.blind.distil.excerpts import Excerpt, cut, excerpts
+from demucs.blind.distil.excerpts import Excerpt, excerpts
 from demucs.blind.distil.guard import Guard
 from demucs.blind.distil.judge import Judge
 from demucs.blind.distil.prepare import (
@@ -77,9 +78,7 @@ class Scoring:
             named = self.guard.by_name(file)
             if named:
                 raise _Refused(named)
-            ready = prepare(
-                file, self.teacher.samplerate, self.teacher.channels, self.min_seconds
-            )
+            ready = prepare(file, self.teacher.samplerate, self.teacher.channels, self.min_seconds)
             alike = self.guard.by_sound(ready.sections)
             if alike:
                 raise _Refused(alike)

@@ -152,9 +152,7 @@ def select(candidates: Sequence[Candidate], rule: Rule) -> Selection:
     elif rule.by != "all":
         known = [(one.value, one) for one in songs if one.value is not None]
         known.sort(key=lambda pair: -pair[0])
-        songs = [
-            one for value, one in known if rule.threshold is None or value >= rule.threshold
-        ]
+        songs = [one for value, one in known if rule.threshold is None or value >= rule.threshold]
     songs = songs[: _fitting(songs, sum(one.seconds for one in candidates), rule.budget)]
     values = [one.value for one in songs if one.value is not None]
     threshold = rule.threshold

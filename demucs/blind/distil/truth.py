@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from demucs.audio import AudioSource
-from demucs.blind.distil.excerpts import Excerpt, cut
+from demucs.blind.distil.cutting import cut
+from demucs.blind.distil.excerpts import Excerpt
 from demucs.blind.quality import plain
 from demucs.errors import AudioError
 from demucs.evaluation.metrics import nsdr
@@ -36,7 +37,9 @@ class TrueStems:
     ) -> None:
         self._cuts: list[Iterator[tuple[Excerpt, Tensor]]] = []
         with suppress(AudioError):
-            found = [AudioSource(stems[one], samplerate, channels) for one in sources if one in stems]
+            found = [
+                AudioSource(stems[one], samplerate, channels) for one in sources if one in stems
+            ]
             if len(found) == len(sources) and all(one.length == length for one in found):
                 self._cuts = [cut(one.blocks(), wanted) for one in found]
 
