@@ -25,8 +25,10 @@ Wave = np.ndarray  # [T, C]
 class Halves(nn.Module):
     """Both stems are half of the mixture."""
 
-    sources = list(SOURCES)
-    audio_channels, samplerate, segment = 2, RATE, 4.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources, self.audio_channels, self.samplerate = list(SOURCES), 2, RATE
+        self.segment = 4.0
 
     def forward(self, mix: Tensor) -> Tensor:
         return torch.stack([0.5 * mix, 0.5 * mix], 1)

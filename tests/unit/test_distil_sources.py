@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,10 @@ def entry_of(music: Path, out: Path, name: str) -> Entry:
 
 
 def test_files_are_found_at_any_depth_and_named_by_their_path(tmp_path: Path) -> None:
-    for name in ("b.wav", "Artist/Album/01 Song.mp3", "Artist/.hidden.wav", ".git/x.wav",
-                 "notes.txt", "out/train/x/mixture.wav", "Song/mixture.wav", "Song/drums.wav"):  # fmt: skip
+    for name in (
+        "b.wav", "Artist/Album/01 Song.mp3", "Artist/.hidden.wav", ".git/x.wav", "notes.txt",
+        "out/train/x/mixture.wav", "Song/mixture.wav", "Song/drums.wav",
+    ):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     found = find_sources(tmp_path, skip=tmp_path / "out")
@@ -81,7 +84,7 @@ def test_excerpts_are_the_signal_whatever_its_blocks(
     wanted = excerpts(length, 2, seconds)
     signal = torch.arange(length, dtype=torch.float32)[None]
     edges = np.minimum(np.cumsum([0, *sizes, length]), length)
-    blocks = [signal[:, a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [signal[:, a:b] for a, b in pairwise(edges)]
     found = list(cut(blocks, wanted))
     assert [one for one, _ in found] == wanted
     assert torch.equal(torch.cat([wave for _, wave in found], -1), signal)
