@@ -20,7 +20,8 @@ def quality(sdr, active, spread=1.0):
     sdr, active = np.array(sdr, float), np.array(active, float)
     return Quality(
         sources=tuple("abc"[: len(sdr)]), window=1.0, sdr=sdr,
-        low=sdr - spread * np.arange(len(sdr)), high=sdr, active=active, windows=sdr[:, None], active_windows=active[:, None],
+        low=sdr - spread * np.arange(len(sdr)), high=sdr, active=active,
+        windows=sdr[:, None], active_windows=active[:, None],
     )  # fmt: skip
 
 

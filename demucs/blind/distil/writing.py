@@ -76,7 +76,7 @@ class Writing:
             "teacher": {"name": self.teacher.name, "weights_sha256": self.weights},
             "licence": self.licence(song),
             "quality": quality.to_dict() if quality else None,
-            "truth": song.scored.truth,
+            "true": song.scored.truth,
             "selection": {
                 **{name: getattr(rule, name) for name in ("by", "over", "use")},
                 "threshold": _rounded(self.threshold),
