@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from demucs.errors import ConfigError
 from demucs.evaluation.facts import weights_of
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
-from demucs.stopping import stop_signal
+from demucs.stopping import Interrupted, stop_signal
 from tools._distil_teacher import about_teacher, check_sources, make_judge, warnings_of
 from tools._test_place import check_device
 
@@ -157,8 +157,12 @@ def _guard(args: argparse.Namespace, teacher: Teacher) -> Guard:
         default = Path(musdb).expanduser() / "test" if musdb else None
         folders = [default] if default and default.is_dir() else []
 
-    def show(places: Iterable[Any]) -> Iterable[Any]:
-        return tqdm(places, desc="test songs", unit="song", disable=not sys.stderr.isatty())
+    def show(places: Iterable[Any]) -> Iterator[Any]:
+        hidden = not sys.stderr.isatty()
+        for place in tqdm(places, desc="test songs", unit="song", disable=hidden):
+            if _stopped():
+                raise Interrupted
+            yield place
 
     return make_guard(
         folders, sources=teacher.sources, cache=args.out, names=args.guard_names, show=show

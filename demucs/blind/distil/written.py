@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from demucs.data.tracks import LABELS_FILE
 from demucs.errors import DatasetError
 
 FORMAT = "demucs-distilled-1"
-FACTS = "distilled.json"
+FACTS = LABELS_FILE
 
 
 def read_facts(folder: Path) -> dict[str, Any] | None:
