@@ -26,18 +26,28 @@ class Progress:
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}",
         )  # fmt: skip
 
-    def done(self, name: str, said: str, size: float, *, worked: bool = True) -> None:
-        """One is finished; `worked` False: it had been before, which says nothing of the rate."""
+    def done(
+        self, name: str, said: str, size: float, *, new: bool = True, quick: bool = False
+    ) -> None:
+        """One is finished.
+
+        Args:
+            name: of it.
+            said: what there is to say.
+            size: of it.
+            new: False if it had been finished before; then it gets no line.
+            quick: it was no work, and says nothing of the rate.
+        """
         self._count += 1
         self._finished += size
-        if worked:
+        if new and not quick:
             self._worked += size
         spent = time.monotonic() - self._began
         left = spent * max(0.0, self._total - self._finished) / max(self._worked, 1e-9)
         known = f"{_time(spent)} spent, {_time(left) if self._worked else '?'} left"
         self._bar.set_postfix_str(f" {said[:40]}, {known}", refresh=False)
         self._bar.update()
-        if self._lines and worked:
+        if self._lines and new:
             sys.stderr.write(f"[{self._count}/{self._all}] {name}: {said} ({known})\n")
             sys.stderr.flush()
 

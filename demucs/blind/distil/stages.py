@@ -36,11 +36,12 @@ def score_files(files: Sequence[SourceFile], scoring: Scoring, part: Part) -> in
     with Progress("score", len(own), sum(one.bytes for one in own)) as progress:
         for file in own:
             entry = scoring.known(file)
-            worked = entry is None
+            missing = entry is None
             if entry is None:
                 entry = scoring.score(file)
                 new += 1
-            progress.done(file.file, _said(entry), file.bytes, worked=worked)
+            quick = entry.skipped is not None
+            progress.done(file.file, _said(entry), file.bytes, new=missing, quick=quick)
     return new
 
 
@@ -73,7 +74,7 @@ def write_songs(survey: Survey, writing: Writing, part: Part) -> int:
 
         def done(song: Song, new: bool) -> None:
             value = "" if song.value is None else f"{song.value:.2f} dB"
-            progress.done(song.name, value or "written", song.seconds, worked=new)
+            progress.done(song.name, value or "written", song.seconds, new=new)
 
         return writing.write(own, done)
 
