@@ -99,12 +99,16 @@ train() { # ARGUMENT ... of demucs.train: with the job's tasks, or, without SLUR
 }
 
 train_in_job() {
-    local code=0
     export DEMUCS_WORLD_SIZE=${SLURM_NTASKS:-1} # what was asked for; demucs.train compares
+    # When one task ends, the others have a minute to save and to say why.
+    run_tasks --wait=60 python3 -m demucs.train "$@"
+}
+
+run_tasks() { # COMMAND ... for srun, of tasks that save and end with $STOPPED when they are told
+    local code=0
     # Since SLURM 22.05 srun would otherwise give each task a single core.
     [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
-    # When one task ends, the others have a minute to save and to say why.
-    srun --kill-on-bad-exit=0 --wait=60 python3 -m demucs.train "$@" &
+    srun --kill-on-bad-exit=0 "$@" &
     step=$!
     [ -z "$told" ] || kill -USR1 "$step"
     # A signal to this shell interrupts `wait`, which then is asked again.
@@ -123,14 +127,16 @@ hand_on() {
 }
 
 requeue() { # the job, unless it was cancelled, or SLURM has queued it again by itself
-    local state
-    state=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p')
+    local state job=$SLURM_JOB_ID
+    # The number of one task may be that of its whole array.
+    [ -z "${SLURM_ARRAY_TASK_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+    state=$(scontrol show job "$job" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p')
     if [ "$state" != RUNNING ]; then
-        echo "stopped and saved; job $SLURM_JOB_ID is ${state:-gone}, so it is not requeued here"
-    elif scontrol requeue "$SLURM_JOB_ID"; then
-        echo "stopped and saved; job $SLURM_JOB_ID is queued again, and will go on from there"
+        echo "stopped and saved; job $job is ${state:-gone}, so it is not requeued here"
+    elif scontrol requeue "$job"; then
+        echo "stopped and saved; job $job is queued again, and will go on from there"
     else
-        echo "error: stopped and saved, but job $SLURM_JOB_ID cannot be queued again: submit the" \
+        echo "error: stopped and saved, but job $job cannot be queued again: submit the" \
             "same command once more to go on" >&2
     fi
 }

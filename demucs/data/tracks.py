@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 Split = Literal["train", "valid", "test"]
 SPLITS = ("train", "valid", "test")
 MIXED_FILE = "automix.json"  # in the folder of a song that tools.automix made
+LABELS_FILE = "distilled.json"  # in that of a song with a teacher's stems, of tools.distil
 VALID_SHARE = 10  # one track in so many, where nobody says which ones are for validation
 
 
@@ -103,7 +104,8 @@ def find_tracks(
 
     `valid` is `root/valid` if it exists. Else it is taken out of `root/train`: the songs that
     MUSDB18 names, or, if none of them is there, one track in ten, chosen by name. Songs of
-    `tools.automix`, whose stems are trained on elsewhere, are never among them.
+    `tools.automix`, whose stems are trained on elsewhere, and of `tools.distil`, whose stems are
+    no truth, are never among them.
 
     Args:
         root: the dataset folder.
@@ -224,9 +226,11 @@ def _readers(folder: Path) -> list[TrackReader]:
 
 def _held_out(root: Path, names: Iterable[str]) -> frozenset[str]:
     """Which tracks of `train` are for validation."""
-    names = sorted(name for name in names if not (root / "train" / name / MIXED_FILE).exists())
+    train = root / "train"
+    made = (MIXED_FILE, LABELS_FILE)
+    names = sorted(name for name in names if not any((train / name / f).exists() for f in made))
     if not names:
-        logger.info("%s holds mixes of training songs: none is for validation", root)
+        logger.info("%s holds mixes or pseudo-labels: no song of it is for validation", root)
         return frozenset()
     official = validation_names().intersection(names)
     if official:

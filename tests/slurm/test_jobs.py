@@ -1,5 +1,6 @@
 """Jobs after training, `submit.sh` with a site file, and what is refused before anything queues."""
 
+import json
 import shutil
 import sys
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from demucs.data import tracks_in
 from demucs.evaluation import Results
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import Desk
 from tests.slurm.settings import GPU_TYPE
-from tests.slurm.songs import EPOCHS, RATE
+from tests.slurm.songs import EPOCHS, RATE, SOURCES
 
 
 @pytest.fixture
@@ -118,9 +120,42 @@ def test_tasks_divide_the_test_songs(released: Desk, trained: Trained, options: 
         assert track.values["nsdr"] == pytest.approx(values, abs=0.01)
 
 
+def test_an_array_distils_a_folder_and_its_last_task_writes(
+    released: Desk, trained: Trained
+) -> None:
+    """Three files and one that is none, shared by two tasks; the result is a dataset."""
+    signature = trained.experiment.signature
+    music = released.folder.parent / "music"
+    music.mkdir()
+    noise = np.random.default_rng(0)
+    for name in ("One", "Two, too", "Drei ß"):
+        soundfile.write(music / f"{name}.wav", noise.uniform(-0.5, 0.5, (4 * RATE, 2)), RATE)
+    (music / "zero.wav").write_bytes(b"no wav")
+    number = released.submit(
+        "--array=0-1", str(released.folder / "slurm_scripts" / "distil_slurm.sh"),
+        "music", "made", signature, "--by", "polarity", "--budget", "2", "--licence", "mine",
+        cwd=music.parent,
+    )  # fmt: skip
+    states = {task.state for task in released.cluster.wait_array(number)}
+    log = (released.folder / "slurm_out" / "demucs_distil.out").read_text()
+    assert states == {"COMPLETED"}, log
+    assert "share 1 of 2" in log
+    assert "share 2 of 2" in log
+    out = music.parent / "made"
+    manifest = json.loads((out / "manifest.json").read_text())
+    states = {one["file"]: one["status"] for one in manifest["files"]}
+    assert states.pop("zero.wav") == "skipped"
+    assert sorted(states.values()) == ["kept", "kept", "not selected"]
+    songs = tracks_in(out / "train", sources=SOURCES, samplerate=RATE)
+    assert [one.name for one in songs] == sorted(
+        name.removesuffix(".wav") for name, state in states.items() if state == "kept"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["distil_slurm.sh", "music", "out", "known", "--by", "polarity"], ["--budget"]),
         (["train_slurm.sh", "many"], ["usage", "EPOCHS"]),
         (["train_slurm.sh", "3", "epoch=3"], ["epoch"]),
         (["continue_run_slurm.sh", "12345678"], ["12345678"]),

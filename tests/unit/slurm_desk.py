@@ -86,7 +86,7 @@ class Desk:
         for path in (self.root, self.bin, self.elsewhere):
             path.mkdir()
         shutil.copytree(SCRIPTS, self.root / "slurm_scripts", ignore=only_committed)
-        for room in ("demucs", "graphing_scripts"):
+        for room in ("demucs", "graphing_scripts", "tools"):
             (self.root / room).symlink_to(ROOT / room)
         self.touch("release_models/53288a8c.safetensors", "release_models/abcd1234.safetensors")
         for name in ("history.json", "checkpoint.th", ".argv.json"):

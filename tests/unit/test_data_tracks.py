@@ -165,15 +165,16 @@ def test_a_share_of_train_validates_where_nobody_says_which(
     assert names(valid) == names(find(tmp_path, "valid", sources=["drums"]))
 
 
-def test_mixes_of_training_songs_are_never_held_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["automix.json", "distilled.json"])
+def test_songs_that_were_made_are_never_held_out(tmp_path: Path, file: str) -> None:
     for name in ("mix0", "mix1", "song0", "song1"):
         write_track(tmp_path / "train" / name, frames=20)
     for name in ("mix0", "mix1"):
-        (tmp_path / "train" / name / "automix.json").write_text("{}")
+        (tmp_path / "train" / name / file).write_text("{}")
     (held,) = names(find(tmp_path, "valid"))
     assert held.startswith("song")
     for name in ("song0", "song1"):
-        (tmp_path / "train" / name / "automix.json").write_text("{}")
+        (tmp_path / "train" / name / file).write_text("{}")
     assert find(tmp_path, "valid") == []
     assert len(find(tmp_path)) == 4
 

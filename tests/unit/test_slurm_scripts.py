@@ -89,6 +89,13 @@ def test_the_example_of_a_site_file_changes_nothing_until_edited() -> None:
         ("slurm_separate.sh", ["song.wav"], "give what to separate"),
         ("slurm_separate.sh", ["song.wav", "--mp3"], "'--mp3' is no name of a release"),
         ("slurm_separate.sh", ["song.wav", "abcd1234", "--mp5"], "unrecognized arguments: --mp5"),
+        ("distil_slurm.sh", ["music", "out"], "give a folder of MUSIC"),
+        ("distil_slurm.sh", ["music", "out", "a/b"], "'a/b' is no name of a release"),
+        (
+            "distil_slurm.sh",
+            ["music", "out", "abcd1234", "--by", "members"],
+            "--select score needs --threshold DB or --budget",
+        ),
         ("pipeline_slurm.sh", ["ten"], "EPOCHS is 'ten'"),
         ("submit.sh", ["--time=1"], "SCRIPT is missing"),
         ("submit.sh", ["other.sh"], "other.sh is none of the scripts"),
@@ -158,6 +165,38 @@ def test_other_scripts_start_their_tool(
     done = desk.bash(script, *arguments)
     call = done.of("python3")[-1]
     assert (done.code, " ".join(call.arguments), call.folder) == (0, command, str(desk.root))
+
+
+def test_distillation_names_folders_as_seen_from_where_it_is_typed(desk: Desk) -> None:
+    (desk.elsewhere / "my music").mkdir()
+    flags = ["--by", "members", "--budget", "1h"]
+    typed = ["my music", "/data/out", "abcd1234", *flags]
+    command = [
+        "-m", "tools.distil", f"{desk.elsewhere}/my music", "/data/out", "-n", "abcd1234",
+        "--repo", "./release_models", *flags,
+    ]  # fmt: skip
+    call = desk.bash("distil_slurm.sh", *typed, cwd=desk.elsewhere).of("python3")[-1]
+    assert (call.arguments, call.folder) == (command, str(desk.root))
+    job = desk.job("distil_slurm.sh", *typed, cwd=desk.elsewhere)
+    (step,) = job.of("srun")
+    assert step.arguments == ["--kill-on-bad-exit=0", "python3", *command]
+    typed[2] = "htdemucs"
+    call = desk.bash("distil_slurm.sh", *typed, cwd=desk.elsewhere).of("python3")[-1]
+    assert "--repo" not in call.arguments
+    lost = desk.bash("distil_slurm.sh", "no music", *typed[1:], cwd=desk.elsewhere)
+    assert lost.code == 1
+    assert "there is no folder no music in" in lost.err
+
+
+def test_a_task_of_an_array_that_was_stopped_is_requeued_alone(desk: Desk) -> None:
+    (desk.elsewhere / "music").mkdir()
+    done = desk.job(
+        "distil_slurm.sh", "music", "out", "abcd1234", "--by", "members", "--budget", "1h",
+        cwd=desk.elsewhere, CODE="85", SLURM_ARRAY_JOB_ID="10", SLURM_ARRAY_TASK_ID="3",
+    )  # fmt: skip
+    assert done.code == 85
+    assert done.of("scontrol")[-1].arguments == ["requeue", "10_3"]
+    assert "job 10_3 is queued again" in done.out
 
 
 @pytest.mark.parametrize("script", ["slurm_release.sh", "evaluate_slurm.sh", "plots_slurm.sh"])

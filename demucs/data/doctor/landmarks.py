@@ -107,13 +107,16 @@ def _without_loops(marks: NDArray[np.int64], times: NDArray[np.int64]) -> Landma
 
 
 def matches(
-    prints: Sequence[Landmarks], wanted: Callable[[int, int], bool] = lambda i, j: True
+    prints: Sequence[Landmarks],
+    wanted: Callable[[int, int], bool] = lambda i, j: True,
+    firsts: int | None = None,
 ) -> list[Match]:
     """Pairs of fingerprints that share landmarks at one offset, whatever their share.
 
     Args:
         prints: the fingerprints.
         wanted: whether a pair of numbers is of interest.
+        firsts: only pairs with one of the first so many, which is quicker; None is all.
     """
     count = len(prints)
     sizes = np.array([len(one.marks) for one in prints])
@@ -125,7 +128,8 @@ def matches(
     order = np.argsort(keys)
     keys, times = keys[order], times[order]
     found = []
-    for number, one in enumerate(prints[:-1]):  # one at a time: the pairs of all are too many
+    # One at a time: the pairs of all are too many.
+    for number, one in enumerate(prints[:-1][:firsts]):
         own = one.marks.astype(np.int64) * count
         begin, end = np.searchsorted(keys, own + number + 1), np.searchsorted(keys, own + count)
         twins = np.where(end - begin > _COMMON, 0, end - begin)

@@ -1,0 +1,114 @@
+"""Who says how good a teacher's stems are: calibrated scores, a raw score, or anything alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from demucs.blind.quality import Array, Quality
+from demucs.blind.records import Measures
+from demucs.blind.teacher import Teacher
+from demucs.errors import ConfigError
+
+Scores = Mapping[str, Measures]
+_SILENT_DB = -60.0  # a stem whose `level` is below plays nothing, where nobody says more
+
+
+class Judge(Protocol):
+    """Separates and judges.
+
+    Attributes:
+        settings: plain JSON, what its judgements depend on beside the teacher.
+    """
+
+    @property
+    def settings(self) -> dict[str, Any]: ...
+
+    def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
+        """The stems `[S, C, T]` of a mixture `[C, T]`, what is believed of them, and the scores."""
+
+
+class Predictor(Protocol):
+    """As `demucs.blind.calibration.Calibration`."""
+
+    def predict(self, scores: Scores, sources: tuple[str, ...], window: float) -> Quality: ...
+
+
+Score = Callable[[Teacher, Tensor], tuple[Tensor, Scores]]
+
+
+@dataclass(frozen=True)
+class CalibratedJudge:
+    """Predicted nSDR of scores.
+
+    Attributes:
+        score: `demucs.blind.scores.score_track`.
+        calibration: turns the scores into dB.
+        window: seconds of their windows.
+        settings: names the calibration.
+    """
+
+    score: Score
+    calibration: Predictor
+    window: float
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
+        stems, scores = self.score(teacher, mixture)
+        return stems, self.calibration.predict(scores, teacher.sources, self.window), scores
+
+
+@dataclass(frozen=True)
+class RawJudge:
+    """One score as it is, in its own unit, without an interval.
+
+    Attributes:
+        score: `demucs.blind.scores.score_track`.
+        by: name of the score.
+        window: seconds of its windows.
+        sign: -1 for a score of which less is better.
+    """
+
+    score: Score
+    by: str
+    window: float
+    sign: int = 1
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"by": self.by}
+
+    def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
+        """Raises ConfigError if there is no such score of this teacher."""
+        stems, scores = self.score(teacher, mixture)
+        if self.by not in scores:
+            raise ConfigError(
+                f"--by {self.by}: there is no such score of {teacher.name}; there are "
+                f"{', '.join(sorted(scores))}"
+            )
+        return stems, self._quality(scores, teacher.sources), scores
+
+    def _quality(self, scores: Scores, sources: tuple[str, ...]) -> Quality:
+        own = scores[self.by]
+        track, windows = self.sign * own.track, self.sign * own.windows
+        return Quality(
+            sources=sources,
+            window=self.window,
+            sdr=track,
+            low=track,
+            high=track,
+            active=_active(scores, "track", track),
+            windows=windows,
+            active_windows=_active(scores, "windows", windows),
+        )
+
+
+def _active(scores: Scores, what: str, like: Array) -> Array:
+    """1 where a stem is loud enough, of the shape of `like`."""
+    if "level" not in scores:
+        return np.ones_like(like)
+    level: Array = getattr(scores["level"], what)
+    loud: Array = (np.nan_to_num(level, nan=-np.inf) > _SILENT_DB).astype(np.float64)
+    return loud
