@@ -28,7 +28,7 @@ from demucs.files import atomic_path
 logger = logging.getLogger(__name__)
 
 FORMAT = "demucs-calibration-1"
-REGRESSOR = "ridge"
+REGRESSOR = "signed_ridge"
 MOST_WINDOWS = 8000  # rows that a calibration learns windows from
 
 

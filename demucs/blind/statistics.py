@@ -29,10 +29,13 @@ class Found:
 
     @classmethod
     def of(cls, draws: Array, rows: int, songs: int, reason: str = "") -> "Found":
-        """From the value on all rows and on B resamples of them, `[1 + B]`."""
+        """From the value on all rows and on B resamples of them, `[1 + B]`.
+
+        No interval where half of the resamples have no value.
+        """
         rest = draws[1:][np.isfinite(draws[1:])]
         value = float(draws[0])
-        told = np.isfinite(value) and len(rest) > 0 and songs > 1
+        told = np.isfinite(value) and len(rest) * 2 >= len(draws) > 1 and songs > 1
         low, high = np.percentile(rest, SHARES) if told else (np.nan, np.nan)
         return cls(
             value=value, low=float(low), high=float(high), rows=rows, songs=songs, reason=reason
@@ -134,8 +137,9 @@ def rank_correlations(
     simple = matrix[:, 0, 1]
     if not controls:
         return simple, simple
-    within, across = matrix[:, 2:, 2:], matrix[:, :2, 2:]
-    inverse = np.linalg.pinv(np.nan_to_num(within), rcond=1e-9, hermitian=True)
+    # A control that is constant in a resample has correlation 0 with everything there.
+    within, across = np.nan_to_num(matrix[:, 2:, 2:]), np.nan_to_num(matrix[:, :2, 2:])
+    inverse = np.linalg.pinv(within, rcond=1e-9, hermitian=True)
     left = matrix[:, :2, :2] - across @ inverse @ across.transpose(0, 2, 1)
     spread = np.where(left > 1e-9, left, np.nan)
     with np.errstate(invalid="ignore"):
@@ -171,9 +175,15 @@ def _correlation_matrix(ranks: Array, weights: Array) -> Array:
 
 
 def mean_over(draws: Sequence[Array], rows: int, songs: int) -> Found:
-    """The mean of statistics that were resampled alike, each `[1 + B]`; those that are NaN as a
-    whole are left out."""
+    """The mean of statistics that were resampled alike, each `[1 + B]`, of those with a value.
+
+    In a resample where some of them have none, of the rest.
+    """
     told = [one for one in draws if np.isfinite(one[0])]
     if not told:
         return Found.none("none of the parts has a value", rows, songs)
-    return Found.of(np.mean(told, axis=0), rows, songs)
+    parts = np.array(told)
+    known = np.isfinite(parts)
+    count = known.sum(0)
+    mean = np.where(known, parts, 0).sum(0) / np.maximum(1, count)
+    return Found.of(np.where(count > 0, mean, np.nan), rows, songs)
