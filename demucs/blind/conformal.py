@@ -119,8 +119,6 @@ def song_weights(rows: Rows) -> Array:
     weight = np.zeros(len(rows))
     for stem in np.unique(rows.stem):
         mine = np.flatnonzero(rows.stem == stem)
-        _, song, rows_of_song = np.unique(
-            rows.track[mine], return_inverse=True, return_counts=True
-        )
+        _, song, rows_of_song = np.unique(rows.track[mine], return_inverse=True, return_counts=True)
         weight[mine] = 1 / (rows_of_song[song] * (len(rows_of_song) + 1))
     return weight

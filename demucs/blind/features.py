@@ -90,9 +90,7 @@ def rows_of(
     return Rows(**named)
 
 
-def matrix(
-    scores: Mapping[str, Measures], names: Sequence[str], *, windows: bool = False
-) -> Array:
+def matrix(scores: Mapping[str, Measures], names: Sequence[str], *, windows: bool = False) -> Array:
     """Scores by name as `[S, F]`, or `[S·N, F]` of windows, rounded to four decimals.
 
     Raises:

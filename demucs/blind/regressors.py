@@ -21,6 +21,8 @@ from demucs.errors import ConfigError
 MARGIN = 0.1  # of the range of a score that a new one may lie beyond it
 ALPHAS = tuple(10.0 ** np.arange(-1, 4.5, 0.5))  # of ridge regression, chosen by leave-one-out
 
+PENALTY = 0.2  # of the signed ridge, for each row
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -68,14 +70,17 @@ class SignedRidge:
     """Ridge regression whose weights have the signs that the scores' meaning demands.
 
     Quality never falls where a score gets better, so a score cannot be used against itself on
-    music and teachers that the fit did not see.
+    music and teachers that the fit did not see. The penalty grows with the rows, since rows of one
+    song are alike: more of them are not more to learn from.
     """
 
-    def __init__(self, signs: Sequence[int], alpha: float = 10.0) -> None:
+    def __init__(self, signs: Sequence[int], penalty: float = PENALTY) -> None:
         self.signs = np.array(signs)
-        self.model = Ridge(alpha=alpha, positive=True)
+        self.penalty = penalty
+        self.model: Any = None
 
     def fit(self, values: Array, target: Array) -> "SignedRidge":
+        self.model = Ridge(alpha=self.penalty * len(target), positive=True)
         self.model.fit(self._columns(values), target)
         return self
 

@@ -15,7 +15,12 @@ from demucs.blind.regressors import REGRESSORS, Regressor
 SINGLE = "reseparation"  # a straight line of this score alone, for comparison
 
 
-def compared(records: Sequence[Record], target: str, seed: int = 0) -> dict[str, Any]:
+def compared(
+    records: Sequence[Record],
+    target: str,
+    seed: int = 0,
+    regressors: Sequence[str] = tuple(REGRESSORS),
+) -> dict[str, Any]:
     """By how songs are left out (`track`, `family`) and by regressor.
 
     Returns:
@@ -28,7 +33,7 @@ def compared(records: Sequence[Record], target: str, seed: int = 0) -> dict[str,
     found: dict[str, Any] = {}
     for apart in ("track", "family") if several else ("track",):
         found[apart] = {}
-        for name in REGRESSORS:
+        for name in regressors:
             found[apart][name] = _judged(rows, names, name, apart, seed, sources)
         if SINGLE in names:
             one = rows.where(np.ones(len(rows), bool))

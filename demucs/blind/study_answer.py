@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demucs.blind.features import LOUDNESS
+from demucs.blind.features import LOUDNESS, sign
 from demucs.blind.scores import DEFINITIONS
 from demucs.blind.study_parts import MEAN
 
@@ -45,12 +45,17 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
                 found.append(f"`{name}` tells nothing here: it {reason} for every stem.")
             elif _maybe_nothing(one["spearman"]):
                 found.append(f"`{name}`: Spearman {_range(one['spearman'])}, which may be nothing.")
+            elif sign(name) and one["spearman"]["value"] < 0:
+                found.append(
+                    f"`{name}` goes the wrong way: Spearman {_range(one['spearman'])} once it is "
+                    f"turned so that more should be better, partial {_range(one['partial'])}."
+                )
             elif name not in LOUDNESS and _maybe_nothing(one["partial"]):
                 found.append(
                     f"`{name}` knows no more than loudness: Spearman {_range(one['spearman'])}, "
                     f"partial {_range(one['partial'])}."
                 )
-            if best is not None and (one["spearman"]["value"] or 0) > best:
+            if best is not None and (one["spearman"]["value"] or -1) > best:
                 found.append(
                     f"`{name}` alone ({figure(one['spearman']['value'])}) does better than "
                     f"`{CALIBRATED}` ({figure(best)}), mean of the stems."
@@ -160,5 +165,6 @@ def _reached(value: float | None, goal: float) -> bool:
 
 
 def _maybe_nothing(found: Mapping[str, Any]) -> bool:
-    """The interval reaches 0 or below, or there is no interval."""
-    return found["value"] is None or found["low"] is None or found["low"] <= 0
+    """The interval holds 0, or there is no interval."""
+    low, high = found["low"], found["high"]
+    return low is None or high is None or low <= 0 <= high

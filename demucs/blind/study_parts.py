@@ -33,7 +33,9 @@ def correlations(
             mine = heard.stem == number
             one = _correlation(heard, mine, name, score, weights)
             teachers = {
-                teacher: _correlation(heard, mine & (heard.teacher == teacher), name, score, weights)
+                teacher: _correlation(
+                    heard, mine & (heard.teacher == teacher), name, score, weights
+                )
                 for teacher in np.unique(heard.teacher).tolist()
             }
             stems[stem] = {**_told(one), "within": _within(list(teachers.values()), songs)}

@@ -54,8 +54,6 @@ class Sheet:
         return Sheet(**parts)  # type: ignore[arg-type]
 
 
-
-
 def sheet_of(
     records: Sequence[Record],
     names: Sequence[str],

@@ -148,9 +148,7 @@ def _seeds(study: Mapping[str, Any], target: str) -> list[str]:
     return lines
 
 
-def _regressors(
-    found: Mapping[str, Any] | None, sources: Sequence[str], target: str
-) -> list[str]:
+def _regressors(found: Mapping[str, Any] | None, sources: Sequence[str], target: str) -> list[str]:
     if not found:
         return []
     lines = [f"## Regressors compared on the songs of calibration, {target}", ""]
@@ -162,5 +160,3 @@ def _regressors(
     ]  # fmt: skip
     head = ("left out", "regressor", "RMSE dB", *sources, *(f"{one} within" for one in sources))
     return [*lines, *table(head, rows)]
-
-

@@ -56,15 +56,15 @@ def calibration(guess: Array, truth: Array, low: Array, high: Array) -> dict[str
     """How true the predicted dB are.
 
     Returns:
-        `bins` of equally many stems by predicted value: mean prediction, mean truth and count;
-        `bias`, `mae` and `rmse` in dB; `covered`, the share inside the interval, and `width`, the
+        at most 8 `bins` of equally many stems, at least 5, by predicted value: mean prediction,
+        mean truth and count; `bias`, `mae` and `rmse` in dB; `covered`, the share inside the interval, and `width`, the
         median of it in dB (None where it is infinite).
     """
     known = np.isfinite(guess) & np.isfinite(truth)
     guess, truth, low, high = (one[known] for one in (guess, truth, low, high))
     if len(truth) < FEWEST:
         return {"reason": f"{len(truth)} rows, fewer than {FEWEST}"}
-    parts = np.array_split(np.argsort(guess, kind="stable"), min(BINS, len(guess)))
+    parts = np.array_split(np.argsort(guess, kind="stable"), min(BINS, len(guess) // FEWEST))
     error = guess - truth
     width = float(np.median(high - low))
     return {
