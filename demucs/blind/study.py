@@ -1,0 +1,200 @@
+"""The study of blind scores: what each of them knows of the true quality, and what it does not.
+
+Calibration sees the songs of the split `valid` of one kind of music. Four questions are asked on
+songs of the split `test`, which it never saw: with the same teachers (`songs`), with a family of
+teachers that it never saw (`family`: each family in turn is left out), with another kind of music
+(`kind`), and with both new (`both`).
+"""
+
+import platform
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy
+import sklearn
+
+from demucs.blind.agreement import QUIET
+from demucs.blind.calibration import REGRESSOR, Calibration
+from demucs.blind.features import LOUDNESS, common_names, extra_names
+from demucs.blind.quality import Quality
+from demucs.blind.records import Record
+from demucs.blind.scores import DEFINITIONS
+from demucs.blind.seeds import stability
+from demucs.blind.selection import compared
+from demucs.blind.study_parts import activity, calibrations, correlations, plain_tree, risks
+from demucs.blind.study_rows import predicted, predictors, sheet_of
+from demucs.blind.usefulness import BAD
+from demucs.errors import DatasetError
+
+FORMAT = "demucs-blind-study-1"
+CALIBRATED = "calibration"
+CONDITIONS = {
+    "songs": "held-out songs, the kind of music and the teachers of calibration",
+    "family": "held-out songs and a family of teachers that calibration never saw",
+    "kind": "a kind of music that calibration never saw, the teachers of calibration",
+    "both": "a kind of music and a family of teachers that calibration never saw",
+}
+GOALS = {"songs": 0.9, "family": 0.8, "kind": 0.8, "both": 0.8}
+WINDOW_DRAWS = 0.5  # of the resamples, since windows are many
+METHODS = {
+    "rows": "only stems that play: the true stem is louder than -60 dB below full scale",
+    "sign": "scores of which low is good are turned round, so that more is better in all tables",
+    "partial": f"Spearman's with the ranks of {', '.join(LOUDNESS)} of the estimate held constant",
+    "within": "mean over teachers of the correlation among one teacher's songs",
+    "kendall": "tau-b",
+    "interval": "2.5 to 97.5 % of resamples of songs (all rows of a song together)",
+    "mean": "of the stems, resampled together",
+    "excess": f"area under the share of bad stems (the worst {BAD:.0%}) among the kept, over all "
+    "shares kept: 0 as the true order, 1 as a random one",
+    "auc": "chance that a playing stem or second scores above a silent one",
+}
+
+
+def study(
+    records: Sequence[Record],
+    *,
+    kind: str | None = None,
+    families: Sequence[str] = (),
+    targets: Sequence[str] = ("nsdr", "sdr"),
+    regressor: str = REGRESSOR,
+    coverage: float = 0.9,
+    draws: int = 400,
+    seed: int = 0,
+    compare: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """All numbers of the study, as plain JSON.
+
+    Args:
+        records: with truth; of the splits `valid` and `test`.
+        kind: of music to calibrate on; the one with the most records of `valid`, if None.
+        families: of teachers to calibrate on; all, if empty. Others are tested as never seen.
+        targets: truths to predict; one that some record lacks is left out.
+        regressor, coverage, seed: of the calibration.
+        draws: resamples of songs for intervals; half as many for windows.
+        compare: regressors too, on the songs of calibration.
+        tell: is told what is being done.
+
+    Raises:
+        DatasetError: there is nothing to calibrate on, or to test on.
+    """
+    home = kind or _usual_kind(records)
+    fitted = [
+        one for one in records
+        if one.split == "valid" and one.kind == home and (not families or one.family in families)
+    ]  # fmt: skip
+    tests = [one for one in records if one.split == "test"]
+    for what, some in (("valid", fitted), ("test", tests)):
+        if not some:
+            raise DatasetError(
+                f"there are no records of the split {what} of the kind {home}: collect some with "
+                "tools.blind_scores"
+            )
+    known = [one for one in targets if all(one in each.truth for each in (*fitted, *tests))]
+    if not known:
+        raise DatasetError(f"not all records have one of the truths {', '.join(targets)}")
+    options: dict[str, Any] = {"regressor": regressor, "coverage": coverage, "seed": seed}
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "settings": {**options, "kind": home, "draws": draws, "targets": known,
+                     "calibrated_on": sorted({one.family for one in fitted})},
+        "sources": list(fitted[0].sources),
+        "versions": {"python": platform.python_version(), "numpy": np.__version__,
+                     "scipy": scipy.__version__, "scikit-learn": sklearn.__version__},
+        "definitions": {"conditions": CONDITIONS, "goals": GOALS, "methods": METHODS,
+                        "scores": DEFINITIONS, "silent_below_db": QUIET},
+        "records": counted(records),
+        "targets": {},
+    }  # fmt: skip
+    for target in known:
+        told = {"target": target, **options}
+        parts = {
+            name: part for name in CONDITIONS
+            if (part := _condition(name, fitted, tests, home, told, draws, tell)) is not None
+        }  # fmt: skip
+        found["targets"][target] = {"conditions": parts}
+        if compare:
+            tell(f"{target}: regressors")
+            found["targets"][target]["regressors"] = compared(fitted, target, seed)
+    return dict(plain_tree(found))
+
+
+def _condition(
+    name: str,
+    fitted: Sequence[Record],
+    tests: Sequence[Record],
+    home: str,
+    options: dict[str, Any],
+    draws: int,
+    tell: Callable[[str], None],
+) -> dict[str, Any] | None:
+    """One of the questions; None where there are no records for it."""
+    apart = name in ("family", "both")
+    records = [one for one in tests if (one.kind == home) == (name in ("songs", "family"))]
+    seen = {one.family for one in fitted}
+    if not apart:
+        records = [one for one in records if one.family in seen]
+    elif len(seen) < 2:
+        records = [one for one in records if one.family not in seen]
+    if not records:
+        return None
+    tell(f"{options['target']}: {name}")
+    families = sorted({one.family for one in records})
+    names, extras = common_names([*fitted, *records]), extra_names([*fitted, *records])
+    qualities: dict[str, list[Quality]] = {}
+    for label, scores in (
+        (CALIBRATED, names),
+        *((f"{CALIBRATED}+{extra}", (*names, extra)) for extra in extras),
+    ):
+        by_family = predictors(
+            fitted,
+            lambda some, scores=scores: Calibration.fit(some, names=scores, **options),  # type: ignore[misc]
+            families,
+            apart=apart,
+        )
+        qualities[label] = predicted(records, by_family)
+    shown = LOUDNESS if apart else (*names, *extras)
+    found: dict[str, Any] = {"families": families, "kinds": sorted({one.kind for one in records})}
+    sources = records[0].sources
+    for level, windows in (("songs", False), ("windows", True)):
+        sheet = sheet_of(
+            records, [*dict.fromkeys((*shown, *extras))], options["target"], qualities,
+            windows=windows,
+        )  # fmt: skip
+        count = max(1, round(draws * WINDOW_DRAWS)) if windows else draws
+        table = correlations(sheet, sources, draws=count, seed=options["seed"])
+        found[level] = {
+            "rows": len(sheet),
+            "playing": int(sheet.plays.sum()),
+            "songs": len({(one.kind, one.track) for one in records}),
+            "correlations": table,
+            "risk": risks(sheet, sources, [*qualities, *extras]),
+            "calibration": {} if windows else calibrations(sheet, sources),
+            "activity": activity(sheet, sources),
+        }
+        if name == "songs":
+            found[level]["seeds"] = stability(
+                table, {one.teacher: one.family for one in records}, sources
+            )
+    return found
+
+
+def _usual_kind(records: Sequence[Record]) -> str:
+    kinds = [one.kind for one in records if one.split == "valid"]
+    if not kinds:
+        raise DatasetError(
+            "there are no records of the split valid to calibrate on: collect some with "
+            "tools.blind_scores --split valid"
+        )
+    return max(sorted(set(kinds)), key=kinds.count)
+
+
+def counted(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """How many songs of each teacher, kind and split."""
+    groups: dict[tuple[str, str, str, str], int] = {}
+    for one in records:
+        key = (one.family, one.teacher, one.kind, one.split)
+        groups[key] = groups.get(key, 0) + 1
+    names = ("family", "teacher", "kind", "split")
+    return [{**dict(zip(names, key, strict=True)), "songs": groups[key]} for key in sorted(groups)]

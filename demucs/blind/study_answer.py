@@ -1,0 +1,170 @@
+"""The answer of the study in sentences, made of its numbers, and what did not come out well."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from demucs.blind.features import LOUDNESS, sign
+from demucs.blind.scores import DEFINITIONS
+from demucs.blind.study_parts import MEAN
+
+CALIBRATED = "calibration"
+
+
+def answer(study: Mapping[str, Any], target: str) -> list[str]:
+    """Five sentences: the best scores, the goals, loudness, the intervals, the silent stems."""
+    conditions = study["targets"][target]["conditions"]
+    return [
+        _best(study, conditions),
+        *_goals(study, conditions),
+        _loudness(conditions),
+        _intervals(study, conditions),
+        _silence(conditions),
+    ]
+
+
+def negative(study: Mapping[str, Any], target: str) -> list[str]:
+    """Each goal that was missed, each score that knows nothing or loudness only, by number."""
+    conditions = study["targets"][target]["conditions"]
+    found = []
+    for name, one in conditions.items():
+        for model in predictions(one["songs"]):
+            missed = [
+                f"{stem} {figure(value)}" for stem, value in _by_stem(study, one, model)
+                if not _reached(value, study["definitions"]["goals"][name])
+            ]  # fmt: skip
+            if missed:
+                goal = study["definitions"]["goals"][name]
+                found.append(f"`{model}` misses {goal:g} in `{name}`: {', '.join(missed)}.")
+    if "songs" in conditions:
+        scores = conditions["songs"]["songs"]["correlations"]
+        best = scores[CALIBRATED][MEAN]["spearman"]["value"]
+        for name in singles(scores):
+            one = scores[name][MEAN]
+            if one["spearman"]["value"] is None:
+                reason = "is constant, or has no value"
+                found.append(f"`{name}` tells nothing here: it {reason} for every stem.")
+            elif _maybe_nothing(one["spearman"]):
+                found.append(f"`{name}`: Spearman {_range(one['spearman'])}, which may be nothing.")
+            elif sign(name) and one["spearman"]["value"] < 0:
+                found.append(
+                    f"`{name}` goes the wrong way: Spearman {_range(one['spearman'])} once it is "
+                    f"turned so that more should be better, partial {_range(one['partial'])}."
+                )
+            elif name not in LOUDNESS and _maybe_nothing(one["partial"]):
+                found.append(
+                    f"`{name}` knows no more than loudness: Spearman {_range(one['spearman'])}, "
+                    f"partial {_range(one['partial'])}."
+                )
+            if best is not None and (one["spearman"]["value"] or -1) > best:
+                found.append(
+                    f"`{name}` alone ({figure(one['spearman']['value'])}) does better than "
+                    f"`{CALIBRATED}` ({figure(best)}), mean of the stems."
+                )
+    return found or ["None: every goal was reached, and every score knows more than loudness."]
+
+
+def _best(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
+    if "songs" not in conditions:
+        return "There are no held-out songs of the teachers of calibration."
+    scores = conditions["songs"]["songs"]["correlations"]
+    parts = []
+    for stem in study["sources"]:
+        known = [n for n in singles(scores) if scores[n][stem]["spearman"]["value"] is not None]
+        if known:
+            name = max(known, key=lambda n: scores[n][stem]["spearman"]["value"])
+            parts.append(f"{stem} `{name}` {_range(scores[name][stem]['spearman'])}")
+    return f"On held-out songs the best single scores by Spearman are: {'; '.join(parts)}."
+
+
+def _goals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterable[str]:
+    parts = []
+    for name, one in conditions.items():
+        goal = study["definitions"]["goals"][name]
+        told = _by_stem(study, one, CALIBRATED)
+        reached = sum(_reached(value, goal) for _, value in told)
+        values = ", ".join(f"{stem} {figure(value)}" for stem, value in told)
+        parts.append(f"`{name}` {values} ({reached} of {len(told)} stems reach {goal:g})")
+    yield f"The calibrated predictor has Spearman {'; '.join(parts)}."
+
+
+def _loudness(conditions: Mapping[str, Any]) -> str:
+    if "songs" not in conditions:
+        return "What scores know beyond loudness was not measured."
+    scores = conditions["songs"]["songs"]["correlations"]
+    names = [n for n in singles(scores) if n not in LOUDNESS]
+    told = [n for n in names if scores[n][MEAN]["partial"]["value"] is not None]
+    weak = [n for n in told if _maybe_nothing(scores[n][MEAN]["partial"])]
+    level = figure(scores["level"][MEAN]["spearman"]["value"]) if "level" in scores else "–"
+    calibrated = _range(scores[CALIBRATED][MEAN]["partial"])
+    listed = ", ".join(f"`{one}`" for one in weak) or "none"
+    return (
+        f"Loudness alone (`level`) reaches {level} in the mean of the stems; with it held constant "
+        f"the calibrated predictor keeps {calibrated}, and {len(weak)} of {len(told)} scores know "
+        f"no more than loudness ({listed})."
+    )
+
+
+def _intervals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
+    parts = []
+    for name, one in conditions.items():
+        stems = [each for each in one["songs"]["calibration"][CALIBRATED].values()
+                 if each.get("covered") is not None]  # fmt: skip
+        rows = sum(each["rows"] for each in stems)
+        if rows:
+            covered = sum(each["covered"] * each["rows"] for each in stems) / rows
+            parts.append(f"`{name}` {covered:.0%} of {rows} stems")
+    nominal = study["settings"]["coverage"]
+    return f"Intervals meant to hold {nominal:.0%} of the songs hold: {', '.join(parts)}."
+
+
+def _silence(conditions: Mapping[str, Any]) -> str:
+    parts = []
+    for name, one in conditions.items():
+        for level in ("songs", "windows"):
+            found = one[level]["activity"][f"{CALIBRATED} (activity)"]["all"]
+            if found.get("auc") is not None:
+                parts.append(
+                    f"`{name}` {level} {found['auc']:.3f} ({found['silent']} silent of "
+                    f"{found['silent'] + found['playing']})"
+                )
+    if not parts:
+        return "Activity could not be judged: no stem or second of the test songs is silent."
+    return f"Silent stems are told from playing ones with an AUC of: {', '.join(parts)}."
+
+
+def predictions(level: Mapping[str, Any]) -> list[str]:
+    """Names of the auxiliary models in a table: calibrations, and scores beyond the blind ones."""
+    return [name for name in level["correlations"] if name not in DEFINITIONS]
+
+
+def singles(scores: Mapping[str, Any]) -> list[str]:
+    """Names of the blind scores in a table."""
+    return [name for name in scores if name in DEFINITIONS]
+
+
+def figure(value: float | None) -> str:
+    """Two decimals, a dash for None."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _range(found: Mapping[str, Any]) -> str:
+    if found["low"] is None or found["high"] is None:
+        return figure(found["value"])
+    return f"{figure(found['value'])} [{figure(found['low'])}, {figure(found['high'])}]"
+
+
+def _by_stem(
+    study: Mapping[str, Any], condition: Mapping[str, Any], model: str
+) -> list[tuple[str, float | None]]:
+    table = condition["songs"]["correlations"][model]
+    return [(stem, table[stem]["spearman"]["value"]) for stem in study["sources"]]
+
+
+def _reached(value: float | None, goal: float) -> bool:
+    return value is not None and value >= goal
+
+
+def _maybe_nothing(found: Mapping[str, Any]) -> bool:
+    """The interval holds 0, or there is no interval."""
+    low, high = found["low"], found["high"]
+    return low is None or high is None or low <= 0 <= high

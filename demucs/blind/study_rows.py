@@ -1,0 +1,117 @@
+"""The tables of the study: test songs with scores, and with predictions that never saw them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from demucs.blind.calibration import Calibration
+from demucs.blind.features import rows_of
+from demucs.blind.quality import Array, Quality
+from demucs.blind.records import Record
+
+Columns = Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """R rows, each a stem of a song or of a window.
+
+    Attributes:
+        stem: index, `[R]`; `track`, `teacher`, `family`: names, `[R]`.
+        truth: true quality in dB, `[R]`.
+        plays: whether the true stem plays, `[R]`.
+        columns: scores and predictions by name, `[R]` each.
+        low, high: interval of each prediction by its name, `[R]` each; of songs alone.
+        active: probability of playing by each calibration's name, `[R]` each.
+    """
+
+    stem: Array
+    track: Array
+    teacher: Array
+    family: Array
+    truth: Array
+    plays: Array
+    columns: Columns
+    low: Columns
+    high: Columns
+    active: Columns
+
+    def __len__(self) -> int:
+        return len(self.stem)
+
+    def where(self, chosen: Array) -> "Sheet":
+        """The rows of a mask."""
+
+        def cut(one: Array | Columns) -> Array | Columns:
+            if isinstance(one, Mapping):
+                return {name: values[chosen] for name, values in one.items()}
+            return one[chosen]
+
+        parts: dict[str, Array | Columns] = {
+            one.name: cut(getattr(self, one.name)) for one in fields(self)
+        }
+        return Sheet(**parts)  # type: ignore[arg-type]
+
+
+def sheet_of(
+    records: Sequence[Record],
+    names: Sequence[str],
+    target: str,
+    qualities: Mapping[str, Sequence[Quality]],
+    *,
+    windows: bool,
+) -> Sheet:
+    """The table of test records.
+
+    Args:
+        records: with truth.
+        names: scores for columns.
+        target: the truth.
+        qualities: of each record, by the name of what predicted them.
+        windows: rows of windows.
+    """
+    rows = rows_of(records, records[0].sources, names, target, windows=windows)
+
+    def joined(name: str, attribute: str) -> Array:
+        return np.concatenate([getattr(one, attribute).ravel() for one in qualities[name]])
+
+    columns = {name: rows.values[:, n] for n, name in enumerate(names)}
+    guess, active = ("windows", "active_windows") if windows else ("sdr", "active")
+    columns.update({name: joined(name, guess) for name in qualities})
+    ends = {} if windows else qualities
+    return Sheet(
+        stem=rows.stem,
+        track=rows.track,
+        teacher=rows.teacher,
+        family=rows.family,
+        truth=np.where(rows.known, rows.target, np.nan),
+        plays=rows.plays,
+        columns=columns,
+        low={name: joined(name, "low") for name in ends},
+        high={name: joined(name, "high") for name in ends},
+        active={name: joined(name, active) for name in qualities},
+    )
+
+
+def predictors(
+    calibration: Sequence[Record],
+    fit: Callable[[Sequence[Record]], Calibration],
+    families: Iterable[str],
+    *,
+    apart: bool,
+) -> dict[str, Calibration]:
+    """A calibration for the teachers of each family: one for all, or each without its family."""
+    if not apart:
+        one = fit(calibration)
+        return dict.fromkeys(families, one)
+    return {
+        family: fit(others)
+        for family in families
+        if (others := [one for one in calibration if one.family != family])
+    }
+
+
+def predicted(records: Sequence[Record], by_family: Mapping[str, Calibration]) -> list[Quality]:
+    """What each record's family's calibration says of it."""
+    return [by_family[one.family].predict(one.scores, one.sources, one.window) for one in records]

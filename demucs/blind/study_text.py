@@ -1,0 +1,162 @@
+"""The study as a page that a person reads: the answer first, then the tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from demucs.blind.study_answer import CALIBRATED, answer, figure, negative, predictions
+from demucs.blind.study_parts import MEAN
+
+
+def page(study: Mapping[str, Any]) -> str:
+    """Markdown of the numbers of `demucs.blind.study.study`."""
+    lines = ["# What blind scores know of the true quality of stems", ""]
+    for target in study["targets"]:
+        lines += [f"## The answer, {target}", "", *answer(study, target), ""]
+        lines += ["### Negative results", "", *(f"- {one}" for one in negative(study, target)), ""]
+    for target, part in study["targets"].items():
+        lines += _predictions(study, target)
+        for level in ("songs", "windows"):
+            lines += _scores(study, target, level)
+        lines += [*_usefulness(study, target), *_activity(study, target), *_seeds(study, target)]
+        lines += _regressors(part.get("regressors"), study["sources"], target)
+    lines += ["## Records", ""]
+    lines += table(
+        ("family", "teacher", "kind", "split", "songs"),
+        [[str(value) for value in one.values()] for one in study["records"]],
+    )
+    lines += ["## Methods", ""]
+    definitions = study["definitions"]
+    for name in ("conditions", "methods", "scores"):
+        lines += [f"- `{key}`: {text}" for key, text in definitions[name].items()] + [""]
+    settings = ", ".join(f"{key} {value}" for key, value in study["settings"].items())
+    versions = ", ".join(f"{key} {value}" for key, value in study["versions"].items())
+    return "\n".join([*lines, f"Settings: {settings}. Versions: {versions}.", ""])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown, and an empty line."""
+    made = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return [*made, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _span(found: Mapping[str, Any]) -> str:
+    value, low, high = (found[key] for key in ("value", "low", "high"))
+    ends = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    return figure(value) + ends
+
+
+def _predictions(study: Mapping[str, Any], target: str) -> list[str]:
+    """Auxiliary models against the truth, in each condition."""
+    stems = [*study["sources"], MEAN]
+    lines: list[str] = []
+    for level in ("songs", "windows"):
+        lines += [f"## Auxiliary models, {target} of {level}: Spearman [95 %]", ""]
+        rows = []
+        for name, one in study["targets"][target]["conditions"].items():
+            for model in predictions(one[level]):
+                found = one[level]["correlations"][model]
+                for what, get in (
+                    ("pooled", lambda each: each["spearman"]),
+                    ("within a teacher", lambda each: each["within"]["spearman"]),
+                    ("partial", lambda each: each["partial"]),
+                ):
+                    cells = [_span(get(found[stem])) for stem in stems]
+                    rows.append([name, model, what, *cells])
+        lines += table(("condition", "model", "of", *stems), rows)
+    return lines
+
+
+def _scores(study: Mapping[str, Any], target: str, level: str) -> list[str]:
+    """Each score by itself, on held-out songs, and on another kind of music."""
+    stems = [*study["sources"], MEAN]
+    lines: list[str] = []
+    for name in ("songs", "kind"):
+        one = study["targets"][target]["conditions"].get(name)
+        if one is None:
+            continue
+        found = one[level]["correlations"]
+        order = sorted(found, key=lambda key: -(found[key][MEAN]["spearman"]["value"] or -9))
+        rows = [
+            [
+                score,
+                *(_span(found[score][stem]["spearman"]) for stem in stems),
+                _span(found[score][MEAN]["partial"]),
+                _span(found[score][MEAN]["within"]["spearman"]),
+                figure(found[score][MEAN]["kendall"]),
+            ]
+            for score in order
+        ]
+        lines += [f"## Scores, {target} of {level}, condition `{name}`: Spearman [95 %]", ""]
+        head = ("score", *stems, "partial (mean)", "within a teacher (mean)", "Kendall (mean)")
+        lines += table(head, rows)
+    return lines
+
+
+def _usefulness(study: Mapping[str, Any], target: str) -> list[str]:
+    """Predicted dB against true ones, and what dropping the worst stems leaves."""
+    sources, conditions = study["sources"], study["targets"][target]["conditions"]
+    nominal = study["settings"]["coverage"]
+    lines = [f"## Predicted dB and intervals (nominal {nominal:.0%}), {target} of songs", ""]
+    rows = [
+        [name, model, stem, *(figure(one.get(key)) for key in
+                              ("bias", "mae", "rmse", "covered", "width"))]
+        for name, part in conditions.items()
+        for model, stems in part["songs"]["calibration"].items()
+        for stem, one in stems.items()
+    ]  # fmt: skip
+    head = ("condition", "model", "stem", "bias dB", "MAE dB", "RMSE dB", "covered", "width dB")
+    lines += table(head, rows)
+    lines += [f"## Excess risk (0 as the truth, 1 as chance), {target} of songs", ""]
+    rows = [
+        [name, score, *(figure(stems[stem].get("excess")) for stem in sources)]
+        for name, part in conditions.items()
+        for score, stems in part["songs"]["risk"].items()
+        if name in ("songs", "kind") or score in predictions(part["songs"])
+    ]
+    return [*lines, *table(("condition", "score", *sources), rows)]
+
+
+def _activity(study: Mapping[str, Any], target: str) -> list[str]:
+    rows = [
+        [name, level, score, *(figure(stems[stem].get("auc")) for stem in (*study["sources"], "all")),
+         f"{stems['all']['silent']} of {stems['all']['silent'] + stems['all']['playing']}"]
+        for name, part in study["targets"][target]["conditions"].items()
+        for level in ("songs", "windows")
+        for score, stems in part[level]["activity"].items()
+    ]  # fmt: skip
+    head = ("condition", "of", "score", *study["sources"], "all", "silent")
+    return ["## Which stems play: AUC", "", *table(head, rows)]
+
+
+def _seeds(study: Mapping[str, Any], target: str) -> list[str]:
+    conditions = study["targets"][target]["conditions"]
+    pairs = conditions.get("songs", {}).get("songs", {}).get("seeds", [])
+    lines = [f"## Stability over seeds, {target} of songs", ""]
+    if not pairs:
+        return [*lines, "No two runs of one family at the same stage are among the teachers.", ""]
+    for pair in pairs:
+        first, second = pair["teachers"]
+        lines += [f"{first} against {second}:", ""]
+        rows = [
+            [stem, figure(one["agreement"]), figure(one["spread"]),
+             *(figure(value) for value in one["scores"].get(CALIBRATED, (None, None)))]
+            for stem, one in pair["stems"].items()
+        ]  # fmt: skip
+        head = ("stem", "correlation over the scores", "mean difference",
+                f"{CALIBRATED}, {first}", f"{CALIBRATED}, {second}")  # fmt: skip
+        lines += table(head, rows)
+    return lines
+
+
+def _regressors(found: Mapping[str, Any] | None, sources: Sequence[str], target: str) -> list[str]:
+    if not found:
+        return []
+    lines = [f"## Regressors compared on the songs of calibration, {target}", ""]
+    rows = [
+        [apart, name, figure(one["rmse"]), *(figure(one["spearman"][stem]) for stem in sources),
+         *(figure(one["within"][stem]) for stem in sources)]
+        for apart, models in found.items()
+        for name, one in models.items()
+    ]  # fmt: skip
+    head = ("left out", "regressor", "RMSE dB", *sources, *(f"{one} within" for one in sources))
+    return [*lines, *table(head, rows)]

@@ -1,0 +1,210 @@
+"""The study on records whose statistics are known, its command line and its figures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demucs.blind.scores import DEFINITIONS
+from demucs.blind.seeds import stability
+from demucs.blind.study import study
+from demucs.blind.study_answer import answer, negative
+from demucs.blind.study_text import page
+from demucs.errors import DatasetError
+from tests.unit.blind_records import SOURCES, make_records
+from tools.blind_study import main
+
+TEACHERS = (("run_a_1", "one"), ("run_b_1", "one"), ("run_c_1", "two"))
+ROOT = Path(__file__).parents[2]
+
+
+def all_records(**options):
+    return [
+        one
+        for kind in ("studio", "live")
+        for split in ("valid", "test")
+        if (kind, split) != ("live", "valid")
+        for one in make_records(kind=kind, split=split, songs=12, teachers=TEACHERS, **options)
+    ]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return study(all_records(network=True), draws=20, compare=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    for number, one in enumerate(all_records()):
+        one.save(folder / one.teacher / one.kind / one.split / f"{number}.json")
+    return folder
+
+
+def test_every_question_is_asked_and_counted(found):
+    parts = found["targets"]["nsdr"]["conditions"]
+    assert list(parts) == ["songs", "family", "kind", "both"]
+    assert list(found["targets"]) == ["nsdr"]  # these records have no sdr
+    assert found["settings"]["kind"] == "studio"
+    for one in parts.values():
+        assert one["songs"]["rows"] == 12 * 3 * 4
+        assert one["songs"]["songs"] == 12
+        assert one["windows"]["rows"] == 12 * 3 * 4 * 6
+    assert sum(one["songs"] for one in found["records"]) == 12 * 3 * 3
+
+
+def test_correlations_are_those_that_were_put_in(found):
+    table = found["targets"]["nsdr"]["conditions"]["songs"]["windows"]["correlations"]
+    mean = {name: one["mean"] for name, one in table.items()}
+    assert mean["calibration"]["spearman"]["value"] > 0.95
+    assert mean["calibration+network"]["spearman"]["value"] > 0.95
+    assert mean["reseparation"]["partial"]["value"] > 0.9
+    assert mean["polarity"]["spearman"]["value"] < mean["reseparation"]["spearman"]["value"]
+    assert mean["swap"]["spearman"]["value"] > 0.3  # knows loudness, and
+    assert abs(mean["swap"]["partial"]["value"]) < 0.1  # nothing else
+    assert mean["level"]["partial"]["value"] is None
+    assert abs(mean["noise"]["spearman"]["value"]) < 0.1  # knows nothing
+    assert mean["gain"]["spearman"]["value"] is None  # is constant
+    one = mean["reseparation"]["spearman"]
+    assert one["low"] <= one["value"] <= one["high"]
+
+
+def test_pooling_over_unlike_teachers_is_told_from_one_teacher(found):
+    table = found["targets"]["nsdr"]["conditions"]["songs"]["windows"]["correlations"]
+    one = table["polarity"]["mean"]
+    assert one["spearman"]["value"] > one["within"]["spearman"]["value"] + 0.02
+
+
+def test_the_answer_is_five_sentences_of_the_numbers(found):
+    told = answer(found, "nsdr")
+    assert len(told) == 5
+    assert "drums `reseparation`" in told[0]
+    assert "of 4 stems reach 0.9" in told[1]
+    assert "`swap`" in told[2]
+    value = found["targets"]["nsdr"]["conditions"]["songs"]["songs"]["correlations"]["calibration"]
+    assert f"bass {value['bass']['spearman']['value']:.2f}" in told[1]
+
+
+def test_negative_results_are_said(found):
+    told = "\n".join(negative(found, "nsdr"))
+    assert "`gain` tells nothing" in told
+    assert "`noise`: Spearman" in told
+    assert "`swap` knows no more than loudness" in told
+    assert "`polarity`" not in told
+    text = page(found)
+    assert "### Negative results" in text
+    for name in DEFINITIONS:
+        assert f"- `{name}`:" in text
+
+
+def test_a_score_that_goes_the_wrong_way_is_a_negative_result():
+    records = make_records(songs=10) + make_records(songs=10, split="test")
+    for one in records:
+        for values in (one.scores["polarity"].track, one.scores["polarity"].windows):
+            np.negative(values, out=values)
+    told = "\n".join(negative(study(records, draws=20, compare=False), "nsdr"))
+    assert "`polarity` goes the wrong way" in told
+
+
+def test_low_is_good_is_turned_round():
+    records = make_records(songs=8) + make_records(songs=8, split="test")
+    for one in records:
+        old = one.scores["reseparation"]
+        one.scores["holes"] = type(old)(track=-old.track, windows=-old.windows)
+    found = study(records, draws=5, compare=False)
+    table = found["targets"]["nsdr"]["conditions"]["songs"]["songs"]["correlations"]
+    assert table["holes"]["mean"]["spearman"]["value"] > 0.8
+
+
+def test_one_family_cannot_be_left_out_and_unknown_ones_are_tested_as_unseen():
+    records = make_records(songs=8) + make_records(songs=8, split="test")
+    found = study(records, families=["one"], draws=5, compare=False)
+    parts = found["targets"]["nsdr"]["conditions"]
+    assert found["settings"]["calibrated_on"] == ["one"]
+    assert parts["songs"]["families"] == ["one"]
+    assert parts["family"]["families"] == ["two"]
+    alone = [one for one in records if one.family == "one"]
+    assert list(study(alone, draws=5, compare=False)["targets"]["nsdr"]["conditions"]) == ["songs"]
+
+
+def test_seeds_are_compared_at_the_same_stage(found):
+    (pair,) = found["targets"]["nsdr"]["conditions"]["songs"]["songs"]["seeds"][:1]
+    assert pair["teachers"] == ["run_a_1", "run_b_1"]
+    assert pair["stems"]["bass"]["agreement"] > 0.5
+    table = {"level": {"bass": {"teachers": {"a_1": 0.5, "b_2": 0.7}}}}
+    assert stability(table, {"a_1": "one", "b_2": "one"}, ["bass"]) == []
+
+
+def test_what_the_study_lacks_is_said():
+    with pytest.raises(DatasetError, match="split valid"):
+        study(make_records(songs=2, split="test"))
+    with pytest.raises(DatasetError, match="split test"):
+        study(make_records(songs=2))
+    with pytest.raises(DatasetError, match="truths sdr"):
+        study(make_records(songs=2) + make_records(songs=2, split="test"), targets=["sdr"])
+
+
+def test_report_writes_numbers_page_and_figures(folder, tmp_path, capsys):
+    assert (
+        main(["report", str(folder), "--out", str(tmp_path), "--draws", "20", "--no-compare"]) == 0
+    )
+    assert "study.md" in capsys.readouterr().out
+    path = tmp_path / "study.json"
+    assert json.loads(path.read_text())["format"] == "demucs-blind-study-1"
+    assert path.stat().st_size < 2e6
+    script = ROOT / "graphing_scripts" / "blind_quality.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("predicted", "scores", "risk", "calibration"):
+        for suffix in ("png", "svg"):
+            assert (tmp_path / f"{name}_nsdr.{suffix}").stat().st_size > 5000
+
+
+def test_figures_of_a_wrong_file_end_with_a_message(tmp_path):
+    path = tmp_path / "study.json"
+    path.write_text("[]")
+    script = ROOT / "graphing_scripts" / "blind_quality.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "is no study" in done.stderr
+
+
+def test_calibrate_keeps_a_calibration(folder, tmp_path, capsys):
+    from demucs.blind.calibration import Calibration
+
+    path = tmp_path / "calibration.json"
+    assert main(["calibrate", str(folder), "--out", str(path), "--families", "one"]) == 0
+    assert "24 records" in capsys.readouterr().out
+    made = Calibration.load(path)
+    assert set(made.rows.family) == {"one"}
+    assert made.settings.sources == SOURCES
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["report", "RECORDS", "--draws", "3"], "--draws 3"),
+        (["report", "RECORDS", "--coverage", "2"], "--coverage 2"),
+        (["report", "RECORDS", "--regressor", "magic"], "--regressor magic"),
+        (["report", "NOWHERE"], "no records of blind scores"),
+        (["calibrate", "RECORDS", "--families", "nobody"], "no record of the split valid"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(options, message, folder, tmp_path, capsys):
+    places = {"RECORDS": str(folder), "NOWHERE": str(tmp_path)}
+    options = [places.get(one, one) for one in options]
+    assert main([*options, "--out", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_brings_no_torch():
+    code = "import sys, tools.blind_study as t; t.parser(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

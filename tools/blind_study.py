@@ -1,0 +1,144 @@
+"""What blind scores know of the true quality of stems: a study of collected records.
+
+    python3 -m tools.blind_scores RECORDS ...                      # first, for each teacher
+    python3 -m tools.blind_study report RECORDS --out demucs_results/blind_study
+    python3 -m tools.blind_study calibrate RECORDS --out calibration.json
+    python3 graphing_scripts/blind_quality.py demucs_results/blind_study/study.json
+
+`report` calibrates on the songs of the split `valid` of one kind of music, and on those of `test`
+compares predictions and each score with the true quality, as well for families of teachers and
+kinds of music that calibration did not see. It writes study.json, all numbers with their
+definitions, and study.md, which begins with the answer. `calibrate` keeps the calibration itself,
+as a file that tools.distil reads.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demucs.errors import ConfigError, DatasetError, DemucsError
+
+if TYPE_CHECKING:
+    from demucs.blind.records import Record
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(argv)
+    try:
+        options.run(options)
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def report(options: argparse.Namespace) -> None:
+    """Writes study.json and study.md."""
+    from demucs.blind.study import study  # these bring torch and scikit-learn
+    from demucs.blind.study_text import page
+    from demucs.files import atomic_paths
+
+    if options.draws < 20:
+        raise ConfigError(f"--draws {options.draws}: an interval takes at least 20")
+    found = study(
+        _records(options),
+        kind=options.kind,
+        families=options.families,
+        targets=options.targets,
+        regressor=options.regressor,
+        coverage=options.coverage,
+        draws=options.draws,
+        seed=options.seed,
+        compare=options.compare,
+        tell=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    paths = [options.out / name for name in ("study.json", "study.md")]
+    with atomic_paths(paths) as (numbers, text):
+        numbers.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
+        text.write_text(page(found), encoding="utf-8")
+    for path in paths:
+        print(path)
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Writes a calibration."""
+    from demucs.blind.calibration import Calibration
+
+    records = [
+        one for one in _records(options)
+        if one.split == "valid"
+        and (not options.kind or one.kind == options.kind)
+        and (not options.families or one.family in options.families)
+    ]  # fmt: skip
+    if not records:
+        raise DatasetError(
+            f"{options.records} has no record of the split valid with that kind and these "
+            "families: see its folders TEACHER/KIND/SPLIT, or collect some with tools.blind_scores"
+        )
+    made = Calibration.fit(
+        records,
+        target=options.targets[0],
+        coverage=options.coverage,
+        seed=options.seed,
+        regressor=options.regressor,
+        apart=options.apart,
+    )
+    made.save(options.out)
+    print(f"{options.out}: fitted on {len(records)} records")
+
+
+def _records(options: argparse.Namespace) -> "list[Record]":
+    from demucs.blind.records import read_records
+    from demucs.blind.regressors import REGRESSORS
+
+    if options.regressor not in REGRESSORS:
+        raise ConfigError(f"--regressor {options.regressor}: one of {', '.join(REGRESSORS)}")
+    if not 0 < options.coverage < 1:
+        raise ConfigError(f"--coverage {options.coverage:g}: give a share between 0 and 1, as 0.9")
+    return read_records(options.records)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python3 -m tools.blind_study",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("report", help="the study: study.json and study.md")
+    _shared(one, report)
+    add = one.add_argument
+    add("--draws", type=int, default=400, metavar="N", help="resamples for intervals (400)")
+    add("--no-compare", dest="compare", action="store_false", help="leave out other regressors")
+    one = commands.add_parser("calibrate", help="a calibration file, for distillation")
+    _shared(one, calibrate)
+    one.add_argument(
+        "--apart", choices=("track", "family"), default="track",
+        help="what the interval is for: new songs, or new songs by a new family of teachers",
+    )  # fmt: skip
+    return made
+
+
+def _shared(made: argparse.ArgumentParser, run: object) -> None:
+    made.set_defaults(run=run)
+    add = made.add_argument
+    add("records", type=Path, metavar="RECORDS", help="folder that tools.blind_scores wrote")
+    add("--out", type=Path, required=True, help="folder of the study, or file of the calibration")
+    add("--kind", help="of music to calibrate on (the one with most records of valid)")
+    add("--families", nargs="+", default=[], metavar="NAME", help="to calibrate on (all)")
+    add("--targets", nargs="+", choices=("nsdr", "sdr"), default=["nsdr", "sdr"],
+        help="truths to predict; of calibrate the first (nsdr sdr)")  # fmt: skip
+    add("--regressor", default="signed_ridge", metavar="NAME", help="(signed_ridge)")
+    add("--coverage", type=float, default=0.9, metavar="P", help="of the intervals (0.9)")
+    add("--seed", type=int, default=0, metavar="K", help="of folds and resamples (0)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
