@@ -70,6 +70,7 @@ def report(options: argparse.Namespace) -> None:
 def calibrate(options: argparse.Namespace) -> None:
     """Writes a calibration."""
     from demucs.blind.calibration import Calibration
+    from demucs.blind.features import common_names
 
     records = [
         one for one in _records(options)
@@ -87,6 +88,7 @@ def calibrate(options: argparse.Namespace) -> None:
         target=options.targets[0],
         coverage=options.coverage,
         seed=options.seed,
+        names=[name for name in common_names(records) if name not in options.without],
         regressor=options.regressor,
         apart=options.apart,
     )
@@ -122,6 +124,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--apart", choices=("track", "family"), default="track",
         help="what the interval is for: new songs, or new songs by a new family of teachers",
+    )  # fmt: skip
+    one.add_argument(
+        "--without", nargs="*", default=["cycle", "members"], metavar="SCORE",
+        help="scores to leave out (cycle members: tools.distil has one song and one model at a time)",
     )  # fmt: skip
     return made
 
