@@ -3,8 +3,8 @@
 
     python3 graphing_scripts/distil_trial.py demucs_results/distil_trial/trial.json --out FOLDER
 
-Draws `distil_trial.png` and `.svg`, one panel for each set of test songs, into `--out` or beside the
-file. Needs matplotlib alone, and runs from any folder.
+Draws `distil_trial.png` and `.svg`, one panel for each set of test songs, into `--out` or beside
+the file. Needs matplotlib alone, and runs from any folder.
 """
 
 import argparse

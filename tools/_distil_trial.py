@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from demucs.blind.agreement import QUIET
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import Results
 from demucs.files import atomic_path
@@ -166,13 +167,19 @@ class Trial:
         }
 
     def _selected(self, arm: str) -> dict[str, Any]:
-        """How many songs an arm had, and how good they truly were."""
+        """How many songs an arm had, and the mean true nSDR of their stems that play, in dB."""
         if ARMS[arm][0] is None:
-            return {"songs": 0}
-        truths = []
-        for path in sorted(self._set(arm).glob("train/*/distilled.json")):
-            truths.append(json.loads(path.read_text(encoding="utf-8")).get("true", {}))
-        return {"songs": len(truths), "true": truths}
+            return {"songs": 0, "true_nsdr": {}}
+        values: dict[str, list[float]] = {}
+        songs = sorted(self._set(arm).glob("train/*/distilled.json"))
+        for path in songs:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            true = content["true"]
+            stems = zip(content["quality"]["sources"], true["nsdr"], true["level"], strict=True)
+            for stem, nsdr, level in stems:
+                if nsdr is not None and level > QUIET:
+                    values.setdefault(stem, []).append(nsdr)
+        return {"songs": len(songs), "true_nsdr": {one: mean(v) for one, v in values.items()}}
 
 
 def _by_stem(results: Results) -> dict[str, float]:
@@ -181,25 +188,39 @@ def _by_stem(results: Results) -> dict[str, float]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """Markdown: for each test, mean and standard deviation over seeds, and the gain by seed."""
+    """Markdown: what the labels are worth, and for each test what the students have learnt."""
     students = list(found["students"].values())
-    arms = list(dict.fromkeys(one["arm"] for one in students))
-    lines = [f"{found['definition']}; mean ± standard deviation over seeds.", ""]
+    lines = ["Labels: songs, and the mean true nSDR in dB of the teacher's stems.", ""]
+    lines += _labels(found["songs"])
+    lines += ["", f"Students: {found['definition']}; mean ± standard deviation over seeds.", ""]
     for test in students[0]["nsdr"]:
-        stems = list(students[0]["nsdr"][test])
-        lines += [
-            f"| {test} | songs | {' | '.join(stems)} | gain |",
-            "|---" * (len(stems) + 3) + "|",
-        ]
-        base = {s["seed"]: s["nsdr"][test]["mean"] for s in students if s["arm"] == "supervised"}
-        for arm in arms:
-            own = [one for one in students if one["arm"] == arm]
-            cells = [_spread([one["nsdr"][test][stem] for one in own]) for stem in stems]
-            gains = [o["nsdr"][test]["mean"] - base[o["seed"]] for o in own if o["seed"] in base]
-            songs = found["songs"][arm]["songs"]
-            lines.append(f"| {arm} | {songs} | {' | '.join(cells)} | {_spread(gains)} |")
-        lines.append("")
-    return "\n".join(lines)
+        lines += [*_gains(students, test), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _labels(songs: dict[str, Any]) -> list[str]:
+    sources = next((list(one["true_nsdr"]) for one in songs.values() if one["true_nsdr"]), [])
+    lines = [f"| arm | songs | {' | '.join([*sources, 'mean'])} |"]
+    lines.append("|---" * (len(sources) + 3) + "|")
+    for arm, one in songs.items():
+        if one["true_nsdr"]:
+            values = [one["true_nsdr"][stem] for stem in sources]
+            cells = " | ".join(f"{value:.2f}" for value in (*values, mean(values)))
+            lines.append(f"| {arm} | {one['songs']} | {cells} |")
+    return lines
+
+
+def _gains(students: Sequence[dict[str, Any]], test: str) -> list[str]:
+    """By arm; `gain` is over the supervised student of the same seed."""
+    stems = list(students[0]["nsdr"][test])
+    lines = [f"| {test} | {' | '.join(stems)} | gain |", "|---" * (len(stems) + 2) + "|"]
+    base = {s["seed"]: s["nsdr"][test]["mean"] for s in students if s["arm"] == "supervised"}
+    for arm in dict.fromkeys(one["arm"] for one in students):
+        own = [one for one in students if one["arm"] == arm]
+        cells = [_spread([one["nsdr"][test][stem] for one in own]) for stem in stems]
+        gains = [o["nsdr"][test]["mean"] - base[o["seed"]] for o in own if o["seed"] in base]
+        lines.append(f"| {arm} | {' | '.join(cells)} | {_spread(gains)} |")
+    return lines
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument(
         "--without", nargs="*", default=["cycle", "members"], metavar="SCORE",
-        help="scores to leave out (cycle members: tools.distil has one song and one model at a time)",
+        help="scores to leave out (cycle members: tools.distil has one song and one model)",
     )  # fmt: skip
     return made
 
