@@ -32,7 +32,7 @@ from tools._distil_trial import ARMS, Trial
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = parser().parse_args(argv)
+    options = parser().parse_intermixed_args(argv)
     try:
         trial = Trial(
             out=options.out.resolve(),
