@@ -152,9 +152,7 @@ def _store(
         scores={},
         truth=truth_of(references, read_stems(folder, teacher.sources), mixture, track.samplerate),
     )
-    assert record.truth["level"].windows.shape[-1] == window_count(
-        track.frames, track.samplerate
-    )
+    assert record.truth["level"].windows.shape[-1] == window_count(track.frames, track.samplerate)
     record.save(folder / RECORD)
 
 

@@ -31,7 +31,8 @@ def leak(references: Tensor, samplerate: int, rng: np.random.Generator) -> Tenso
     padded = F.pad(references, (0, max(0, size - length)))
     spectra = torch.stft(
         padded.flatten(0, 1), size, window=window, pad_mode="constant", return_complex=True
-    ).unflatten(0, references.shape[:2])  # [S, C, bins, frames]
+    )
+    spectra = spectra.reshape(*references.shape[:2], *spectra.shape[1:])  # [S, C, bins, frames]
     grid = (BANDS, max(2, round(2 * length / samplerate)))
     shape = (spectra.shape[-2], spectra.shape[-1])
     mixed = torch.zeros_like(spectra)
@@ -43,8 +44,8 @@ def leak(references: Tensor, samplerate: int, rng: np.random.Generator) -> Tenso
             if other != stem:
                 gain = 10 ** (rng.uniform(level - 12, level) / 20)
                 mixed[stem] += gain * spectra[other] * _mask(grid, shape, rng) ** 2
-    made = torch.istft(mixed.flatten(0, 1), size, window=window, length=padded.shape[-1])
-    return made.unflatten(0, references.shape[:2])[..., :length]
+    made: Tensor = torch.istft(mixed.flatten(0, 1), size, window=window, length=padded.shape[-1])
+    return made.reshape(*references.shape[:2], -1)[..., :length]
 
 
 def _mask(grid: tuple[int, int], shape: tuple[int, int], rng: np.random.Generator) -> Tensor:

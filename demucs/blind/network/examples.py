@@ -16,6 +16,7 @@ from demucs.blind.network.corrupt import blend, leak
 from demucs.blind.network.features import FRAMES, Bands, Features, extract
 from demucs.blind.network.settings import DataConfig, SyntheticConfig
 from demucs.blind.network.truth import Targets, levels, targets
+from demucs.blind.quality import Array
 from demucs.blind.records import Record
 from demucs.data import Track, find_tracks
 from demucs.data.readers import WavFolder
@@ -53,7 +54,7 @@ class Item:
         start, frames = self.span(first, count)
         return torch.stack([self.track.read(one, start, frames) for one in self.track.sources])
 
-    def rows(self, name: str, first: int, count: int) -> "np.ndarray[tuple[int, ...], np.dtype]":  # type: ignore[type-arg]
+    def rows(self, name: str, first: int, count: int) -> Array:
         """One truth of some windows `[S, count]`, in the order of the track's sources."""
         order = [self.record.sources.index(one) for one in self.track.sources]
         return np.asarray(self.record.truth[name].windows[order, first : first + count])

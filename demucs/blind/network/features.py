@@ -113,7 +113,8 @@ def _stft(wav: Tensor, samplerate: int, size: int, first: int, last: int) -> Ten
     frames = padded[..., (starts - begin)[:, None] + taps]
     hann = torch.hann_window(size, device=wav.device, dtype=wav.dtype)
     scale = math.sqrt(2 / (size * float(hann.square().sum())))
-    return torch.fft.rfft(frames * hann) * scale
+    spectra: Tensor = torch.fft.rfft(frames * hann) * scale
+    return spectra
 
 
 @lru_cache(maxsize=16)

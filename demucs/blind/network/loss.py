@@ -39,9 +39,7 @@ def loss_of(output: Output, target: Targets, config: LossConfig) -> Tensor:
     real = target.mask[:, None].expand_as(target.active)
     parts = _both(output.windows, target.nsdr, target.active, real, config, config.windows)
     every = torch.ones_like(target.track_active, dtype=torch.bool)
-    whole = _both(
-        output.track, target.track_nsdr, target.track_active, every, config, config.track
-    )
+    whole = _both(output.track, target.track_nsdr, target.track_active, every, config, config.track)
     return parts + whole
 
 

@@ -92,7 +92,9 @@ class QualityNetwork(nn.Module):
         self.embedding = nn.Embedding(len(sources), config.embedding)
         self.first = _block(PLANES, width)
         self.tune = nn.Linear(config.embedding, 2 * width)
-        self.middle = nn.Sequential(_block(width, width * 3 // 2), _block(width * 3 // 2, width * 2))
+        self.middle = nn.Sequential(
+            _block(width, width * 3 // 2), _block(width * 3 // 2, width * 2)
+        )
         self.collapse = nn.Conv2d(width * 2, hidden, (config.bands // 8, 1))
         self.tune_hidden = nn.Linear(config.embedding, 2 * hidden)
         self.join = nn.Conv1d(hidden + 1, hidden, 1)
@@ -166,7 +168,7 @@ def _tuned(x: Tensor, values: Tensor) -> Tensor:
 
 def _unflatten(beliefs: Beliefs, sizes: tuple[int, int]) -> Beliefs:
     return Beliefs(
-        mean=beliefs.mean.unflatten(0, sizes),
-        scale=beliefs.scale.unflatten(0, sizes),
-        active=beliefs.active.unflatten(0, sizes),
+        mean=beliefs.mean.reshape(sizes + beliefs.mean.shape[1:]),
+        scale=beliefs.scale.reshape(sizes + beliefs.scale.shape[1:]),
+        active=beliefs.active.reshape(sizes + beliefs.active.shape[1:]),
     )

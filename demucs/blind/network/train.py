@@ -172,12 +172,14 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = config.optim.lr * min(1.0, 20 * done + 0.05) * _cosine(done)
         # What dropout draws depends on the place alone, too.
-        torch.manual_seed(int(generator(config.seed, Purpose.REMIX, self.epoch, first).integers(2**31)))
+        torch.manual_seed(
+            int(generator(config.seed, Purpose.REMIX, self.epoch, first).integers(2**31))
+        )
         loss = loss_of(self.network(features, target.mask), target, config.loss)
         if not math.isfinite(float(loss)):
             raise DemucsError(f"the loss is {float(loss)}: try a smaller optim.lr")
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if config.optim.clip_grad:
             clip_grad_norm_(self.network.parameters(), config.optim.clip_grad)
         self.optimiser.step()
@@ -187,9 +189,7 @@ class _Training:
     def _end_epoch(self) -> None:
         began = time.monotonic()
         self.network.eval()
-        judged = [
-            judge(self.network, item, self.hearing, self.config.loss) for item in self.chosen
-        ]
+        judged = [judge(self.network, item, self.hearing, self.config.loss) for item in self.chosen]
         found = scores(judged, self.config.sources, self.config.loss)
         metric = found.get("spearman", -1.0)
         self.history.append(

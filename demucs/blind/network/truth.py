@@ -52,7 +52,7 @@ def levels(wav: Tensor, samplerate: int) -> Measures:
     size = min(samplerate, wav.shape[-1])
     count = window_count(wav.shape[-1], samplerate)
     square = wav.double().square()
-    windows = square[..., : count * size].unflatten(-1, (count, size)).mean((1, 3))
+    windows = square[..., : count * size].reshape(*square.shape[:2], count, size).mean((1, 3))
     with np.errstate(divide="ignore"):
         return Measures(
             track=10 * np.log10(square.mean((1, 2)).numpy()), windows=10 * np.log10(windows.numpy())

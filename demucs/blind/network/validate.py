@@ -81,7 +81,9 @@ def judge(network: QualityNetwork, item: Item, hearing: Hearing, config: LossCon
     )
 
 
-def scores(judged: Sequence[Judged], sources: Sequence[str], config: LossConfig) -> dict[str, float]:
+def scores(
+    judged: Sequence[Judged], sources: Sequence[str], config: LossConfig
+) -> dict[str, float]:
     """Spearman's correlation of predicted and true nSDR over estimates, and more.
 
     Returns:
