@@ -30,7 +30,12 @@ def leak(references: Tensor, samplerate: int, rng: np.random.Generator) -> Tenso
     window = torch.hann_window(size)
     padded = F.pad(references, (0, max(0, size - length)))
     spectra = torch.stft(
-        padded.flatten(0, 1), size, window=window, pad_mode="constant", return_complex=True
+        padded.flatten(0, 1),
+        size,
+        size // 2,
+        window=window,
+        pad_mode="constant",
+        return_complex=True,
     )
     spectra = spectra.reshape(*references.shape[:2], *spectra.shape[1:])  # [S, C, bins, frames]
     grid = (BANDS, max(2, round(2 * length / samplerate)))
@@ -44,7 +49,9 @@ def leak(references: Tensor, samplerate: int, rng: np.random.Generator) -> Tenso
             if other != stem:
                 gain = 10 ** (rng.uniform(level - 12, level) / 20)
                 mixed[stem] += gain * spectra[other] * _mask(grid, shape, rng) ** 2
-    made: Tensor = torch.istft(mixed.flatten(0, 1), size, window=window, length=padded.shape[-1])
+    made: Tensor = torch.istft(
+        mixed.flatten(0, 1), size, size // 2, window=window, length=padded.shape[-1]
+    )
     return made.reshape(*references.shape[:2], -1)[..., :length]
 
 

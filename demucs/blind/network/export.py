@@ -11,10 +11,11 @@ import torch
 import demucs
 from demucs.blind.network.examples import Item, teachers_of
 from demucs.blind.network.file import save_network
+from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.trained import Trained
-from demucs.blind.network.validate import Hearing, factors, judge, scores
+from demucs.blind.network.validate import factors, judge, scores
 from demucs.release.provenance import song_mark
 
 FILE = "quality.safetensors"
@@ -48,8 +49,8 @@ def export(
     """
     network.load_state_dict(best["state"])
     network.eval()
-    hearing = Hearing(config.valid_seconds, most=0)
-    judged = [judge(network, item, hearing, config.loss) for item in items]
+    memory = Memory(0)
+    judged = [judge(network, item, config.valid_seconds, memory, config.loss) for item in items]
     measured = scores(judged, config.sources, config.loss)
     used = teachers_of(Path(config.estimates))
     names = sorted({item.record.teacher for item in items})

@@ -88,16 +88,20 @@ def _mid_side(wav: Tensor) -> Tensor:
 def _planes(wav: Tensor, samplerate: int, bands: Bands, first: int, last: int) -> Tensor:
     """`[1 + S, 2, T]`, mixture and estimates, to the planes of some windows, `[S, P, F, k]`."""
     size = max(2, round(FRAME * samplerate))
-    spectra = _stft(wav, samplerate, size, first, last)
+    filters = _filters(bands, samplerate, size).to(wav)
+    spectra = _stft(wav, samplerate, size, first, last)[..., : len(filters)]
     mixture, estimates = spectra[:1].expand(len(wav) - 1, *spectra.shape[1:]), spectra[1:]
     rest = mixture - estimates
-    filters = _filters(bands, samplerate, size).to(wav)
-    powers = [one.abs().square() @ filters for one in (mixture, estimates, rest)]  # [S, 2, k, F]
+    powers = [_square(one) @ filters for one in (mixture, estimates, rest)]  # [S, 2, k, F]
     common = (estimates[:, :1] * rest[:, :1].conj()).real @ filters
     joint = (powers[1][:, :1] * powers[2][:, :1]).sqrt()
     levels = torch.cat([10 * (one + FLOOR).log10() for one in powers], 1)
     planes = torch.cat([(levels + 40) / 20, common / (joint + FLOOR)], 1)
     return planes.transpose(-1, -2)
+
+
+def _square(spectra: Tensor) -> Tensor:
+    return spectra.real.square() + spectra.imag.square()
 
 
 def _stft(wav: Tensor, samplerate: int, size: int, first: int, last: int) -> Tensor:
@@ -119,10 +123,11 @@ def _stft(wav: Tensor, samplerate: int, size: int, first: int, last: int) -> Ten
 
 @lru_cache(maxsize=16)
 def _filters(bands: Bands, samplerate: int, size: int) -> Tensor:
-    """Triangles on the mel scale (O'Shaughnessy), `[size // 2 + 1, F]`; 0 above Nyquist."""
+    """Triangles on the mel scale (O'Shaughnessy), `[bins up to the highest used, F]`."""
     low, high = (2595 * math.log10(1 + hz / 700) for hz in (bands.low, bands.high))
     edges = 700 * (10 ** (torch.linspace(low, high, bands.count + 2).double() / 2595) - 1)
-    hz = torch.arange(size // 2 + 1).double()[:, None] * samplerate / size
+    count = min(size // 2, int(bands.high * size / samplerate)) + 1
+    hz = torch.arange(count).double()[:, None] * samplerate / size
     rising = (hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
     return torch.minimum(rising, falling).clamp(min=0).float()

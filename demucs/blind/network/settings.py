@@ -27,6 +27,7 @@ class MiscConfig:
     """The block `misc`: what has no influence on the result."""
 
     num_prints: int
+    memory: float
     verbose: bool
 
 
@@ -67,6 +68,7 @@ class QualityConfig:
     sources: tuple[str, ...]
     teachers: tuple[str, ...]
     segment: int
+    versions: int
     valid_seconds: int
     epochs: int
     batch_size: int
@@ -80,7 +82,7 @@ class QualityConfig:
     misc: MiscConfig
 
     def __post_init__(self) -> None:
-        for name in ("segment", "valid_seconds", "epochs", "batch_size"):
+        for name in ("segment", "versions", "valid_seconds", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
         if self.max_batches is not None and self.max_batches < 1:

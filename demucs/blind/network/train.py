@@ -17,10 +17,13 @@ from torch.nn.utils import clip_grad_norm_
 
 from demucs.blind.network.examples import Item, example, find_items, together
 from demucs.blind.network.export import export
+from demucs.blind.network.features import Features
 from demucs.blind.network.loss import loss_of
+from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
-from demucs.blind.network.validate import Hearing, judge, scores
+from demucs.blind.network.truth import Targets
+from demucs.blind.network.validate import judge, scores
 from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
 from demucs.experiments import CHECKPOINT, RunRecord, recorded
@@ -102,7 +105,7 @@ class _Training:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
         )
-        self.hearing = Hearing(config.valid_seconds)
+        self.memory = Memory(config.misc.memory)
         self.epoch = self.batch = 0
         self.loss = 0.0  # summed over the batches of this epoch
         self.seconds = 0.0  # of this epoch, before a stop
@@ -154,20 +157,21 @@ class _Training:
                 )
         self.seconds += time.monotonic() - began
 
+    def _example(self, place: int) -> tuple[Features, Targets]:
+        """An example of the item at this place; so many epochs later it is the same again."""
+        config, item = self.config, self.items[place]
+        version = self.epoch % config.versions
+
+        def make() -> tuple[Features, Targets]:
+            rng = generator(config.seed, Purpose.AUGMENT, version, place)
+            return example(item, config.segment, self.network.bands, config.synthetic, rng)
+
+        return self.memory((version, place), make)
+
     def _step(self, chosen: list[int], first: int) -> None:
         """One batch: `chosen` items, the first of which is at position `first` of the epoch."""
         config = self.config
-        made = [
-            example(
-                self.items[one],
-                config.segment,
-                self.network.bands,
-                config.synthetic,
-                generator(config.seed, Purpose.AUGMENT, self.epoch, first + place),
-            )
-            for place, one in enumerate(chosen)
-        ]
-        features, target = together(made)
+        features, target = together([self._example(place) for place in chosen])
         done = (self.epoch * self.batches + self.batch) / (config.epochs * self.batches)
         for group in self.optimiser.param_groups:
             group["lr"] = config.optim.lr * min(1.0, 20 * done + 0.05) * _cosine(done)
@@ -176,20 +180,24 @@ class _Training:
             int(generator(config.seed, Purpose.REMIX, self.epoch, first).integers(2**31))
         )
         loss = loss_of(self.network(features, target.mask), target, config.loss)
-        if not math.isfinite(float(loss)):
-            raise DemucsError(f"the loss is {float(loss)}: try a smaller optim.lr")
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DemucsError(f"the loss is {value}: try a smaller optim.lr")
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if config.optim.clip_grad:
             clip_grad_norm_(self.network.parameters(), config.optim.clip_grad)
         self.optimiser.step()
-        self.loss += float(loss)
+        self.loss += value
         self.batch += 1
 
     def _end_epoch(self) -> None:
         began = time.monotonic()
         self.network.eval()
-        judged = [judge(self.network, item, self.hearing, self.config.loss) for item in self.chosen]
+        judged = [
+            judge(self.network, item, self.config.valid_seconds, self.memory, self.config.loss)
+            for item in self.chosen
+        ]
         found = scores(judged, self.config.sources, self.config.loss)
         metric = found.get("spearman", -1.0)
         self.history.append(

@@ -8,8 +8,9 @@ import torch
 from scipy.stats import spearmanr
 
 from demucs.blind.network.examples import Item, together
-from demucs.blind.network.features import Features, extract
+from demucs.blind.network.features import Bands, Features, extract
 from demucs.blind.network.loss import LossConfig, loss_of
+from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.truth import Targets
 from demucs.blind.quality import Array
@@ -35,40 +36,23 @@ class Judged:
     loss: float
 
 
-class Hearing:
-    """Features of validation estimates, remembered up to some bytes, in half precision."""
-
-    def __init__(self, seconds: int, most: int = 400 * 2**20) -> None:
-        self._seconds, self._left = seconds, most
-        self._kept: dict[str, tuple[Features, Targets]] = {}
-
-    def __call__(self, item: Item, network: QualityNetwork) -> tuple[Features, Targets]:
-        """The middle of an estimate, at most `seconds` of it, with targets."""
-        key = str(item.folder)
-        if key not in self._kept:
-            count = min(item.windows, self._seconds)
-            mixture, estimates, target = item.stretch((item.windows - count) // 2, count)
-            made = extract(mixture, estimates, item.track.samplerate, network.bands)
-            small = Features(planes=made.planes.half(), energy=made.energy)
-            self._left -= small.planes.numel() * 2
-            if self._left < 0:
-                return _full(small), target
-            self._kept[key] = (small, target)
-        features, target = self._kept[key]
-        return _full(features), target
-
-
-def _full(features: Features) -> Features:
-    return Features(planes=features.planes.float(), energy=features.energy)
+def middle(item: Item, seconds: int, bands: Bands) -> tuple[Features, Targets]:
+    """Features and targets of the middle of an estimate, at most `seconds` of it."""
+    count = min(item.windows, seconds)
+    mixture, estimates, target = item.stretch((item.windows - count) // 2, count)
+    return extract(mixture, estimates, item.track.samplerate, bands), target
 
 
 @torch.no_grad()
-def judge(network: QualityNetwork, item: Item, hearing: Hearing, config: LossConfig) -> Judged:
-    """Predicts one estimate; the network has to be in evaluation mode."""
-    features, target = together([hearing(item, network)])
+def judge(
+    network: QualityNetwork, item: Item, seconds: int, memory: Memory, config: LossConfig
+) -> Judged:
+    """Predicts the middle of one estimate; the network has to be in evaluation mode."""
+    heard = memory(("valid", str(item.folder)), lambda: middle(item, seconds, network.bands))
+    features, target = together([heard])
     output = network(features)
     playing = target.track_active[0].bool()
-    heard = target.active[0].bool()
+    sounding = target.active[0].bool()
     return Judged(
         mean=output.track.mean[0].double().numpy(),
         scale=output.track.scale[0].double().numpy(),
@@ -76,7 +60,7 @@ def judge(network: QualityNetwork, item: Item, hearing: Hearing, config: LossCon
         playing=playing.numpy(),
         active=output.track.active[0].sigmoid().double().numpy(),
         windows=output.windows.mean[0].double().numpy(),
-        truth_windows=torch.where(heard, target.nsdr[0], torch.nan).double().numpy(),
+        truth_windows=torch.where(sounding, target.nsdr[0], torch.nan).double().numpy(),
         loss=float(loss_of(output, target, config)),
     )
 
