@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from demucs.blind.network.examples import Item, example, find_items, together
+from demucs.blind.network.examples import example, find_items, together
 from demucs.blind.network.export import export
 from demucs.blind.network.features import Features
 from demucs.blind.network.loss import loss_of
@@ -23,7 +23,7 @@ from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.truth import Targets
-from demucs.blind.network.validate import judge, scores
+from demucs.blind.network.validate import halves, judge, scores
 from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
 from demucs.experiments import CHECKPOINT, RunRecord, recorded
@@ -250,18 +250,3 @@ _COUNTED = ("epoch", "batch", "loss", "seconds", "history", "best")
 
 def _cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done)) * 0.98 + 0.02
-
-
-def halves(items: list[Item]) -> tuple[list[Item], list[Item]]:
-    """Estimates of every other song, and the rest: one half chooses, the other gives intervals.
-
-    With fewer than four songs both are all of them.
-    """
-    songs = sorted({item.track.name for item in items})
-    if len(songs) < 4:
-        return items, items
-    first = set(songs[::2])
-    return (
-        [item for item in items if item.track.name in first],
-        [item for item in items if item.track.name not in first],
-    )

@@ -36,6 +36,21 @@ class Judged:
     loss: float
 
 
+def halves(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Estimates of every other song, and the rest: one half chooses, the other gives intervals.
+
+    With fewer than four songs both are all of them.
+    """
+    songs = sorted({item.track.name for item in items})
+    if len(songs) < 4:
+        return list(items), list(items)
+    first = set(songs[::2])
+    return (
+        [item for item in items if item.track.name in first],
+        [item for item in items if item.track.name not in first],
+    )
+
+
 def middle(item: Item, seconds: int, bands: Bands) -> tuple[Features, Targets]:
     """Features and targets of the middle of an estimate, at most `seconds` of it."""
     count = min(item.windows, seconds)
