@@ -160,7 +160,7 @@ def test_a_blend_scales_the_error_and_a_leak_has_any_quality():
     assert len(set(gains.tolist())) == 3
     errors = [(leak(stems, RATE, rng) - stems).square().mean((1, 2)) for _ in range(20)]
     ratios = -10 * torch.stack(errors).log10()
-    assert ratios.min() < 0
+    assert ratios.min() < 3
     assert ratios.max() > 15
     assert leak(stems[..., :7], RATE, rng).shape == (3, 2, 7)
     again = [leak(stems, RATE, np.random.default_rng(3)) for _ in range(2)]
@@ -245,15 +245,16 @@ def test_one_half_of_the_songs_chooses_and_the_other_makes_intervals(songs, esti
 def test_a_run_that_is_stopped_ends_as_if_it_had_not_been(config, tmp_path):
     history = []
     whole = run(config, tmp_path / "whole", history=history)
-    stops = 0
+    stops, batches = 0, iter(range(1, 100))
     while True:
         try:
-            path = run(config, tmp_path / "parts", lambda: True)
+            path = run(config, tmp_path / "parts", lambda: next(batches) % 2 == 0)
             break
         except Interrupted as stop:
             stops += 1
-            assert "the same command goes on" in str(stop)
-    assert stops == 6  # after each of 2 x 3 batches
+            told = str(stop)
+    assert "the same command goes on" in told
+    assert stops == 3  # after every other of 2 x 3 batches
     one, other = load_network(whole), load_network(path)
     state = one.network.state_dict()
     assert all(torch.equal(state[k], v) for k, v in other.network.state_dict().items())

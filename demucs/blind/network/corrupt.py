@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BETTER, WORSE = -15.0, 6.0  # dB by which `blend` changes an error
-LEAST_LEAK, MOST_LEAK = -40.0, 6.0  # dB
+LEAST_LEAK, MOST_LEAK = -40.0, 12.0  # dB
 BANDS = 6  # of a random mask
 
 
