@@ -1,0 +1,252 @@
+"""Training of a quality network: epochs of a step each batch, the best state kept, and its file.
+
+Data order and corruption depend on (seed, epoch, position), and a checkpoint holds the rest, so a
+run that was stopped ends as if it had not been.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from demucs.blind.network.examples import example, find_items, together
+from demucs.blind.network.export import export
+from demucs.blind.network.features import Features
+from demucs.blind.network.loss import loss_of
+from demucs.blind.network.memory import Memory
+from demucs.blind.network.model import QualityNetwork
+from demucs.blind.network.settings import QualityConfig
+from demucs.blind.network.truth import Targets
+from demucs.blind.network.validate import halves, judge, scores
+from demucs.data.rng import Purpose, generator
+from demucs.errors import CheckpointError, DemucsError
+from demucs.experiments import CHECKPOINT, RunRecord, recorded
+from demucs.release.checkpoint import newest_checkpoint, save_checkpoint
+from demucs.stopping import Interrupted
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a run belongs to.
+
+    Attributes:
+        signature, name: of the experiment.
+        folder: where all of it lies.
+        on_history: told the metrics of all epochs, at the start and after each.
+    """
+
+    signature: str
+    name: str
+    folder: Path
+    on_history: Callable[[list[dict[str, Any]]], None]
+
+
+def train_network(
+    config: QualityConfig,
+    plain: Mapping[str, Any],
+    place: Place,
+    environ: Mapping[str, str],
+    should_stop: Callable[[], bool],
+) -> Path:
+    """Trains to the end, or goes on with what is in the folder; returns the exported file.
+
+    Args:
+        config: what to train.
+        plain: the same as plain values, which go into checkpoint and file.
+        place: the experiment.
+        environ: tells of SLURM, for the run's record.
+        should_stop: asked after each batch; if true, the run saves and stops.
+
+    Raises:
+        DemucsError: data or a checkpoint that cannot be used.
+        Interrupted: the run was asked to stop, and it has saved.
+    """
+    record = RunRecord.begin(
+        signature=place.signature,
+        name=place.name,
+        epochs=config.epochs,
+        processes=1,
+        environ=environ,
+    )
+
+    def tell(history: list[dict[str, Any]]) -> None:
+        place.on_history(history)
+        record.advance(place.folder, history)
+
+    with recorded(place.folder, record, (Interrupted, KeyboardInterrupt)):
+        return _Training(config, plain, place, tell, should_stop).run()
+
+
+class _Training:
+    """The state of a run, and its stages."""
+
+    def __init__(
+        self,
+        config: QualityConfig,
+        plain: Mapping[str, Any],
+        place: Place,
+        tell: Callable[[list[dict[str, Any]]], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.config, self.plain, self.place = config, dict(plain), place
+        self.tell, self.should_stop = tell, should_stop
+        self.items = find_items(config.data, "train")
+        self.chosen, self.kept = halves(find_items(config.data, "valid"))
+        torch.manual_seed(config.seed)
+        self.network = QualityNetwork(config.sources, config.network)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
+        )
+        self.memory = Memory(config.misc.memory)
+        self.epoch = self.batch = 0
+        self.loss = 0.0  # summed over the batches of this epoch
+        self.seconds = 0.0  # of this epoch, before a stop
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {"epoch": 0, "metric": -math.inf, "state": {}}
+        self._resume()
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        every = -(-len(self.items) // self.config.batch_size)
+        return min(every, self.config.max_batches or every)
+
+    def run(self) -> Path:
+        """All epochs that are left, and the export."""
+        size = sum(one.numel() for one in self.network.parameters())
+        logger.info(
+            "experiment %s in %s: %d parameters, %d estimates to train on, %d to choose by and %d "
+            "for the intervals", self.place.signature, self.place.folder, size, len(self.items),
+            len(self.chosen), len(self.kept),
+        )  # fmt: skip
+        self.tell(self.history)
+        while self.epoch < self.config.epochs:
+            self._train_epoch()
+            self._end_epoch()
+        path = export(self.network, self.best, self.kept, self.config, self.plain, self.place)
+        logger.info("exported the state after epoch %d: %s", self.best["epoch"], path)
+        return path
+
+    def _train_epoch(self) -> None:
+        began = time.monotonic()
+        order = generator(self.config.seed, Purpose.ORDER, self.epoch).permutation(len(self.items))
+        every = -(-self.batches // max(1, self.config.misc.num_prints))
+        self.network.train()
+        while self.batch < self.batches:
+            first = self.batch * self.config.batch_size
+            self._step(order[first : first + self.config.batch_size].tolist(), first)
+            if self.batch % every == 0 and self.config.misc.num_prints:
+                logger.info(
+                    "train %d/%d | %d/%d | loss %.4f", self.epoch + 1, self.config.epochs,
+                    self.batch, self.batches, self.loss / self.batch,
+                )  # fmt: skip
+            if self.should_stop():
+                self.seconds += time.monotonic() - began
+                self._save()
+                raise Interrupted(
+                    f"stopped in epoch {self.epoch + 1} after {self.batch} batches, and saved; the "
+                    "same command goes on from there"
+                )
+        self.seconds += time.monotonic() - began
+
+    def _example(self, place: int) -> tuple[Features, Targets]:
+        """An example of the item at this place; so many epochs later it is the same again."""
+        config, item = self.config, self.items[place]
+        version = self.epoch % config.versions
+
+        def make() -> tuple[Features, Targets]:
+            rng = generator(config.seed, Purpose.AUGMENT, version, place)
+            return example(item, config.segment, self.network.bands, config.synthetic, rng)
+
+        return self.memory((version, place), make)
+
+    def _step(self, chosen: list[int], first: int) -> None:
+        """One batch: `chosen` items, the first of which is at position `first` of the epoch."""
+        config = self.config
+        features, target = together([self._example(place) for place in chosen])
+        done = (self.epoch * self.batches + self.batch) / (config.epochs * self.batches)
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.optim.lr * min(1.0, 20 * done + 0.05) * _cosine(done)
+        # What dropout draws depends on the place alone, too.
+        torch.manual_seed(
+            int(generator(config.seed, Purpose.REMIX, self.epoch, first).integers(2**31))
+        )
+        loss = loss_of(self.network(features, target.mask), target, config.loss)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DemucsError(f"the loss is {value}: try a smaller optim.lr")
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if config.optim.clip_grad:
+            clip_grad_norm_(self.network.parameters(), config.optim.clip_grad)
+        self.optimiser.step()
+        self.loss += value
+        self.batch += 1
+
+    def _end_epoch(self) -> None:
+        began = time.monotonic()
+        self.network.eval()
+        judged = [
+            judge(self.network, item, self.config.valid_seconds, self.memory, self.config.loss)
+            for item in self.chosen
+        ]
+        found = scores(judged, self.config.sources, self.config.loss)
+        metric = found.get("spearman", -1.0)
+        self.history.append(
+            {
+                "train": {"loss": self.loss / max(1, self.batches)},
+                "valid": found,
+                "seconds": {"train": self.seconds, "valid": time.monotonic() - began},
+            }
+        )
+        self.epoch += 1
+        if metric > self.best["metric"]:
+            state = {name: one.clone() for name, one in self.network.state_dict().items()}
+            self.best = {"epoch": self.epoch, "metric": metric, "state": state}
+        self.batch, self.loss, self.seconds = 0, 0.0, 0.0
+        self._save()
+        self.tell(self.history)
+        shown = " | ".join(f"{name} {value:.3f}" for name, value in found.items())
+        logger.info("epoch %d/%d | %s | best %d", self.epoch, self.config.epochs, shown,
+                    self.best["epoch"])  # fmt: skip
+
+    def _save(self) -> None:
+        content = {
+            "signature": self.place.signature,
+            "config": self.plain,
+            "model": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            **{name: getattr(self, name) for name in _COUNTED},
+        }
+        save_checkpoint(self.place.folder / CHECKPOINT, content)
+
+    def _resume(self) -> None:
+        content = newest_checkpoint(self.place.folder)
+        if content is None:
+            return
+        try:
+            self.network.load_state_dict(content["model"])
+            self.optimiser.load_state_dict(content["optimiser"])
+            for name in _COUNTED:
+                setattr(self, name, content[name])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoint in {self.place.folder} is of another network ({error}): train "
+                "another experiment, as with dummy=2"
+            ) from error
+        logger.info("going on after %d epochs and %d batches", self.epoch, self.batch)
+
+
+_COUNTED = ("epoch", "batch", "loss", "seconds", "history", "best")
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done)) * 0.98 + 0.02

@@ -1,0 +1,155 @@
+"""How well a network predicts, on validation songs, and the factors that make its intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from demucs.blind.network.examples import Item, together
+from demucs.blind.network.features import Bands, Features, extract
+from demucs.blind.network.loss import LossConfig, loss_of
+from demucs.blind.network.memory import Memory
+from demucs.blind.network.model import QualityNetwork
+from demucs.blind.network.truth import Targets
+from demucs.blind.quality import Array
+
+FEW = 10  # values of a stem, below which its interval is that of all stems together
+NORMAL_90 = 1.645  # scales, where there is no value at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Prediction and truth of one estimate: of the song `[S]`, of its windows `[S, N]`.
+
+    Truth is NaN where the stem does not play.
+    """
+
+    mean: Array
+    scale: Array
+    truth: Array
+    playing: Array
+    active: Array
+    windows: Array
+    truth_windows: Array
+    loss: float
+
+
+def halves(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Estimates of every other song, and the rest: one half chooses, the other gives intervals.
+
+    With fewer than four songs both are all of them.
+    """
+    songs = sorted({item.track.name for item in items})
+    if len(songs) < 4:
+        return list(items), list(items)
+    first = set(songs[::2])
+    return (
+        [item for item in items if item.track.name in first],
+        [item for item in items if item.track.name not in first],
+    )
+
+
+def middle(item: Item, seconds: int, bands: Bands) -> tuple[Features, Targets]:
+    """Features and targets of the middle of an estimate, at most `seconds` of it."""
+    count = min(item.windows, seconds)
+    mixture, estimates, target = item.stretch((item.windows - count) // 2, count)
+    return extract(mixture, estimates, item.track.samplerate, bands), target
+
+
+@torch.no_grad()
+def judge(
+    network: QualityNetwork, item: Item, seconds: int, memory: Memory, config: LossConfig
+) -> Judged:
+    """Predicts the middle of one estimate; the network has to be in evaluation mode."""
+    heard = memory(("valid", str(item.folder)), lambda: middle(item, seconds, network.bands))
+    features, target = together([heard])
+    output = network(features)
+    playing = target.track_active[0].bool()
+    sounding = target.active[0].bool()
+    return Judged(
+        mean=output.track.mean[0].double().numpy(),
+        scale=output.track.scale[0].double().numpy(),
+        truth=torch.where(playing, target.track_nsdr[0], torch.nan).double().numpy(),
+        playing=playing.numpy(),
+        active=output.track.active[0].sigmoid().double().numpy(),
+        windows=output.windows.mean[0].double().numpy(),
+        truth_windows=torch.where(sounding, target.nsdr[0], torch.nan).double().numpy(),
+        loss=float(loss_of(output, target, config)),
+    )
+
+
+def scores(
+    judged: Sequence[Judged], sources: Sequence[str], config: LossConfig
+) -> dict[str, float]:
+    """Spearman's correlation of predicted and true nSDR over estimates, and more.
+
+    Returns:
+        `loss`; `spearman_STEM` over songs and teachers, and their mean `spearman`;
+        `windows_STEM` and `windows` over all windows; `mae`, the mean absolute error in dB over
+        stems, with truth clipped to the range that is trained; `active`, the share of stems of
+        songs for which it is right whether they play. Values that do not exist are left out.
+    """
+    found = {"loss": float(np.mean([one.loss for one in judged]))}
+    for name, pairs in (("spearman", _tracks(judged)), ("windows", _windows(judged))):
+        each = {f"{name}_{stem}": _spearman(*pairs[k]) for k, stem in enumerate(sources)}
+        finite = {key: value for key, value in each.items() if np.isfinite(value)}
+        found.update(finite)
+        if finite:
+            found[name] = float(np.mean(list(finite.values())))
+    truth, mean = (np.concatenate([pair[k] for pair in _tracks(judged)]) for k in (0, 1))
+    if len(truth):
+        clipped = truth.clip(config.low, config.high)
+        found["mae"] = float(np.abs(clipped - mean).mean())
+    found["active"] = float(np.mean([(one.active > 0.5) == one.playing for one in judged]))
+    return found
+
+
+def factors(judged: Sequence[Judged], coverage: float) -> tuple[float, ...]:
+    """Of each stem: so many scales around the prediction hold the truth in that share of cases.
+
+    Split conformal prediction (Vovk et al., 2005): a quantile of |truth - mean| / scale, one rank
+    higher than that of the sample. Estimates of one song by several teachers are alike, so with
+    few songs it is less sure than it looks.
+    """
+    ratios = [
+        [abs(one.truth[k] - one.mean[k]) / one.scale[k] for one in judged]
+        for k in range(len(judged[0].mean))
+    ]
+    stems = [np.array(one)[np.isfinite(one)] for one in ratios]
+    every = np.concatenate(stems)
+    return tuple(_quantile(one if len(one) >= FEW else every, coverage) for one in stems)
+
+
+def _quantile(values: Array, coverage: float) -> float:
+    if not len(values):
+        return NORMAL_90
+    rank = min(len(values), int(np.ceil((len(values) + 1) * coverage)))
+    return float(np.sort(values)[rank - 1])
+
+
+def _tracks(judged: Sequence[Judged]) -> list[tuple[Array, Array]]:
+    """Of each stem, truth and prediction where there is a truth."""
+    truth, mean = (np.array([getattr(one, name) for one in judged]) for name in ("truth", "mean"))
+    return [_finite(truth[:, k], mean[:, k]) for k in range(truth.shape[1])]
+
+
+def _windows(judged: Sequence[Judged]) -> list[tuple[Array, Array]]:
+    truth, mean = (
+        np.concatenate([getattr(one, name) for one in judged], 1)
+        for name in ("truth_windows", "windows")
+    )
+    return [_finite(*pair) for pair in zip(truth, mean, strict=True)]
+
+
+def _finite(truth: Array, mean: Array) -> tuple[Array, Array]:
+    there = np.isfinite(truth)
+    return truth[there], mean[there]
+
+
+def _spearman(truth: Array, mean: Array) -> float:
+    """NaN for fewer than three values, or where one side does not vary."""
+    if len(truth) < 3 or np.ptp(truth) == 0 or np.ptp(mean) == 0:
+        return float("nan")
+    return float(spearmanr(truth, mean).statistic)

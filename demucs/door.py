@@ -1,0 +1,175 @@
+"""What the command lines that train have in common: Dora's and Hydra's, with errors in one line."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from dora.hydra import HydraMain
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from demucs.cluster import find_world
+from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
+from demucs.files import atomic_path
+from demucs.neighbours import ARGV
+from demucs.stopping import listen
+
+
+class Door(HydraMain):  # type: ignore[misc]
+    """Dora's main, with two more flags, and with errors in one line.
+
+    Subclasses say what is checked before anything starts.
+
+    Args:
+        main: takes the configuration and runs in the experiment `dora.get_xp()`; the docstring of
+            its module is the help.
+        config: name of the file in conf/, without its suffix.
+    """
+
+    def __init__(self, main: Callable[[DictConfig], None], config: str) -> None:
+        self.help = main.__globals__["__doc__"]
+        super().__init__(main, config_name=config, config_path="../conf", version_base="1.3")
+
+    def check(self, xp: Any) -> None:
+        """Refuses an experiment that could not run, of the command line `--check`.
+
+        Raises:
+            DemucsError: why it could not.
+        """
+        raise NotImplementedError
+
+    def instead(self, signature: str, more: str) -> str:
+        """What to do instead of giving overrides `more` to `-f SIGNATURE`."""
+        return f"give the overrides of {signature} and {more} instead of -f"
+
+    def __call__(self) -> Any:
+        listen()  # again, since submitit has handlers of its own
+        try:
+            check, argv = self._read(sys.argv[1:])
+            if check:
+                return self._check(argv)
+            # What Dora finds out by itself would be wrong under srun.
+            os.environ.update(find_world(os.environ).variables())
+        except DemucsError as error:
+            leave(error)
+        sys.argv[1:] = argv
+        return super().__call__()
+
+    def _check(self, argv: Sequence[str]) -> None:
+        xp = self.get_xp(argv)
+        self.check(xp)
+        print(xp.sig)
+
+    def _read(self, argv: Sequence[str]) -> tuple[bool, list[str]]:
+        """Whether to check only, and all overrides, those of `-f SIGNATURE` among them.
+
+        Raises:
+            ConfigError: `-f` without a signature, or with overrides that make another experiment.
+            ModelNotFoundError: there is no such experiment.
+        """
+        left, check, signature = list(argv), False, None
+        for place, argument in enumerate(argv):
+            if argument == "--check":
+                check = True
+                left.remove(argument)
+            elif argument in ("-f", "--from_sig"):
+                signature = argv[place + 1] if place + 1 < len(argv) else "-"
+                if signature.startswith("-") or "=" in signature:
+                    raise ConfigError(f"{argument} needs a signature, as {argument} 53288a8c")
+                left.remove(argument)
+                left.remove(signature)
+        if signature is None:
+            return check, left
+        overrides = [*self._overrides_of(signature), *left]
+        found = self.get_xp(overrides).sig
+        if found != signature:
+            more = " ".join(left)
+            raise ConfigError(
+                f"-f {signature} with {more} is another experiment, {found}: "
+                + self.instead(signature, more)
+                if left
+                else f"the overrides of {signature} now make {found}: conf/ has changed since; "
+                "use the version of the project that trained it"
+            )
+        return check, overrides
+
+    def _overrides_of(self, signature: str) -> list[str]:
+        experiments = self.dora.dir / self.dora.xps
+        try:
+            path = experiments / signature / ARGV
+            return [str(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+        except (OSError, ValueError):
+            there = sorted(path.parent.name for path in experiments.glob(f"*/{ARGV}"))
+            raise ModelNotFoundError(
+                f"there is no experiment {signature} in {experiments}; there are: "
+                f"{', '.join(there) or 'none'}"
+            ) from None
+
+    def get_xp(self, argv: Sequence[str]) -> Any:
+        if {"-h", "--help"} & set(argv):
+            print(self.help)
+            sys.exit(0)
+        for argument in argv:
+            if "=" not in argument:
+                leave(ConfigError(f"{argument!r} is not KEY=VALUE, as epochs=100"))
+        try:
+            return super().get_xp(argv)
+        except (HydraException, OmegaConfBaseException) as error:
+            reason = str(error).splitlines()[0]
+            leave(
+                ConfigError(
+                    f"{reason} (in: {' '.join(argv)}). Keys and their meaning are in "
+                    f"conf/{self.config_name}.yaml; quote values with spaces for Hydra as well"
+                )
+            )
+
+    def init_xp(self, xp: Any) -> Any:
+        """As Dora's, but whole at any time: several processes write and read it at once."""
+        path, text = xp.folder / ARGV, json.dumps(xp.argv)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return xp
+
+
+def set_up_logging(*, verbose: bool, first: bool) -> None:
+    """More or less in the log; only warnings from the processes after the first."""
+    logging.getLogger("demucs").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if not first:
+        logging.disable(logging.INFO)
+
+
+def leave(error: DemucsError) -> NoReturn:
+    """Says what is wrong, in one line, and ends this process with exit code 1."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, resolved."""
+    found = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def end(run: Callable[[], object]) -> None:
+    """Calls `run` and ends this process with its exit code.
+
+    With several processes, at once: threads of torch.distributed that are still there when Python
+    tears itself down have been seen to abort a run that had ended well.
+    """
+    code: object = 0
+    try:
+        run()
+    except SystemExit as stop:
+        code = stop.code
+    if os.environ.get("WORLD_SIZE", "1") == "1" or not isinstance(code, int | None):
+        sys.exit(code)  # type: ignore[arg-type]
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)

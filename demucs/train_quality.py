@@ -1,0 +1,93 @@
+"""Training of the quality network: `python3 -m demucs.train_quality KEY=VALUE ...`, or with Dora
+
+    dora -P demucs --main_module train_quality run KEY=VALUE ...
+
+It learns to predict SDR and activity of separated stems, from estimates that
+`python3 -m tools.blind_estimates` has collected. Every key is in `conf/quality.yaml`, with its
+meaning and default. As examples:
+
+    python3 -m demucs.train_quality estimates=FOLDER songs=DATASET
+    python3 -m demucs.train_quality estimates=FOLDER songs=DATASET teachers=[hd_*,ht_*] epochs=40
+    python3 -m demucs.train_quality -f SIGNATURE            (go on with an experiment)
+    python3 -m demucs.train_quality --check epochs=40       (print the signature if all is well)
+
+One process, on a CPU: minutes. The same command goes on where it was stopped. On SIGTERM, SIGUSR1
+and SIGUSR2 a run saves, and ends with exit code 85.
+"""
+
+from demucs.stopping import EXIT_STOPPED, Interrupted, listen, stop_signal
+
+if __name__ == "__main__":
+    listen()  # before the seconds that the imports below take
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dora import get_xp
+from omegaconf import DictConfig
+
+from demucs.cluster import asked_world_size
+from demucs.door import Door, end, leave, plain, set_up_logging
+from demucs.errors import ConfigError, DemucsError
+
+
+class _Door(Door):
+    def check(self, xp: Any) -> None:
+        config = _read(plain(xp.cfg), asked_world_size(os.environ))
+        for root in (config.estimates, config.songs):
+            if not Path(root).is_dir():  # it may be there on the machine that will train
+                print(f"warning: there is no folder {root} on this machine", file=sys.stderr)
+
+
+def _read(values: dict[str, Any], processes: int) -> Any:
+    from demucs.blind.network.settings import QualityConfig
+    from demucs.training.parse import read_section
+
+    if processes > 1:
+        raise ConfigError(
+            f"{processes} processes: the quality network is small and trains in one; start it "
+            "without srun or a launcher, or with one task"
+        )
+    return read_section(QualityConfig, values)
+
+
+def _train(values: dict[str, Any], xp: Any) -> None:
+    from demucs.blind.network.train import Place, train_network
+
+    config = _read(values, int(os.environ.get("WORLD_SIZE", "1")))
+    set_up_logging(verbose=config.misc.verbose, first=True)
+    place = Place(
+        signature=xp.sig,
+        name=main.get_name(xp),
+        folder=Path(xp.folder),
+        on_history=xp.link.update_history,
+    )
+    try:
+        path = train_network(config, values, place, os.environ, lambda: stop_signal() is not None)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
+    print(f"Trained {config.epochs} epochs: {path}")
+
+
+def _door(function: Callable[[DictConfig], None]) -> _Door:
+    return _Door(function, "quality")
+
+
+@_door
+def main(cfg: DictConfig) -> None:
+    """What Dora and Hydra call with the configuration."""
+    try:
+        _train(plain(cfg), get_xp())
+    except DemucsError as error:
+        leave(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    end(main)
