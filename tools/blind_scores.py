@@ -11,13 +11,21 @@ how scores fare with a family, and with a --kind of music, that they were not ca
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from demucs.errors import ConfigError, DemucsError
 from demucs.release import DEFAULT_FOLDER
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from demucs.blind.quality import Quality
+    from demucs.blind.teacher import Teacher
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Scores what is left of the songs, by each model."""
-    from demucs.blind.collect import collect  # these bring torch, which --help does not need
+    from demucs.blind.collect import (
+        add_predictions,
+        collect,
+    )  # these bring torch, which --help does not need
     from demucs.blind.teacher import Teacher
     from demucs.data import find_tracks
     from demucs.nn.allocator import tune_allocator
@@ -62,18 +73,33 @@ def run(options: argparse.Namespace) -> None:
     def show(left: Iterable[object]) -> Iterable[object]:
         return tqdm(left, desc=title, unit="song", mininterval=1)
 
+    where: dict[str, Any] = {"kind": options.kind, "split": options.split, "show": show}
     done = collect(
         one,
         tracks,
         options.out,
-        kind=options.kind,
-        split=options.split,
+        **where,
         family=options.family or options.name,
         members=[teacher(name) for name in options.members],
         sdr=options.sdr,
-        show=show,  # type: ignore[arg-type]
     )
     print(f"{title}: {done} songs scored, {len(tracks) - done} were there, in {options.out}")
+    if options.network is not None:
+        hear = _network(options.network, one)
+        added = add_predictions(one, tracks, options.out, name="network", hear=hear, **where)
+        print(f"{title}: the network's predictions added to {added} records")
+
+
+def _network(path: Path, teacher: "Teacher") -> "Callable[[Tensor, Tensor], Quality]":
+    """What predicts the quality of a teacher's estimates of a mixture."""
+    from demucs.blind.network import load_network, predict
+
+    trained = load_network(path)
+
+    def hear(mixture: "Tensor", estimates: "Tensor") -> "Quality":
+        return predict(trained, mixture, estimates, teacher.samplerate, sources=teacher.sources)
+
+    return hear
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,6 +126,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--sdr", action="store_true", help="keep the true SDR of BSS Eval too: twice the time"
     )
+    made.add_argument(
+        "--network", type=Path, metavar="FILE",
+        help="also the nSDR that this quality network (demucs.train_quality) predicts, into the same "
+        "records",
+    )  # fmt: skip
     made.add_argument("--limit", type=int, metavar="N", help="the first N songs only")
     made.add_argument("--device", default="cpu", help="where to compute (cpu)")
     return made

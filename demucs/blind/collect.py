@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from demucs.blind.agreement import WINDOW, level
+from demucs.blind.quality import Quality
 from demucs.blind.records import Measures, Record
 from demucs.blind.scores import score_track
 from demucs.blind.teacher import Teacher
@@ -74,6 +76,42 @@ def collect(
             scores=scores,
             truth=truth_of(references, estimates, teacher.samplerate, sdr=sdr),
         ).save(paths[track.name])
+    return len(left)
+
+
+def add_predictions(
+    teacher: Teacher,
+    tracks: Sequence[Track],
+    folder: Path,
+    *,
+    kind: str,
+    split: str,
+    name: str,
+    hear: Callable[[Tensor, Tensor], Quality],
+    show: Callable[[Iterable[Track]], Iterable[Track]] = iter,
+) -> int:
+    """Adds predicted nSDR as the score `name` to the records of tracks that lack it.
+
+    Args:
+        hear: predicts from a mixture `[C, T]` and its estimates `[S, C, T]`.
+        teacher, tracks, folder, kind, split, show: as of `collect`, which wrote the records.
+
+    Returns:
+        How many it was added to.
+
+    Raises:
+        DatasetError: there is no record of a track.
+    """
+    where = folder / teacher.name / kind / split
+    found = {track.name: Record.load(where / f"{track.name}.json") for track in tracks}
+    left = [track for track in tracks if name not in found[track.name].scores]
+    for track in show(left):
+        mixture = track.load()[0]
+        quality = hear(mixture, teacher(mixture))
+        predicted = Measures(track=quality.sdr, windows=quality.windows)
+        record = found[track.name]
+        more = replace(record, scores={**record.scores, name: predicted})
+        more.save(where / f"{track.name}.json")
     return len(left)
 
 

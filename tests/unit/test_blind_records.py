@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from demucs.audio import write_audio
-from demucs.blind.collect import collect
+from demucs.blind.collect import add_predictions, collect
 from demucs.blind.quality import Quality
 from demucs.blind.records import Measures, Record, read_records
 from demucs.data import tracks_in
@@ -61,6 +61,28 @@ def test_collecting_goes_on_where_it_stopped(songs, tmp_path):
     gone.unlink()
     assert gather(songs, folder) == 1
     assert gone.read_text() == text
+
+
+def test_predictions_are_added_to_records_that_lack_them(songs, tmp_path):
+    gather(songs, tmp_path)
+    heard = []
+
+    def hear(mixture, estimates):
+        heard.append(estimates.shape)
+        ones = np.ones((2, 2))
+        return Quality(
+            sources=("low", "high"), window=1.0, sdr=np.array([4.0, 5.0]), low=ones[0],
+            high=ones[0], active=ones[0], windows=7 * ones, active_windows=ones,
+        )  # fmt: skip
+
+    where = {"kind": "toy", "split": "test", "name": "network", "hear": hear}
+    assert add_predictions(teacher(bands), tracks(songs), tmp_path, **where) == 3
+    assert add_predictions(teacher(bands), tracks(songs), tmp_path, **where) == 0
+    assert heard == [(2, 2, 2 * RATE)] * 3
+    one = read_records(tmp_path)[0]
+    assert one.scores["network"].track == pytest.approx([4, 5])
+    assert one.scores["network"].windows == pytest.approx(np.full((2, 2), 7))
+    assert "reseparation" in one.scores
 
 
 def test_true_sdr_on_demand(songs, tmp_path):
