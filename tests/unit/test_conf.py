@@ -129,7 +129,6 @@ def test_the_groups_run_keeps_its_signature() -> None:
 def test_a_run_without_pseudo_labels_keeps_its_signature() -> None:
     demo = ["dset=demo", "variant=demo"]
     assert signature(*demo) == "c4a125af"
-    assert signature(*demo, "semi=none") == "c4a125af"
     plain = signature(*demo, "semi=plain", "semi.folder=FOLDER")
     assert plain != "c4a125af"
     assert signature(*demo, "semi=plain", "semi.folder=OTHER") != plain  # other labels
