@@ -89,9 +89,10 @@ def check(args: argparse.Namespace) -> None:
         raise ConfigError("--calibration and --by: give one of them")
     if args.use == "low" and args.by is not None:
         raise ConfigError("--use low needs --calibration: a score by itself has no interval")
-    for name in ("excerpt", "min_seconds"):
-        if not 0 <= getattr(args, name) < 1e6:
-            raise ConfigError(f"--{name.replace('_', '-')} {getattr(args, name)}: give seconds")
+    if not 1 <= args.min_seconds < 1e6:
+        raise ConfigError(f"--min-seconds {args.min_seconds:g}: give at least 1, a score's window")
+    if not 0 <= args.excerpt < 1e6:
+        raise ConfigError(f"--excerpt {args.excerpt:g}: give seconds, or 0 for whole files")
     if 0 < args.excerpt < 2 * args.min_seconds:
         raise ConfigError(
             f"--excerpt {args.excerpt:g} must be at least twice --min-seconds "

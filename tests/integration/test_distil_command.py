@@ -160,6 +160,8 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
         (["--by", "polarity", "--budget", "1h", "--shard", "3/2"], 2, "--shard 3/2: give K/N"),
         (["--by", "polarity", "--budget", "1h", "--use", "low"], 2, "has no interval"),
         (["--by", "polarity", "--budget", "1h", "--excerpt", "4"], 2, "at least twice"),
+        (["--by", "polarity", "--budget", "1h", "--min-seconds", "0"], 2, "give at least 1"),
+        (["--by", "polarity", "--budget", "1h", "--excerpt", "-1"], 2, "or 0 for whole files"),
         (
             ["--by", "polarity", "--budget", "1h", "--sources", "drums,bass"], 1,
             "the student has the stems drums, bass, and the teacher abc gives drums, vocals",

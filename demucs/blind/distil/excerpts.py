@@ -22,7 +22,7 @@ def excerpts(length: int, samplerate: int, seconds: float) -> list[Excerpt]:
 
     Equal ones, so that no last one is too short to be judged.
     """
-    count = math.ceil(length / (seconds * samplerate)) if seconds else 1
+    count = math.ceil(length / max(1.0, seconds * samplerate)) if seconds else 1
     if count <= 1:
         return [Excerpt(0, 0, length)]
     edges = [length * k // count for k in range(count + 1)]
