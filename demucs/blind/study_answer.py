@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demucs.blind.features import LOUDNESS, sign
+from demucs.blind.features import LOUDNESS, meant
 from demucs.blind.scores import DEFINITIONS
 from demucs.blind.study_parts import MEAN
 
@@ -45,7 +45,7 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
                 found.append(f"`{name}` tells nothing here: it {reason} for every stem.")
             elif _maybe_nothing(one["spearman"]):
                 found.append(f"`{name}`: Spearman {_range(one['spearman'])}, which may be nothing.")
-            elif sign(name) and one["spearman"]["value"] < 0:
+            elif meant(name) and one["spearman"]["value"] < 0:
                 found.append(
                     f"`{name}` goes the wrong way: Spearman {_range(one['spearman'])} once it is "
                     f"turned so that more should be better, partial {_range(one['partial'])}."
