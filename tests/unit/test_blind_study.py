@@ -8,7 +8,7 @@ import pytest
 from demucs.blind.scores import DEFINITIONS
 from demucs.blind.seeds import stability
 from demucs.blind.study import study
-from demucs.blind.study_answer import answer, negative
+from demucs.blind.study_answer import _worse_than_level, answer, negative
 from demucs.blind.study_text import page
 from demucs.errors import DatasetError
 from tests.unit.blind_records import SOURCES, make_records
@@ -94,6 +94,17 @@ def test_negative_results_are_said(found):
     assert "### Negative results" in text
     for name in DEFINITIONS:
         assert f"- `{name}`:" in text
+
+
+def test_activity_that_is_worse_than_level_is_a_negative_result():
+    one = {"calibration (activity)": {"all": {"auc": 0.7}}, "level": {"all": {"auc": 0.9}}}
+    other = {**one, "level": {"all": {"auc": 0.6}}}
+    told = list(
+        _worse_than_level({"kind": {"songs": {"activity": one}, "windows": {"activity": other}}})
+    )
+    assert len(told) == 1
+    assert "songs in `kind`" in told[0]
+    assert "0.900" in told[0]
 
 
 def test_a_score_that_goes_the_wrong_way_is_a_negative_result():
