@@ -165,6 +165,7 @@ def risk(conditions: dict, sources: list[str], target: str, study: dict) -> plt.
         1, len(sources), squeeze=False, layout="constrained", figsize=(3.2 * len(sources), 3.9)
     )
     first = next(iter(conditions.values()))
+    known = TITLES[next(iter(conditions))]
     for axes, stem in zip(grid[0], sources, strict=True):
         for n, (name, condition) in enumerate(conditions.items()):
             curve = condition["songs"]["risk"][MODEL][stem]
@@ -182,7 +183,7 @@ def risk(conditions: dict, sources: list[str], target: str, study: dict) -> plt.
             axes.plot(
                 [100 * one for one in curve["kept"]],
                 [one - base for one in curve["oracle"]["quality"]],
-                color="black", linestyle="--", label="by the truth, " + TITLES[next(iter(conditions))],
+                color="black", linestyle="--", label=f"by the truth, {known}",
             )  # fmt: skip
         axes.axhline(0, color="grey", linestyle=":", label="at random")
         axes.set_title(stem, fontsize=11)

@@ -21,6 +21,7 @@ from demucs.blind.features import Rows, common_names, matrix, rows_of
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Measures, Record
 from demucs.blind.regressors import Regressor
+from demucs.blind.settings import REGRESSOR, Settings, check
 from demucs.blind.tables import rows_from, rows_plain
 from demucs.errors import ConfigError, DatasetError
 from demucs.files import atomic_path
@@ -28,22 +29,7 @@ from demucs.files import atomic_path
 logger = logging.getLogger(__name__)
 
 FORMAT = "demucs-calibration-1"
-REGRESSOR = "signed_ridge"
 MOST_WINDOWS = 8000  # rows that a calibration learns windows from
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a calibration is made with, beside its rows."""
-
-    sources: tuple[str, ...]
-    names: tuple[str, ...]  # scores
-    window: float  # seconds
-    target: str
-    coverage: float
-    seed: int
-    regressor: str
-    apart: str
 
 
 @dataclass(frozen=True)
@@ -231,24 +217,3 @@ def thinned(rows: Rows, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     return rows.where(np.linspace(0, len(rows) - 1, most).round().astype(int))
-
-
-def check(settings: Settings, records: Sequence[Record]) -> None:
-    """Refuses settings that cannot work.
-
-    Raises:
-        ConfigError: with the value and what is allowed.
-        DatasetError: records whose windows differ in length.
-    """
-    if not 0 < settings.coverage < 1:
-        raise ConfigError(f"coverage {settings.coverage:g}: give a share between 0 and 1, as 0.9")
-    if settings.apart not in ("track", "family"):
-        raise ConfigError(f"apart {settings.apart!r}: track or family")
-    if not settings.names:
-        raise ConfigError("there is no score that every record has: collect the records anew")
-    other = [one for one in records if one.window != settings.window]
-    if other:
-        raise DatasetError(
-            f"the record of {other[0].track} has windows of {other[0].window:g} s, another of "
-            f"{settings.window:g} s: give records of one kind"
-        )

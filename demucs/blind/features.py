@@ -12,6 +12,7 @@ from demucs.blind.scores import DEFINITIONS, LOW_IS_GOOD
 from demucs.errors import ConfigError, DatasetError
 
 LOUDNESS = ("level", "level_gap", "active_share")  # what every other score has to know more than
+SPECTRAL = frozenset({"holes", "musical_noise", "bandwidth"})
 UNDIRECTED = frozenset({*LOUDNESS, "residual", "bandwidth"})
 DECIMALS = 4  # as in the files of records, so that a table that was saved gives the same fit
 
@@ -103,7 +104,8 @@ def matrix(scores: Mapping[str, Measures], names: Sequence[str], *, windows: boo
             f"them: compute them too, or fit a calibration on {', '.join(sorted(scores))}"
         )
     columns = [(scores[name].windows if windows else scores[name].track).ravel() for name in names]
-    return np.stack(columns, axis=-1).astype(np.float64).round(DECIMALS)
+    table: Array = np.stack(columns, axis=-1).astype(np.float64).round(DECIMALS)
+    return table
 
 
 def common_names(records: Sequence[Record]) -> tuple[str, ...]:
@@ -120,9 +122,14 @@ def extra_names(records: Sequence[Record]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def sign(name: str) -> int:
+def meant(name: str) -> int:
     """1 if high values of a score should mean quality, −1 if low ones, 0 if neither is said."""
     return 0 if name in UNDIRECTED else -1 if name in LOW_IS_GOOD else 1
+
+
+def sign(name: str) -> int:
+    """`meant`, but 0 for spectral scores: weak networks smear, so what should be good is not."""
+    return 0 if name in SPECTRAL else meant(name)
 
 
 def check_truth(record: Record, sources: Sequence[str], target: str) -> None:

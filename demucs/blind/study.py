@@ -15,13 +15,14 @@ import scipy
 import sklearn
 
 from demucs.blind.agreement import QUIET
-from demucs.blind.calibration import REGRESSOR, Calibration
+from demucs.blind.calibration import Calibration
 from demucs.blind.features import LOUDNESS, common_names, extra_names
 from demucs.blind.quality import Quality
 from demucs.blind.records import Record
 from demucs.blind.scores import DEFINITIONS
 from demucs.blind.seeds import stability
 from demucs.blind.selection import compared
+from demucs.blind.settings import REGRESSOR
 from demucs.blind.study_parts import activity, calibrations, correlations, plain_tree, risks
 from demucs.blind.study_rows import predicted, predictors, sheet_of
 from demucs.blind.usefulness import BAD

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demucs.blind.features import LOUDNESS, sign
+from demucs.blind.features import LOUDNESS, meant
 from demucs.blind.scores import DEFINITIONS
 from demucs.blind.study_parts import MEAN
 
@@ -35,6 +35,7 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
             if missed:
                 goal = study["definitions"]["goals"][name]
                 found.append(f"`{model}` misses {goal:g} in `{name}`: {', '.join(missed)}.")
+    found += _worse_than_level(conditions)
     if "songs" in conditions:
         scores = conditions["songs"]["songs"]["correlations"]
         best = scores[CALIBRATED][MEAN]["spearman"]["value"]
@@ -45,7 +46,7 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
                 found.append(f"`{name}` tells nothing here: it {reason} for every stem.")
             elif _maybe_nothing(one["spearman"]):
                 found.append(f"`{name}`: Spearman {_range(one['spearman'])}, which may be nothing.")
-            elif sign(name) and one["spearman"]["value"] < 0:
+            elif meant(name) and one["spearman"]["value"] < 0:
                 found.append(
                     f"`{name}` goes the wrong way: Spearman {_range(one['spearman'])} once it is "
                     f"turned so that more should be better, partial {_range(one['partial'])}."
@@ -61,6 +62,22 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
                     f"`{CALIBRATED}` ({figure(best)}), mean of the stems."
                 )
     return found or ["None: every goal was reached, and every score knows more than loudness."]
+
+
+def _worse_than_level(conditions: Mapping[str, Any]) -> Iterable[str]:
+    """Where silence is found worse by the calibration than by the level of the estimate."""
+    for name, one in conditions.items():
+        for level in ("songs", "windows"):
+            told = one[level]["activity"]
+            mine, plain = (
+                told[key]["all"]["auc"] if key in told else None
+                for key in (f"{CALIBRATED} (activity)", "level")
+            )
+            if mine is not None and plain is not None and mine < plain:
+                yield (
+                    f"Silence of {level} in `{name}`: the activity of `{CALIBRATED}` has an AUC of "
+                    f"{mine:.3f}, `level` alone {plain:.3f}."
+                )
 
 
 def _best(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
@@ -99,7 +116,7 @@ def _loudness(conditions: Mapping[str, Any]) -> str:
     listed = ", ".join(f"`{one}`" for one in weak) or "none"
     return (
         f"Loudness alone (`level`) reaches {level} in the mean of the stems; with it held constant "
-        f"the calibrated predictor keeps {calibrated}, and {len(weak)} of {len(told)} scores know "
+        f"the calibrated predictor keeps {calibrated}, and of {len(told)} scores {len(weak)} know "
         f"no more than loudness ({listed})."
     )
 

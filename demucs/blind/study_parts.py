@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.features import LOUDNESS, sign
+from demucs.blind.features import LOUDNESS, meant
 from demucs.blind.statistics import Correlation, Found, correlation, mean_over, resamples
 from demucs.blind.study_rows import Sheet
 from demucs.blind.usefulness import activity_auc, calibration, risk_coverage
@@ -59,7 +59,7 @@ def _correlation(
     sheet: Sheet, rows: np.ndarray, name: str, score: np.ndarray, weights: np.ndarray
 ) -> Correlation:
     controls = [sheet.columns[one][rows] for one in LOUDNESS if one in sheet.columns]
-    side = -1 if sign(name) < 0 else 1  # so that high is good in every row of the tables
+    side = -1 if meant(name) < 0 else 1  # so that high is good in every row of the tables
     return correlation(
         side * score[rows], sheet.truth[rows], sheet.track[rows], controls, weights[:, rows]
     )
@@ -85,7 +85,7 @@ def risks(sheet: Sheet, sources: Sequence[str], names: Sequence[str]) -> dict[st
     """Risk–coverage curves by column and stem; whole curves of `names`, of others `excess`."""
     found: dict[str, Any] = {}
     for name, score in sheet.columns.items():
-        side = -1 if sign(name) < 0 else 1
+        side = -1 if meant(name) < 0 else 1
         found[name] = {}
         for number, stem in enumerate(sources):
             mine = sheet.stem == number

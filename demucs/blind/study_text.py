@@ -55,13 +55,12 @@ def _predictions(study: Mapping[str, Any], target: str) -> list[str]:
         for name, one in study["targets"][target]["conditions"].items():
             for model in predictions(one[level]):
                 found = one[level]["correlations"][model]
-                for what, get in (
-                    ("pooled", lambda each: each["spearman"]),
-                    ("within a teacher", lambda each: each["within"]["spearman"]),
-                    ("partial", lambda each: each["partial"]),
+                for what, by_stem in (
+                    ("pooled", [found[stem]["spearman"] for stem in stems]),
+                    ("within a teacher", [found[stem]["within"]["spearman"] for stem in stems]),
+                    ("partial", [found[stem]["partial"] for stem in stems]),
                 ):
-                    cells = [_span(get(found[stem])) for stem in stems]
-                    rows.append([name, model, what, *cells])
+                    rows.append([name, model, what, *map(_span, by_stem)])
         lines += table(("condition", "model", "of", *stems), rows)
     return lines
 
@@ -117,13 +116,14 @@ def _usefulness(study: Mapping[str, Any], target: str) -> list[str]:
 
 
 def _activity(study: Mapping[str, Any], target: str) -> list[str]:
-    rows = [
-        [name, level, score, *(figure(stems[stem].get("auc")) for stem in (*study["sources"], "all")),
-         f"{stems['all']['silent']} of {stems['all']['silent'] + stems['all']['playing']}"]
-        for name, part in study["targets"][target]["conditions"].items()
-        for level in ("songs", "windows")
-        for score, stems in part[level]["activity"].items()
-    ]  # fmt: skip
+    stems = (*study["sources"], "all")
+    rows = []
+    for name, part in study["targets"][target]["conditions"].items():
+        for level in ("songs", "windows"):
+            for score, one in part[level]["activity"].items():
+                silent, playing = one["all"]["silent"], one["all"]["playing"]
+                cells = [figure(one[stem].get("auc")) for stem in stems]
+                rows.append([name, level, score, *cells, f"{silent} of {silent + playing}"])
     head = ("condition", "of", "score", *study["sources"], "all", "silent")
     return ["## Which stems play: AUC", "", *table(head, rows)]
 

@@ -57,8 +57,8 @@ def calibration(guess: Array, truth: Array, low: Array, high: Array) -> dict[str
 
     Returns:
         at most 8 `bins` of equally many stems, at least 5, by predicted value: mean prediction,
-        mean truth and count; `bias`, `mae` and `rmse` in dB; `covered`, the share inside the interval, and `width`, the
-        median of it in dB (None where it is infinite).
+        mean truth and count; `bias`, `mae` and `rmse` in dB; `covered`, the share inside the
+        interval, and `width`, the median of it in dB (None where it is infinite).
     """
     known = np.isfinite(guess) & np.isfinite(truth)
     guess, truth, low, high = (one[known] for one in (guess, truth, low, high))

@@ -38,7 +38,7 @@ def test_weighted_ranks_are_the_ranks_of_the_resample_with_ties():
 
 
 def test_spearman_is_scipys_on_all_rows_and_on_a_resample():
-    random, level, truth, songs = columns()
+    random, _, truth, songs = columns()
     score = np.round(truth + random.normal(size=len(truth)), 1)  # with ties
     weights = resamples(songs, 3, seed=1)
     simple, _ = rank_correlations(score, truth, [], weights)
