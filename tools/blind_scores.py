@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--network", type=Path, metavar="FILE",
-        help="also the nSDR that this network (demucs.train_quality) predicts, into the same records",
+        help="also the nSDR that this network of demucs.train_quality predicts, in the same records",
     )  # fmt: skip
     made.add_argument("--limit", type=int, metavar="N", help="the first N songs only")
     made.add_argument("--device", default="cpu", help="where to compute (cpu)")

@@ -17,8 +17,8 @@ SCORES = ("level",)
 class Activity:
     """The probability that the true stem is louder than −60 dB below full scale.
 
-    A logistic regression on the level of the estimate and on which stem it is; songs and windows are
-    learnt from together, since few songs lack a stem and many windows do.
+    A logistic regression on the level of the estimate and on which stem it is; songs and windows
+    are learnt from together, since few songs lack a stem and many windows do.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
