@@ -85,7 +85,8 @@ class SignedRidge:
         return self
 
     def predict(self, values: Array) -> Array:
-        return np.asarray(self.model.predict(self._columns(values)))
+        # What the model's own predict does, without its checks, which take most of the time.
+        return np.asarray(self._columns(values) @ self.model.coef_ + self.model.intercept_)
 
     def _columns(self, values: Array) -> Array:
         free = values[:, self.signs == 0]
