@@ -44,7 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> None:
     """Scores what is left of the songs, by each model."""
     from demucs.blind.collect import (
-        add_predictions,
         collect,
     )  # these bring torch, which --help does not need
     from demucs.blind.teacher import Teacher
@@ -80,13 +79,12 @@ def run(options: argparse.Namespace) -> None:
         **where,
         family=options.family or options.name,
         members=[teacher(name) for name in options.members],
-        sdr=options.sdr,
     )
     print(f"{title}: {done} songs scored, {len(tracks) - done} were there, in {options.out}")
-    if options.network is not None:
-        hear = _network(options.network, one)
-        added = add_predictions(one, tracks, options.out, name="network", hear=hear, **where)
-        print(f"{title}: the network's predictions added to {added} records")
+    if options.network is not None or options.sdr:
+        hear = None if options.network is None else _network(options.network, one)
+        added = extend(one, tracks, options.out, hear=hear, sdr=options.sdr, **where)
+        print(f"{title}: {added} records extended")
 
 
 def _network(path: Path, teacher: "Teacher") -> "Callable[[Tensor, Tensor], Quality]":

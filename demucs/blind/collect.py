@@ -1,6 +1,5 @@
 """Scores of labelled songs, with the truth beside them: what calibration and study learn from."""
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from demucs.errors import ConfigError
 from demucs.evaluation.bss_scores import bss_scores
 from demucs.evaluation.ratios import energy_ratios
 
-logger = logging.getLogger(__name__)
+NETWORK = "network"  # the score that is a quality network's prediction
 
 
 def collect(
@@ -29,7 +28,6 @@ def collect(
     split: str,
     family: str,
     members: Sequence[Teacher] = (),
-    sdr: bool = False,
     show: Callable[[Iterable[Track]], Iterable[Track]] = iter,
 ) -> int:
     """Writes a `Record` of each track, FOLDER/TEACHER/KIND/SPLIT/TRACK.json; returns how many.
@@ -43,7 +41,6 @@ def collect(
         folder: of all records.
         kind, split, family: see `Record`.
         members: teachers whose estimates are compared with for the score `members`.
-        sdr: measure the true SDR of BSS Eval too, which takes as long as all scores.
         show: wraps the tracks that are left, to show progress.
 
     Raises:
@@ -74,43 +71,51 @@ def collect(
             sources=teacher.sources,
             window=WINDOW,
             scores=scores,
-            truth=truth_of(references, estimates, teacher.samplerate, sdr=sdr),
+            truth=truth_of(references, estimates, teacher.samplerate),
         ).save(paths[track.name])
     return len(left)
 
 
-def add_predictions(
+def extend(
     teacher: Teacher,
     tracks: Sequence[Track],
     folder: Path,
     *,
     kind: str,
     split: str,
-    name: str,
-    hear: Callable[[Tensor, Tensor], Quality],
+    hear: Callable[[Tensor, Tensor], Quality] | None = None,
+    sdr: bool = False,
     show: Callable[[Iterable[Track]], Iterable[Track]] = iter,
 ) -> int:
-    """Adds predicted nSDR as the score `name` to the records of tracks that lack it.
+    """Adds to the records of tracks what they lack; returns to how many.
 
     Args:
-        hear: predicts from a mixture `[C, T]` and its estimates `[S, C, T]`.
+        hear: predicts quality from a mixture `[C, T]` and its estimates `[S, C, T]`; the nSDR that
+            it predicts becomes the score `network`.
+        sdr: the truth gets the SDR of BSS Eval.
         teacher, tracks, folder, kind, split, show: as of `collect`, which wrote the records.
-
-    Returns:
-        How many it was added to.
 
     Raises:
         DatasetError: there is no record of a track.
     """
     where = folder / teacher.name / kind / split
     found = {track.name: Record.load(where / f"{track.name}.json") for track in tracks}
-    left = [track for track in tracks if name not in found[track.name].scores]
+
+    def lacks(record: Record) -> bool:
+        heard = hear is None or NETWORK in record.scores
+        return not heard or (sdr and "sdr" not in record.truth)
+
+    left = [track for track in tracks if lacks(found[track.name])]
     for track in show(left):
-        mixture = track.load()[0]
-        quality = hear(mixture, teacher(mixture))
-        predicted = Measures(track=quality.sdr, windows=quality.windows)
         record = found[track.name]
-        more = replace(record, scores={**record.scores, name: predicted})
+        mixture, references = track.load()
+        estimates = teacher(mixture)
+        scores = dict(record.scores)
+        if hear is not None:
+            quality = hear(mixture, estimates)
+            scores[NETWORK] = Measures(track=quality.sdr, windows=quality.windows)
+        truth = truth_of(references, estimates, teacher.samplerate, sdr=sdr)
+        more = replace(record, scores=scores, truth={**record.truth, **truth})
         more.save(where / f"{track.name}.json")
     return len(left)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from demucs.audio import write_audio
-from demucs.blind.collect import add_predictions, collect
+from demucs.blind.collect import collect, extend
 from demucs.blind.quality import Quality
 from demucs.blind.records import Measures, Record, read_records
 from demucs.data import tracks_in
@@ -75,9 +75,9 @@ def test_predictions_are_added_to_records_that_lack_them(songs, tmp_path):
             high=ones[0], active=ones[0], windows=7 * ones, active_windows=ones,
         )  # fmt: skip
 
-    where = {"kind": "toy", "split": "test", "name": "network", "hear": hear}
-    assert add_predictions(teacher(bands), tracks(songs), tmp_path, **where) == 3
-    assert add_predictions(teacher(bands), tracks(songs), tmp_path, **where) == 0
+    where = {"kind": "toy", "split": "test", "hear": hear}
+    assert extend(teacher(bands), tracks(songs), tmp_path, **where) == 3
+    assert extend(teacher(bands), tracks(songs), tmp_path, **where) == 0
     assert heard == [(2, 2, 2 * RATE)] * 3
     one = read_records(tmp_path)[0]
     assert one.scores["network"].track == pytest.approx([4, 5])
@@ -86,7 +86,10 @@ def test_predictions_are_added_to_records_that_lack_them(songs, tmp_path):
 
 
 def test_true_sdr_on_demand(songs, tmp_path):
-    gather(songs, tmp_path / "records", sdr=True)
+    gather(songs, tmp_path / "records")
+    where = {"kind": "toy", "split": "test", "sdr": True}
+    assert extend(teacher(bands), tracks(songs), tmp_path / "records", **where) == 3
+    assert extend(teacher(bands), tracks(songs), tmp_path / "records", **where) == 0
     truth = read_records(tmp_path / "records")[0].truth
     assert truth["sdr"].windows.shape == (2, 2)
     assert np.isfinite(truth["sdr"].track).all()
