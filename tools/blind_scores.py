@@ -43,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Scores what is left of the songs, by each model."""
-    from demucs.blind.collect import (
-        collect,
-    )  # these bring torch, which --help does not need
+    from demucs.blind.collect import collect, extend  # brings torch, which --help does not need
     from demucs.blind.teacher import Teacher
     from demucs.data import find_tracks
     from demucs.nn.allocator import tune_allocator
@@ -125,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--network", type=Path, metavar="FILE",
-        help="also the nSDR that this network of demucs.train_quality predicts, in the same records",
+        help="also the nSDR that this network of demucs.train_quality predicts (score `network`)",
     )  # fmt: skip
     made.add_argument("--limit", type=int, metavar="N", help="the first N songs only")
     made.add_argument("--device", default="cpu", help="where to compute (cpu)")
