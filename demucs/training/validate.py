@@ -89,7 +89,7 @@ def means(measures: Measures) -> dict[str, float]:
 
 def separate(model: nn.Module, mix: Tensor, options: TrainConfig, device: torch.device) -> Tensor:
     """`[1, C, T]` to `[1, S, C, T]` on the CPU, without random shifts, so that epochs compare."""
-    if options.valid_apply:
+    if options.valid_apply or hasattr(model, "models"):  # a bag has no other way
         return apply_model(model, mix, shifts=0, split=options.test.split, overlap=0, device=device)
     estimates: Tensor = model(mix.to(device))
     return estimates.cpu()
