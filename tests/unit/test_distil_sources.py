@@ -100,7 +100,7 @@ def test_bad_files_are_skipped_each_with_its_reason(tmp_path: Path) -> None:
     write(music / "good.wav", noise(4))
     write(music / "mono.wav", noise(4, channels=1, seed=1))
     write(music / "six.wav", noise(4, channels=6, seed=2))
-    write(music / "other rate.wav", noise(4, seed=3), rate=11025)
+    write(music / "other rate.wav", noise(6, seed=3), rate=11025)
     write(music / "short.wav", noise(1, seed=4))
     write(music / "silent.wav", 1e-4 * noise(4, seed=5))
     bad = noise(4, seed=6)
@@ -243,7 +243,7 @@ def test_true_stems_are_compared_excerpt_by_excerpt(tmp_path: Path) -> None:
     first, second = entry_of(tmp_path / "music", tmp_path / "out", "song/mixture.wav").excerpts
     assert first.truth is not None
     assert second.truth is not None
-    assert first.truth["nsdr"][0] > 60  # the estimate is the truth
+    assert first.truth["nsdr"][0] > 40  # the truth, but for half of the mean
     assert first.truth["nsdr"][1] == pytest.approx(0, abs=1e-3)  # twice as loud as the truth
     assert second.truth["level"][1] < -100
     (song / "high.wav").unlink()

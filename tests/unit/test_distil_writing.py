@@ -11,6 +11,7 @@ import soundfile
 import torch
 from distil_support import RATE, SOURCES, Halves, PeakJudge, make_scoring, noise, score, write
 
+from demucs.blind.distil import writing
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.selection import Budget, Rule
 from demucs.blind.distil.songs import Survey, survey
@@ -144,19 +145,27 @@ def test_a_failure_or_a_stop_leaves_whole_songs_alone(
     out = tmp_path / "out"
     seen = look(music, out)
     plain = Halves.forward
-    calls = [0]
 
     def fail(self: Halves, mix: torch.Tensor) -> torch.Tensor:
-        calls[0] += 1
-        if calls[0] > 1:
-            raise RuntimeError("out of memory")
-        return plain(self, mix)
+        raise RuntimeError("no such shape")
 
     monkeypatch.setattr(Halves, "forward", fail)
     with pytest.raises(RuntimeError):
         write_songs(seen, writing_of(seen, out), Part())
     assert sorted(out.rglob("*.wav")) == []
     monkeypatch.setattr(Halves, "forward", plain)
+    real = writing.write_audio
+
+    def full(path: Path, *rest: Any, **options: Any) -> None:
+        if path.name == "high.wav":
+            raise OSError("no space left")
+        real(path, *rest, **options)
+
+    monkeypatch.setattr(writing, "write_audio", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_songs(seen, writing_of(seen, out), Part())
+    assert list((out / "train").iterdir()) == []
+    monkeypatch.setattr(writing, "write_audio", real)
     asked = iter([False, True])
     with pytest.raises(Interrupted):
         write_songs(seen, writing_of(seen, out, lambda: next(asked)), Part())
@@ -198,11 +207,11 @@ def test_the_manifest_says_what_became_of_every_file(tmp_path: Path, music: Path
     (music / "twin.wav").write_bytes((music / "good.wav").read_bytes())
     write(music / "long.wav", np.concatenate([noise(10, 0.8), 0 * noise(10), noise(10, 0.2)]))
     seen = look(music, out, excerpt=10)
-    writing = writing_of(seen, out)
-    write_songs(seen, writing, Part())
+    how = writing_of(seen, out)
+    write_songs(seen, how, Part())
     _, copies = distinct(find_sources(music))
     summary = write_manifest(
-        seen, writing, copies=copies, about={"teacher": {"name": "half"}}, warnings=["careful"]
+        seen, how, copies=copies, about={"teacher": {"name": "half"}}, warnings=["careful"]
     )
     manifest = read_manifest(out)
     files = {one["file"]: one for one in manifest["files"]}
