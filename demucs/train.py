@@ -48,7 +48,8 @@ class _Door(Door):
 
         run = check_config(plain(xp.cfg), asked_world_size(os.environ))
         check_start(run, Path(xp.folder))
-        for root in run.options.dset.roots:
+        semi = run.options.semi.folder
+        for root in (*run.options.dset.roots, *([semi] if semi else [])):
             if not Path(root).is_dir():  # it may be there on the machine that will train
                 print(f"warning: there is no folder {root} on this machine", file=sys.stderr)
 

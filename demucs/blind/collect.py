@@ -44,13 +44,17 @@ def collect(
         show: wraps the tracks that are left, to show progress.
 
     Raises:
-        ConfigError: the tracks have other stems, sample rate or channels than the teacher.
+        ConfigError: the tracks have other stems, sample rate or channels than the teacher, or a
+            record is of other weights of that name.
         AudioError: a file that cannot be read.
     """
     for one in tracks[:1]:
         check_kind(teacher, one)
     where = folder / teacher.name / kind / split
     paths = {track.name: where / f"{track.name}.json" for track in tracks}
+    for path in paths.values():
+        if path.exists():
+            check_weights(teacher, Record.load(path), path)
     left = [track for track in tracks if not paths[track.name].exists()]
     for track in show(left):
         following = tracks[(list(tracks).index(track) + 1) % len(tracks)]
@@ -67,6 +71,7 @@ def collect(
             split=split,
             teacher=teacher.name,
             family=family,
+            weights=teacher.weights,
             seconds=mixture.shape[-1] / teacher.samplerate,
             sources=teacher.sources,
             window=WINDOW,
@@ -131,6 +136,20 @@ def truth_of(
         whole, parts = bss_scores(true, guess, samplerate)["sdr"]
         found["sdr"] = Measures(track=whole, windows=parts)
     return found
+
+
+def check_weights(teacher: Teacher, record: Record, path: Path) -> None:
+    """Refuses to go on with records of another model.
+
+    Raises:
+        ConfigError: the record was made with other weights of the teacher's name.
+    """
+    if record.weights and record.weights != teacher.weights:
+        raise ConfigError(
+            f"{path} was made by another model called {teacher.name} (weights "
+            f"{record.weights[:8]}, now {teacher.weights[:8]}): remove the folder "
+            f"{path.parents[2]}, or give the model another name"
+        )
 
 
 def check_kind(teacher: Teacher, track: Track) -> None:

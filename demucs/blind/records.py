@@ -33,6 +33,7 @@ class Record:
         kind: which kind of music, as `demo`; the study holds kinds apart.
         split: what the song is for, as `valid` (calibration) or `test`.
         teacher: which weights separated it, as `SIG_3`.
+        weights: sha256 of the teacher's weights; empty if it is not known.
         family: which teachers are alike, as the architecture; the study holds families apart.
         seconds: length of the song.
         sources: names of the stems, in the order of S.
@@ -52,12 +53,22 @@ class Record:
     window: float
     scores: Mapping[str, Measures]
     truth: Mapping[str, Measures] = field(default_factory=dict)
+    weights: str = ""
 
     def save(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all."""
         facts = {
             name: getattr(self, name)
-            for name in ("track", "kind", "split", "teacher", "family", "seconds", "window")
+            for name in (
+                "track",
+                "kind",
+                "split",
+                "teacher",
+                "family",
+                "seconds",
+                "window",
+                "weights",
+            )
         }
         content = {
             "format": FORMAT,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.evaluation import separate_track
+from demucs.evaluation.facts import weights_of
 from demucs.nn.fast import prepare
 
 
@@ -21,6 +22,7 @@ class Teacher:
         samplerate: Hz.
         channels: of mixture and stems.
         device: where it computes.
+        weights: sha256 of its weights.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Teacher:
     samplerate: int
     channels: int
     device: str = "cpu"
+    weights: str = ""
 
     @classmethod
     def of(cls, model: nn.Module, name: str, device: str = "cpu") -> "Teacher":
@@ -41,11 +44,14 @@ class Teacher:
             samplerate=int(facts.samplerate),
             channels=int(facts.audio_channels),
             device=device,
+            weights=weights_of(model),
         )
 
     def members(self) -> "list[Teacher]":
-        """The models of a bag, each as a teacher; none of a single network."""
+        """The models of a bag of several, each as a teacher; none of a single network."""
         models = getattr(self.model, "models", ())
+        if len(models) < 2:  # it would be compared with itself
+            return []
         return [Teacher.of(one, f"{self.name}[{n}]", self.device) for n, one in enumerate(models)]
 
     @torch.no_grad()

@@ -19,6 +19,7 @@ from demucs.errors import DatasetError
 
 LABELS_FILE = "distilled.json"
 FORMAT = "demucs-distilled-1"
+RAW_SCORE = "score"  # the kind of judge whose numbers are no predicted nSDR
 PLAYS = 0.5  # probability from which a stem counts as playing in a window
 SHOWN = 5  # problems in a message
 
@@ -33,11 +34,13 @@ class Labels:
         window: seconds of a window.
         nsdr: predicted nSDR in dB, `[S, N]`; NaN where there is none.
         active: probability that the stem plays, `[S, N]`; NaN where it is not known.
+        predicted: whether `nsdr` is that, and not a raw score of another meaning.
     """
 
     window: float
     nsdr: Array
     active: Array
+    predicted: bool = True
 
     def windows(self, start: float, end: float) -> slice:
         """The windows that the seconds from `start` to `end` touch; the last one, past the end."""
@@ -142,6 +145,7 @@ def read_labels(path: Path, sources: Sequence[str]) -> Labels:
         order = [names.index(source) for source in sources]
         nsdr, active = (_array(quality[key])[order] for key in ("windows", "active_windows"))
         window = float(quality["window"])
+        predicted = content.get("judge", {}).get("kind") != RAW_SCORE
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DatasetError(
             f"{path} does not tell the quality of pseudo-labels ({type(error).__name__}: {error}): "
@@ -152,7 +156,7 @@ def read_labels(path: Path, sources: Sequence[str]) -> Labels:
             f"{path} has windows of shapes {list(nsdr.shape)} and {list(active.shape)}, of "
             f"{window} s: make the set again with `python3 -m tools.distil`"
         )
-    return Labels(window=window, nsdr=nsdr, active=active)
+    return Labels(window=window, nsdr=nsdr, active=active, predicted=predicted)
 
 
 def _check_stems(path: Path, names: Sequence[str], sources: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from demucs.data.checks import check_lengths
 from demucs.data.distilled import Rating, distilled_tracks
 from demucs.data.mixed import MixedSet, Pattern
 from demucs.data.silence import SilenceSet
+from demucs.errors import ConfigError
 from demucs.training.blocks import RunConfig
 
 logger = logging.getLogger(__name__)
@@ -18,13 +19,19 @@ def with_pseudo(labelled: TrainingSet, run: RunConfig) -> MixedSet:
 
     Raises:
         DatasetError: the folder is missing, has no songs, or songs whose labels do not fit.
-        ConfigError: segments that its songs cannot fill, or no stem that is silent for long enough.
+        ConfigError: segments that its songs cannot fill, no stem that is silent for long enough, or
+            weights by a quality that was not predicted.
     """
     semi, dset = run.options.semi, run.options.dset
     assert semi.folder is not None
     tracks, labels = distilled_tracks(
         semi.folder, sources=dset.sources, samplerate=dset.samplerate, channels=dset.channels
     )
+    if semi.loss != "plain" and not all(one.predicted for one in labels):
+        raise ConfigError(
+            f"semi.loss={semi.loss} goes by predicted nSDR, and {semi.folder} has raw scores: "
+            "distil with --calibration or --network instead of --by, or use semi=plain"
+        )
     pseudo = TrainingSet(
         tracks,
         segment=dset.segment,

@@ -1,6 +1,7 @@
 """Records of scores: written, read, collected, and refused when they are broken."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,15 @@ def test_predictions_are_added_to_records_that_lack_them(songs, tmp_path):
     assert one.scores["network"].track == pytest.approx([4, 5])
     assert one.scores["network"].windows == pytest.approx(np.full((2, 2), 7))
     assert "reseparation" in one.scores
+
+
+def test_records_of_other_weights_are_refused(songs, tmp_path):
+    gather(songs, tmp_path)
+    other = teacher(bands)
+    assert read_records(tmp_path)[0].weights == other.weights != ""
+    changed = replace(other, weights="0123456789")
+    with pytest.raises(ConfigError, match=r"another model called toy .*now 01234567"):
+        collect(changed, tracks(songs), tmp_path, kind="toy", split="test", family="f")
 
 
 def test_true_sdr_on_demand(songs, tmp_path):

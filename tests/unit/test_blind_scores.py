@@ -226,6 +226,16 @@ def test_models_of_a_bag_are_members():
     assert found.track == pytest.approx([20 * np.log10(3)] * 2, abs=0.05)
 
 
+def test_a_bag_of_one_has_no_members():
+    class Bag(Separator):
+        def __init__(self):
+            super().__init__(bands)
+            self.models = nn_list(Separator(bands))
+            self.weights = [[1.0, 1.0]]
+
+    assert "members" not in score_track(Teacher.of(Bag(), "bag"), mixture())[1]
+
+
 def nn_list(*modules):
     return torch.nn.ModuleList(modules)
 

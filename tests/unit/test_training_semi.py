@@ -1,6 +1,8 @@
 """Semi-supervised training: its losses, its variants on a tiny model, and what is refused."""
 
+import json
 import logging
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -259,3 +261,16 @@ def test_a_set_of_other_stems_is_refused_with_both_names(songs: Path, tmp_path: 
     run = read_config(tiny_config(songs, "semi=plain", f"semi.folder={folder}"))
     with pytest.raises(DatasetError, match=r"stems are beat, bass.*dset\.sources are drums, bass"):
         find_songs(run)
+
+
+def test_weights_want_predicted_quality(songs: Path, distilled: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(distilled, raw)
+    for path in raw.glob("train/*/distilled.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "judge": {"kind": "score", "by": "polarity"}}))
+    for kind in ("weight", "truncate"):
+        plain = tiny_config(songs, f"semi.folder={raw}", f"semi.loss={kind}")
+        with pytest.raises(ConfigError, match=r"raw scores: distil with --calibration"):
+            find_songs(read_config(plain))
+    find_songs(read_config(tiny_config(songs, f"semi.folder={raw}")))
