@@ -13,6 +13,7 @@ import numpy as np
 from demucs.blind.features import Rows
 from demucs.blind.quality import Array
 from demucs.blind.regressors import Regressor
+from demucs.blind.statistics import group_weights, weighted_quantile
 
 FOLDS = 10
 
@@ -49,14 +50,6 @@ class Intervals:
             high[row] = weighted_quantile(guess + error, weight[mine], self.coverage)
             low[row] = -weighted_quantile(error - guess, weight[mine], self.coverage)
         return low, high
-
-
-def weighted_quantile(values: Array, weights: Array, share: float) -> float:
-    """The smallest value at or below which `share` of the weight lies; the weight that is missing
-    to 1 lies at infinity."""
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order]) >= share - 1e-12
-    return float(values[order][np.argmax(reached)]) if reached.any() else float("inf")
 
 
 def intervals(rows: Rows, regressor: str, scores: tuple[str, ...], *, coverage: float,
@@ -119,6 +112,5 @@ def song_weights(rows: Rows) -> Array:
     weight = np.zeros(len(rows))
     for stem in np.unique(rows.stem):
         mine = np.flatnonzero(rows.stem == stem)
-        _, song, rows_of_song = np.unique(rows.track[mine], return_inverse=True, return_counts=True)
-        weight[mine] = 1 / (rows_of_song[song] * (len(rows_of_song) + 1))
+        weight[mine] = group_weights(rows.track[mine])
     return weight

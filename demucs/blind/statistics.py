@@ -174,6 +174,21 @@ def _correlation_matrix(ranks: Array, weights: Array) -> Array:
     return matrix
 
 
+def group_weights(groups: Array) -> Array:
+    """1/(K+1) for each of K groups (songs), shared by its rows; `[n]`."""
+    _, index, rows = np.unique(groups, return_inverse=True, return_counts=True)
+    weights: Array = 1 / (rows[index] * (len(rows) + 1))
+    return weights
+
+
+def weighted_quantile(values: Array, weights: Array, share: float) -> float:
+    """The smallest value at or below which `share` of the weight lies; the weight that is missing
+    to 1 lies at infinity."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) >= share - 1e-12
+    return float(values[order][np.argmax(reached)]) if reached.any() else float("inf")
+
+
 def mean_over(draws: Sequence[Array], rows: int, songs: int) -> Found:
     """The mean of statistics that were resampled alike, each `[1 + B]`, of those with a value.
 

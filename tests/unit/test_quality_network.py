@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from demucs.blind.network.features import FRAMES, PLANES, Bands, Features, extra
 from demucs.blind.network.loss import LossConfig, loss_of
 from demucs.blind.network.model import pooled
 from demucs.blind.network.truth import Targets, targets, truth_of
+from demucs.blind.network.validate import Judged, factors
 from demucs.blind.quality import Quality
 from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
 
@@ -318,3 +320,34 @@ def test_what_cannot_work_is_refused(make) -> None:
 def test_the_default_network_is_small() -> None:
     network = QualityNetwork(["drums", "bass", "other", "vocals"])
     assert sum(one.numel() for one in network.parameters()) < 200_000
+
+
+def judged(ratios: list[float]) -> Judged:
+    """Of a song whose stems are so many scales off."""
+    some = np.array(ratios)
+    none = np.zeros((len(some), 0))
+    return Judged(mean=np.zeros(len(some)), scale=np.ones(len(some)), truth=some,
+                  playing=np.isfinite(some), active=np.ones(len(some)), windows=none,
+                  truth_windows=none, loss=0.0)  # fmt: skip
+
+
+def test_factors_count_songs_and_not_estimates() -> None:
+    # Ten songs by three teachers, of which the last song is hard: 9 of 10 songs are 1 off.
+    songs = [f"song{k}" for k in range(10) for _ in range(3)]
+    some = [judged([50.0 if k == 9 else 1.0, float(k)]) for k in range(10) for _ in range(3)]
+    assert factors(some, songs, 0.8) == (1.0, 8.0)
+    # A coverage of 0.9 takes 9.9 of the 11 weights: the hard song too.
+    assert factors(some, songs, 0.9) == (50.0, 9.0)
+
+
+def test_factors_of_too_few_songs_are_infinite_however_many_teachers(tmp_path: Path) -> None:
+    songs = [f"song{k}" for k in range(8) for _ in range(5)]
+    some = [judged([1.0, np.nan]) for _ in songs]
+    found = factors(some, songs, 0.9)
+    assert found == (math.inf, math.inf)
+    assert factors(some, songs, 0.8) == (1.0, 1.0)
+    assert factors([judged([np.nan])], ["song"], 0.5) == (math.inf,)
+    made = trained()
+    path = tmp_path / "network.safetensors"
+    save_network(path, replace(made, factors=(1.5, math.inf)))
+    assert load_network(path).factors == (1.5, math.inf)

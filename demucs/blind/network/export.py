@@ -70,7 +70,7 @@ def export(
     }
     trained = Trained(
         network=network,
-        factors=factors(judged, config.coverage),
+        factors=factors(judged, [one.track.name for one in items], config.coverage),
         coverage=config.coverage,
         facts=facts,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -36,7 +37,7 @@ def save_network(path: str | os.PathLike[str], trained: Trained) -> str:
     content = {
         "sources": list(network.sources),
         "network": asdict(network.config),
-        "factors": list(trained.factors),
+        "factors": [one if math.isfinite(one) else None for one in trained.factors],
         "coverage": trained.coverage,
         "facts": dict(trained.facts),
     }
@@ -86,7 +87,7 @@ def _built(content: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Tra
     network.load_state_dict(state)
     return Trained(
         network=network.eval(),
-        factors=tuple(float(one) for one in content["factors"]),
+        factors=tuple(math.inf if one is None else float(one) for one in content["factors"]),
         coverage=float(content["coverage"]),
         facts=dict(content["facts"]),
     )

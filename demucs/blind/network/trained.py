@@ -20,7 +20,8 @@ class Trained:
 
     Attributes:
         network: in evaluation mode.
-        factors: of each stem: the interval is the prediction plus or minus so many scales.
+        factors: of each stem: the interval is the prediction plus or minus so many scales;
+            infinite where too few songs vouch for the coverage.
         coverage: share of validation songs whose nSDR was inside.
         facts: where it comes from, plain JSON.
     """

@@ -14,9 +14,9 @@ from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.truth import Targets
 from demucs.blind.quality import Array
+from demucs.blind.statistics import group_weights, weighted_quantile
 
-FEW = 10  # values of a stem, below which its interval is that of all stems together
-NORMAL_90 = 1.645  # scales, where there is no value at all
+FEW = 10  # songs where a stem plays, below which its interval is that of all stems together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,27 +106,38 @@ def scores(
     return found
 
 
-def factors(judged: Sequence[Judged], coverage: float) -> tuple[float, ...]:
+def factors(
+    judged: Sequence[Judged], songs: Sequence[str], coverage: float
+) -> tuple[float, ...]:
     """Of each stem: so many scales around the prediction hold the truth in that share of cases.
 
-    Split conformal prediction (Vovk et al., 2005): a quantile of |truth - mean| / scale, one rank
-    higher than that of the sample. Estimates of one song by several teachers are alike, so with
-    few songs it is less sure than it looks.
+    Split conformal prediction (Vovk et al., 2005): a quantile of |truth - mean| / scale. Estimates
+    of one song by several teachers are alike, so a song counts once and its values share its
+    weight, as in `demucs.blind.conformal`. K songs can vouch for a coverage of K/(K+1) at most:
+    with fewer the factor is infinite.
+
+    Args:
+        judged: estimates.
+        songs: the name of the song of each.
+        coverage: in (0, 1).
     """
-    ratios = [
-        [abs(one.truth[k] - one.mean[k]) / one.scale[k] for one in judged]
-        for k in range(len(judged[0].mean))
-    ]
-    stems = [np.array(one)[np.isfinite(one)] for one in ratios]
-    every = np.concatenate(stems)
-    return tuple(_quantile(one if len(one) >= FEW else every, coverage) for one in stems)
+    truth, mean, scale = (
+        np.array([getattr(one, name) for one in judged]) for name in ("truth", "mean", "scale")
+    )
+    ratios, names = np.abs(truth - mean) / scale, np.array(songs)  # [E, S], [E]
+    found = []
+    for stem in range(ratios.shape[1]):
+        mine = ratios[:, stem : stem + 1]
+        heard = np.isfinite(mine).any(1)
+        found.append(_factor(mine if len(set(names[heard])) >= FEW else ratios, names, coverage))
+    return tuple(found)
 
 
-def _quantile(values: Array, coverage: float) -> float:
-    if not len(values):
-        return NORMAL_90
-    rank = min(len(values), int(np.ceil((len(values) + 1) * coverage)))
-    return float(np.sort(values)[rank - 1])
+def _factor(ratios: Array, songs: Array, coverage: float) -> float:
+    """Of the finite ones of `[E, S]`, by song `[E]`."""
+    known = np.isfinite(ratios)
+    groups = np.repeat(songs[:, None], ratios.shape[1], axis=1)[known]
+    return weighted_quantile(ratios[known], group_weights(groups), coverage)
 
 
 def _tracks(judged: Sequence[Judged]) -> list[tuple[Array, Array]]:
