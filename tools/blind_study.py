@@ -57,6 +57,7 @@ def report(options: argparse.Namespace) -> None:
         draws=options.draws,
         seed=options.seed,
         compare=options.compare,
+        heard=options.heard,
         tell=lambda text: print(text, file=sys.stderr, flush=True),
     )
     paths = [options.out / name for name in ("study.json", "study.md")]
@@ -118,6 +119,12 @@ def parser() -> argparse.ArgumentParser:
     _shared(one, report)
     add = one.add_argument
     add("--draws", type=int, default=400, metavar="N", help="resamples for intervals (400)")
+    add(
+        "--heard",
+        nargs="+",
+        metavar="FAMILY",
+        help="families on which the network behind the records' extra scores was trained (all)",
+    )
     add("--no-compare", dest="compare", action="store_false", help="leave out other regressors")
     one = commands.add_parser("calibrate", help="a calibration file, for distillation")
     _shared(one, calibrate)

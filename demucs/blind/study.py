@@ -3,7 +3,8 @@
 Calibration sees the songs of the split `valid` of one kind of music. Four questions are asked on
 songs of the split `test`, which it never saw: with the same teachers (`songs`), with a family of
 teachers that it never saw (`family`: each family in turn is left out), with another kind of music
-(`kind`), and with both new (`both`).
+(`kind`), and with both new (`both`). A network's predictions that are among the scores are asked
+in `family` and `both` only of families that it was not trained on.
 """
 
 import platform
@@ -23,18 +24,22 @@ from demucs.blind.scores import DEFINITIONS
 from demucs.blind.seeds import stability
 from demucs.blind.selection import compared
 from demucs.blind.settings import REGRESSOR
+from demucs.blind.study_notes import chosen, notes, nothing
 from demucs.blind.study_parts import activity, calibrations, correlations, plain_tree, risks
-from demucs.blind.study_rows import predicted, predictors, sheet_of
+from demucs.blind.study_rows import predicted, predictors, sheet_of, without
 from demucs.blind.usefulness import BAD
 from demucs.errors import DatasetError
 
 FORMAT = "demucs-blind-study-1"
 CALIBRATED = "calibration"
 CONDITIONS = {
-    "songs": "held-out songs, the kind of music and the teachers of calibration",
-    "family": "held-out songs and a family of teachers that calibration never saw",
+    "songs": "held-out songs, the kind of music and the teachers of calibration: those with songs "
+    "in it (others of their families are in the comparison of seeds alone)",
+    "family": "held-out songs and all teachers of a family that was left out of calibration, each "
+    "family in turn",
     "kind": "a kind of music that calibration never saw, the teachers of calibration",
-    "both": "a kind of music and a family of teachers that calibration never saw",
+    "both": "a kind of music that calibration never saw, and all teachers of a family that was "
+    "left out of it, each family in turn",
 }
 GOALS = {"songs": 0.9, "family": 0.8, "kind": 0.8, "both": 0.8}
 WINDOW_DRAWS = 0.5  # of the resamples, since windows are many
@@ -44,7 +49,7 @@ METHODS = {
     "partial": f"Spearman's with the ranks of {', '.join(LOUDNESS)} of the estimate held constant",
     "within": "mean over teachers of the correlation among one teacher's songs",
     "kendall": "tau-b",
-    "interval": "2.5 to 97.5 % of resamples of songs (all rows of a song together)",
+    "interval": "2.5 to 97.5 % of resamples of songs (kind and name: all its rows together)",
     "mean": "of the stems, resampled together",
     "excess": f"area under the share of bad stems (the worst {BAD:.0%}) among the kept, over all "
     "shares kept: 0 as the true order, 1 as a random one",
@@ -63,6 +68,7 @@ def study(
     draws: int = 400,
     seed: int = 0,
     compare: bool = True,
+    heard: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """All numbers of the study, as plain JSON.
@@ -75,6 +81,8 @@ def study(
         regressor, coverage, seed: of the calibration.
         draws: resamples of songs for intervals; half as many for windows.
         compare: regressors too, on the songs of calibration.
+        heard: families of teachers that the network behind scores beyond `DEFINITIONS` was
+            trained on; all, if None.
         tell: is told what is being done.
 
     Raises:
@@ -95,6 +103,8 @@ def study(
     known = [one for one in targets if all(one in each.truth for each in (*fitted, *tests))]
     if not known:
         raise DatasetError(f"not all records have one of the truths {', '.join(targets)}")
+    extras = extra_names([*fitted, *tests])
+    known_to = sorted({one.family for one in records} if heard is None else set(heard))
     options: dict[str, Any] = {"regressor": regressor, "coverage": coverage, "seed": seed}
     found: dict[str, Any] = {
         "format": FORMAT,
@@ -105,6 +115,8 @@ def study(
                      "scipy": scipy.__version__, "scikit-learn": sklearn.__version__},
         "definitions": {"conditions": CONDITIONS, "goals": GOALS, "methods": METHODS,
                         "scores": DEFINITIONS, "silent_below_db": QUIET},
+        "heard": known_to if extras else [],
+        "notes": notes(extras, known_to, assumed=heard is None),
         "records": counted(records),
         "targets": {},
     }  # fmt: skip
@@ -112,9 +124,10 @@ def study(
         told = {"target": target, **options}
         parts = {
             name: part for name in CONDITIONS
-            if (part := _condition(name, fitted, tests, home, told, draws, tell)) is not None
+            if (part := _condition(name, fitted, tests, home, told, draws, known_to, tell))
+            is not None
         }  # fmt: skip
-        found["targets"][target] = {"conditions": parts}
+        found["targets"][target] = {"conditions": parts, "chosen": chosen(fitted, target)}
         if compare:
             tell(f"{target}: regressors")
             found["targets"][target]["regressors"] = compared(fitted, target, seed)
@@ -128,17 +141,21 @@ def _condition(
     home: str,
     options: dict[str, Any],
     draws: int,
+    heard: Sequence[str],
     tell: Callable[[str], None],
 ) -> dict[str, Any] | None:
     """One of the questions; None where there are no records for it."""
     apart = name in ("family", "both")
     records = [one for one in tests if (one.kind == home) == (name in ("songs", "family"))]
-    seen = {one.family for one in fitted}
-    if not apart:
+    seen, teachers = {one.family for one in fitted}, {one.teacher for one in fitted}
+    if name == "songs":  # runs with other seeds too, for the comparison of seeds
         records = [one for one in records if one.family in seen]
+    elif not apart:
+        records = [one for one in records if one.teacher in teachers]
     elif len(seen) < 2:
         records = [one for one in records if one.family not in seen]
-    if not records:
+    asked = [one for one in records if apart or one.teacher in teachers]
+    if not asked:
         return None
     tell(f"{options['target']}: {name}")
     families = sorted({one.family for one in records})
@@ -156,19 +173,22 @@ def _condition(
         )
         qualities[label] = predicted(records, by_family)
     shown = LOUDNESS if apart else (*names, *extras)
-    found: dict[str, Any] = {"families": families, "kinds": sorted({one.kind for one in records})}
+    found: dict[str, Any] = {"families": families, "kinds": sorted({one.kind for one in asked})}
+    learnt = [*extras, *(label for label in qualities if label != CALIBRATED)]
     sources = records[0].sources
     for level, windows in (("songs", False), ("windows", True)):
-        sheet = sheet_of(
+        every = sheet_of(
             records, [*dict.fromkeys((*shown, *extras))], options["target"], qualities,
             windows=windows,
         )  # fmt: skip
+        sheet = every.where(np.isin(every.teacher, [one.teacher for one in asked]))
+        sheet = without(sheet, learnt, heard) if apart else sheet
         count = max(1, round(draws * WINDOW_DRAWS)) if windows else draws
         table = correlations(sheet, sources, draws=count, seed=options["seed"])
         found[level] = {
             "rows": len(sheet),
             "playing": int(sheet.plays.sum()),
-            "songs": len({(one.kind, one.track) for one in records}),
+            "songs": len({(one.kind, one.track) for one in asked}),
             "correlations": table,
             "risk": risks(sheet, sources, [*qualities, *extras]),
             "calibration": {} if windows else calibrations(sheet, sources),
@@ -176,8 +196,12 @@ def _condition(
         }
         if name == "songs":
             found[level]["seeds"] = stability(
-                table, {one.teacher: one.family for one in records}, sources
+                correlations(every, sources, draws=0, seed=0),
+                {one.teacher: one.family for one in records},
+                sources,
             )
+        if apart and set(families) <= set(heard):
+            nothing(found[level], learnt)
     return found
 
 

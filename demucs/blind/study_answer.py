@@ -5,17 +5,25 @@ from typing import Any
 
 from demucs.blind.features import LOUDNESS, meant
 from demucs.blind.scores import DEFINITIONS
+from demucs.blind.study_missed import (
+    CALIBRATED,
+    by_stem,
+    figure,
+    missed_goals,
+    reached,
+    short_intervals,
+    unsure_within,
+)
 from demucs.blind.study_parts import MEAN
-
-CALIBRATED = "calibration"
 
 
 def answer(study: Mapping[str, Any], target: str) -> list[str]:
-    """Five sentences: the best scores, the goals, loudness, the intervals, the silent stems."""
+    """Six sentences: the best scores, goals, one teacher, loudness, intervals, silent stems."""
     conditions = study["targets"][target]["conditions"]
     return [
-        _best(study, conditions),
+        _best(study, study["targets"][target]["chosen"], conditions),
         *_goals(study, conditions),
+        _within(study, conditions),
         _loudness(conditions),
         _intervals(study, conditions),
         _silence(conditions),
@@ -25,17 +33,12 @@ def answer(study: Mapping[str, Any], target: str) -> list[str]:
 def negative(study: Mapping[str, Any], target: str) -> list[str]:
     """Each goal that was missed, each score that knows nothing or loudness only, by number."""
     conditions = study["targets"][target]["conditions"]
-    found = []
-    for name, one in conditions.items():
-        for model in predictions(one["songs"]):
-            missed = [
-                f"{stem} {figure(value)}" for stem, value in _by_stem(study, one, model)
-                if not _reached(value, study["definitions"]["goals"][name])
-            ]  # fmt: skip
-            if missed:
-                goal = study["definitions"]["goals"][name]
-                found.append(f"`{model}` misses {goal:g} in `{name}`: {', '.join(missed)}.")
-    found += _worse_than_level(conditions)
+    found = [
+        *missed_goals(study, conditions),
+        *unsure_within(study, conditions),
+        *short_intervals(study, conditions),
+        *_worse_than_level(conditions),
+    ]
     if "songs" in conditions:
         scores = conditions["songs"]["songs"]["correlations"]
         best = scores[CALIBRATED][MEAN]["spearman"]["value"]
@@ -80,28 +83,49 @@ def _worse_than_level(conditions: Mapping[str, Any]) -> Iterable[str]:
                 )
 
 
-def _best(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
+def _best(
+    study: Mapping[str, Any], chosen: Mapping[str, Any], conditions: Mapping[str, Any]
+) -> str:
     if "songs" not in conditions:
         return "There are no held-out songs of the teachers of calibration."
     scores = conditions["songs"]["songs"]["correlations"]
     parts = []
     for stem in study["sources"]:
-        known = [n for n in singles(scores) if scores[n][stem]["spearman"]["value"] is not None]
-        if known:
-            name = max(known, key=lambda n: scores[n][stem]["spearman"]["value"])
+        name = chosen.get(stem, {}).get("score")
+        if name in scores:
             parts.append(f"{stem} `{name}` {_range(scores[name][stem]['spearman'])}")
-    return f"On held-out songs the best single scores by Spearman are: {'; '.join(parts)}."
+    return (
+        "The single scores that are best by Spearman on the songs of calibration reach on held-out "
+        f"songs: {'; '.join(parts)}."
+    )
 
 
 def _goals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterable[str]:
     parts = []
     for name, one in conditions.items():
         goal = study["definitions"]["goals"][name]
-        told = _by_stem(study, one, CALIBRATED)
-        reached = sum(_reached(value, goal) for _, value in told)
+        told = by_stem(study, one["songs"], CALIBRATED)
+        count = sum(reached(value, goal) for _, value in told)
         values = ", ".join(f"{stem} {figure(value)}" for stem, value in told)
-        parts.append(f"`{name}` {values} ({reached} of {len(told)} stems reach {goal:g})")
+        parts.append(f"`{name}` {values} ({count} of {len(told)} stems reach {goal:g})")
     yield f"The calibrated predictor has Spearman {'; '.join(parts)}."
+
+
+def _within(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
+    if "songs" not in conditions:
+        return "How songs of one teacher are ranked was not measured."
+    table = conditions["songs"]["songs"]["correlations"][CALIBRATED]
+    told = [(value, stem) for stem in study["sources"]
+            if (value := table[stem]["within"]["spearman"]["value"]) is not None]  # fmt: skip
+    if not told:
+        return "How songs of one teacher are ranked could not be judged: there are too few."
+    (low, least), (high, most) = min(told), max(told)
+    return (
+        "Among the songs of one teacher, which is what distillation ranks, the calibrated "
+        f"predictor has in `songs` a mean Spearman of {_range(table[MEAN]['within']['spearman'])}, "
+        f"by stem from {figure(low)} ({least}) to {figure(high)} ({most}): pooling over stages of "
+        "training makes correlations larger."
+    )
 
 
 def _loudness(conditions: Mapping[str, Any]) -> str:
@@ -149,36 +173,15 @@ def _silence(conditions: Mapping[str, Any]) -> str:
     return f"Silent stems are told from playing ones with an AUC of: {', '.join(parts)}."
 
 
-def predictions(level: Mapping[str, Any]) -> list[str]:
-    """Names of the auxiliary models in a table: calibrations, and scores beyond the blind ones."""
-    return [name for name in level["correlations"] if name not in DEFINITIONS]
-
-
 def singles(scores: Mapping[str, Any]) -> list[str]:
     """Names of the blind scores in a table."""
     return [name for name in scores if name in DEFINITIONS]
-
-
-def figure(value: float | None) -> str:
-    """Two decimals, a dash for None."""
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _range(found: Mapping[str, Any]) -> str:
     if found["low"] is None or found["high"] is None:
         return figure(found["value"])
     return f"{figure(found['value'])} [{figure(found['low'])}, {figure(found['high'])}]"
-
-
-def _by_stem(
-    study: Mapping[str, Any], condition: Mapping[str, Any], model: str
-) -> list[tuple[str, float | None]]:
-    table = condition["songs"]["correlations"][model]
-    return [(stem, table[stem]["spearman"]["value"]) for stem in study["sources"]]
-
-
-def _reached(value: float | None, goal: float) -> bool:
-    return value is not None and value >= goal
 
 
 def _maybe_nothing(found: Mapping[str, Any]) -> bool:

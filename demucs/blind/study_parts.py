@@ -21,22 +21,22 @@ def correlations(
     `within` is the mean over teachers of the correlation among the songs of one teacher alone:
     pooled over teachers of different strength, correlations are larger.
     """
-    heard = sheet.where(np.isfinite(sheet.truth))
-    weights = resamples(heard.track, draws, seed)
-    songs = len(np.unique(heard.track))
+    truthful = sheet.where(np.isfinite(sheet.truth))
+    weights = resamples(truthful.song, draws, seed)
+    songs = len(np.unique(truthful.song))
     found: dict[str, dict[str, Any]] = {}
-    for name, score in heard.columns.items():
+    for name, score in truthful.columns.items():
         pooled: list[Correlation] = []
         inside: list[Correlation] = []
         stems: dict[str, Any] = {}
         for number, stem in enumerate(sources):
-            mine = heard.stem == number
-            one = _correlation(heard, mine, name, score, weights)
+            mine = truthful.stem == number
+            one = _correlation(truthful, mine, name, score, weights)
             teachers = {
                 teacher: _correlation(
-                    heard, mine & (heard.teacher == teacher), name, score, weights
+                    truthful, mine & (truthful.teacher == teacher), name, score, weights
                 )
-                for teacher in np.unique(heard.teacher).tolist()
+                for teacher in np.unique(truthful.teacher).tolist()
             }
             stems[stem] = {**_told(one), "within": _within(list(teachers.values()), songs)}
             stems[stem]["teachers"] = {
@@ -61,7 +61,7 @@ def _correlation(
     controls = [sheet.columns[one][rows] for one in LOUDNESS if one in sheet.columns]
     side = -1 if meant(name) < 0 else 1  # so that high is good in every row of the tables
     return correlation(
-        side * score[rows], sheet.truth[rows], sheet.track[rows], controls, weights[:, rows]
+        side * score[rows], sheet.truth[rows], sheet.song[rows], controls, weights[:, rows]
     )
 
 
@@ -86,9 +86,10 @@ def risks(sheet: Sheet, sources: Sequence[str], names: Sequence[str]) -> dict[st
     found: dict[str, Any] = {}
     for name, score in sheet.columns.items():
         side = -1 if meant(name) < 0 else 1
+        told = np.isin(sheet.teacher, sheet.teacher[np.isfinite(score)])  # given scores at all
         found[name] = {}
         for number, stem in enumerate(sources):
-            mine = sheet.stem == number
+            mine = (sheet.stem == number) & told
             curve = plain_tree(risk_coverage(side * score[mine], sheet.truth[mine]))
             short = {key: curve[key] for key in ("excess", "reason") if key in curve}
             found[name][stem] = curve if name in names else short

@@ -1,7 +1,7 @@
 """The tables of the study: test songs with scores, and with predictions that never saw them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class Sheet:
     """R rows, each a stem of a song or of a window.
 
     Attributes:
-        stem: index, `[R]`; `track`, `teacher`, `family`: names, `[R]`.
+        stem: index, `[R]`; `teacher`, `family`: names, `[R]`.
+        song: KIND/TRACK, `[R]`, since two kinds may have songs of the same name.
         truth: true quality in dB, `[R]`.
         plays: whether the true stem plays, `[R]`.
         columns: scores and predictions by name, `[R]` each.
@@ -27,7 +28,7 @@ class Sheet:
     """
 
     stem: Array
-    track: Array
+    song: Array
     teacher: Array
     family: Array
     truth: Array
@@ -76,13 +77,15 @@ def sheet_of(
     def joined(name: str, attribute: str) -> Array:
         return np.concatenate([getattr(one, attribute).ravel() for one in qualities[name]])
 
+    sizes = [(one.truth[target].windows if windows else one.truth[target].track).size
+             for one in records]  # fmt: skip
     columns = {name: rows.values[:, n] for n, name in enumerate(names)}
     guess, active = ("windows", "active_windows") if windows else ("sdr", "active")
     columns.update({name: joined(name, guess) for name in qualities})
     ends = {} if windows else qualities
     return Sheet(
         stem=rows.stem,
-        track=rows.track,
+        song=np.repeat([f"{one.kind}/{one.track}" for one in records], sizes),
         teacher=rows.teacher,
         family=rows.family,
         truth=np.where(rows.known, rows.target, np.nan),
@@ -92,6 +95,20 @@ def sheet_of(
         high={name: joined(name, "high") for name in ends},
         active={name: joined(name, active) for name in qualities},
     )
+
+
+def without(sheet: Sheet, names: Iterable[str], families: Iterable[str]) -> Sheet:
+    """The same without the values of the columns `names` in the rows of `families`."""
+    out, names = np.isin(sheet.family, sorted(families)), set(names)
+
+    def cut(columns: Columns) -> Columns:
+        return {
+            name: np.where(out, np.nan, values) if name in names else values
+            for name, values in columns.items()
+        }
+
+    parts = {name: cut(getattr(sheet, name)) for name in ("columns", "low", "high", "active")}
+    return replace(sheet, **parts)
 
 
 def predictors(

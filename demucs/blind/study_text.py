@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demucs.blind.study_answer import CALIBRATED, answer, figure, negative, predictions
+from demucs.blind.study_answer import answer, negative
+from demucs.blind.study_missed import CALIBRATED, by_stem, figure, predictions
 from demucs.blind.study_parts import MEAN
 
 
@@ -13,6 +14,8 @@ def page(study: Mapping[str, Any]) -> str:
     for target in study["targets"]:
         lines += [f"## The answer, {target}", "", *answer(study, target), ""]
         lines += ["### Negative results", "", *(f"- {one}" for one in negative(study, target)), ""]
+    if study["notes"]:
+        lines += ["## Notes", "", *(f"- {one}" for one in study["notes"]), ""]
     for target, part in study["targets"].items():
         lines += _predictions(study, target)
         for level in ("songs", "windows"):
@@ -55,12 +58,16 @@ def _predictions(study: Mapping[str, Any], target: str) -> list[str]:
         for name, one in study["targets"][target]["conditions"].items():
             for model in predictions(one[level]):
                 found = one[level]["correlations"][model]
-                for what, by_stem in (
+                if all(value is None for _, value in by_stem(study, one[level], model)):
+                    reason = found[study["sources"][0]]["spearman"]["reason"]
+                    rows.append([name, model, reason, *("-" for _ in stems)])
+                    continue
+                for what, values in (
                     ("pooled", [found[stem]["spearman"] for stem in stems]),
                     ("within a teacher", [found[stem]["within"]["spearman"] for stem in stems]),
                     ("partial", [found[stem]["partial"] for stem in stems]),
                 ):
-                    rows.append([name, model, what, *map(_span, by_stem)])
+                    rows.append([name, model, what, *map(_span, values)])
         lines += table(("condition", "model", "of", *stems), rows)
     return lines
 

@@ -1,6 +1,7 @@
 """The study on records whose statistics are known, and its command line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from demucs.blind.scores import DEFINITIONS
 from demucs.blind.seeds import stability
 from demucs.blind.study import study
 from demucs.blind.study_answer import _worse_than_level, answer, negative
+from demucs.blind.study_missed import missed_goals, short_intervals, unsure_within
+from demucs.blind.study_notes import HEARD
+from demucs.blind.study_rows import sheet_of
 from demucs.blind.study_text import page
 from demucs.errors import DatasetError
 from tests.unit.blind_records import SOURCES, make_records
@@ -74,14 +78,130 @@ def test_pooling_over_unlike_teachers_is_told_from_one_teacher(found):
     assert one["spearman"]["value"] > one["within"]["spearman"]["value"] + 0.02
 
 
-def test_the_answer_is_five_sentences_of_the_numbers(found):
+def test_the_answer_is_six_sentences_of_the_numbers(found):
     told = answer(found, "nsdr")
-    assert len(told) == 5
+    assert len(told) == 6
     assert "drums `reseparation`" in told[0]
     assert "of 4 stems reach 0.9" in told[1]
-    assert "`swap`" in told[2]
+    assert "`swap`" in told[3]
     value = found["targets"]["nsdr"]["conditions"]["songs"]["songs"]["correlations"]["calibration"]
     assert f"bass {value['bass']['spearman']['value']:.2f}" in told[1]
+
+
+def test_the_answer_tells_the_ranking_of_one_teachers_songs(found):
+    table = found["targets"]["nsdr"]["conditions"]["songs"]["songs"]["correlations"]["calibration"]
+    values = [table[stem]["within"]["spearman"]["value"] for stem in SOURCES]
+    told = answer(found, "nsdr")[2]
+    assert f"from {min(values):.2f} (" in told
+    assert f"to {max(values):.2f} (" in told
+    assert f"mean Spearman of {table['mean']['within']['spearman']['value']:.2f} [" in told
+    assert "pooling over stages" in told
+
+
+def small(value=0.95, within=0.9, covered=0.9, windows=0.95):
+    """Numbers of one condition and one stem."""
+
+    def table(one):
+        parts = {"value": one, "reason": "why"}
+        return {"calibration": {"bass": {"spearman": parts,
+                                         "within": {"spearman": {"value": within}}}}}  # fmt: skip
+
+    study = {
+        "sources": ["bass"],
+        "settings": {"coverage": 0.9},
+        "definitions": {"goals": {"kind": 0.8}},
+    }
+    songs = {
+        "correlations": table(value),
+        "calibration": {"calibration": {"bass": {"covered": covered}}},
+    }
+    return study, {"kind": {"songs": songs, "windows": {"correlations": table(windows)}}}
+
+
+def test_windows_that_miss_the_goal_are_a_negative_result():
+    assert not list(missed_goals(*small()))
+    (told,) = missed_goals(*small(windows=0.7))
+    assert told == "`calibration` misses 0.8 in `kind`, windows: bass 0.70."
+    (told,) = missed_goals(*small(value=None))
+    assert told == "`calibration` cannot be judged in `kind`, songs: why."
+
+
+def test_poor_ranking_and_short_intervals_are_negative_results():
+    assert not [*unsure_within(*small(within=0.5)), *short_intervals(*small(covered=0.86))]
+    (told,) = unsure_within(*small(within=0.49))
+    assert "`kind`: bass 0.49" in told
+    (told,) = short_intervals(*small(covered=0.85))
+    assert "`kind`: bass 85%" in told
+
+
+def test_a_network_that_heard_all_families_is_not_asked_of_new_ones(found):
+    assert found["heard"] == ["one", "two"]
+    text = page(found)
+    assert "was not said (`report --heard`)" in text
+    assert "chosen on songs of the split valid" in text
+    assert f"| family | network | {HEARD} | - |" in text
+    for name, finite in (("songs", True), ("kind", True), ("family", False), ("both", False)):
+        for level in ("songs", "windows"):
+            part = found["targets"]["nsdr"]["conditions"][name][level]
+            for model in ("network", "calibration+network"):
+                one = part["correlations"][model]["bass"]["spearman"]
+                assert (one["value"] is not None) == finite
+                assert ("excess" in part["risk"][model]["bass"]) == finite
+                assert finite or one["reason"] == part["risk"][model]["bass"]["reason"] == HEARD
+            assert part["correlations"]["calibration"]["bass"]["spearman"]["value"] is not None
+
+
+def test_a_network_is_asked_of_the_families_it_did_not_hear():
+    records = [
+        one for split in ("valid", "test")
+        for one in make_records(split=split, songs=10, teachers=TEACHERS, network=True)
+    ]  # fmt: skip
+    found = study(records, heard=["one"], draws=5, compare=False)
+    part = found["targets"]["nsdr"]["conditions"]["family"]["songs"]
+    teachers = part["correlations"]["network"]["bass"]["teachers"]
+    assert teachers["run_a_1"] is teachers["run_b_1"] is None
+    assert teachers["run_c_1"] > 0.5
+    assert (
+        part["risk"]["network"]["bass"]["rows"] <= 10 < part["risk"]["calibration"]["bass"]["rows"]
+    )
+    assert "`network` was trained on estimates of these families: one." in found["notes"][0]
+
+
+def test_runs_without_songs_of_calibration_are_compared_as_seeds_alone():
+    records = [
+        one for split in ("valid", "test")
+        for one in make_records(split=split, songs=8, teachers=TEACHERS)
+        if (split, one.teacher) != ("valid", "run_b_1")
+    ]  # fmt: skip
+    part = study(records, draws=5, compare=False)["targets"]["nsdr"]["conditions"]
+    table = part["songs"]["songs"]["correlations"]["level"]["bass"]
+    assert set(table["teachers"]) == {"run_a_1", "run_c_1"}
+    assert part["songs"]["songs"]["rows"] == 8 * 2 * 4
+    assert part["songs"]["songs"]["seeds"][0]["teachers"] == ["run_a_1", "run_b_1"]
+    assert "run_b_1" in part["family"]["songs"]["correlations"]["calibration"]["bass"]["teachers"]
+
+
+def test_the_best_score_is_chosen_on_songs_of_calibration():
+    records = make_records(songs=8)
+    for one in make_records(songs=8, split="test"):
+        scores = dict(one.scores)
+        scores["reseparation"], scores["noise"] = scores["noise"], scores["reseparation"]
+        records.append(replace(one, scores=scores))
+    found = study(records, draws=5, compare=False)
+    table = found["targets"]["nsdr"]["conditions"]["songs"]["songs"]["correlations"]
+    assert table["noise"]["bass"]["spearman"]["value"] > 0.8  # would be taken on test songs
+    assert found["targets"]["nsdr"]["chosen"]["bass"]["score"] == "reseparation"
+    value = table["reseparation"]["bass"]["spearman"]["value"]
+    assert f"bass `reseparation` {value:.2f}" in answer(found, "nsdr")[0]
+
+
+def test_songs_of_one_name_in_two_kinds_are_two():
+    records = make_records(songs=3) + make_records(songs=3, kind="live")
+    for windows in (False, True):
+        sheet = sheet_of(records, ["level"], "nsdr", {}, windows=windows)
+        assert len(set(sheet.song)) == 6
+        assert [one.split("/")[1] for one in sheet.song[:1]] == [records[0].track]
+        assert len(sheet.song) == len(sheet)
 
 
 def test_negative_results_are_said(found):

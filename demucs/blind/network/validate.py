@@ -106,9 +106,7 @@ def scores(
     return found
 
 
-def factors(
-    judged: Sequence[Judged], songs: Sequence[str], coverage: float
-) -> tuple[float, ...]:
+def factors(judged: Sequence[Judged], songs: Sequence[str], coverage: float) -> tuple[float, ...]:
     """Of each stem: so many scales around the prediction hold the truth in that share of cases.
 
     Split conformal prediction (Vovk et al., 2005): a quantile of |truth - mean| / scale. Estimates
