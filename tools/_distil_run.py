@@ -36,7 +36,13 @@ from demucs.evaluation.facts import weights_of
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
 from demucs.stopping import Interrupted, stop_signal
-from tools._distil_teacher import about_teacher, check_sources, make_judge, warnings_of
+from tools._distil_teacher import (
+    about_teacher,
+    check_members,
+    check_sources,
+    make_judge,
+    warnings_of,
+)
 from tools._test_place import check_device
 
 
@@ -49,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     model: Any = get_model(args.name, args.repo)
     device = args.device or _best_device(share.local_rank)
     weights = weights_of(model)
-    teacher = StoppableTeacher.wrap(Teacher.of(model, args.name, device), _stopped)
+    plain = Teacher.of(model, args.name, device)
+    check_members(plain, args.by)
+    teacher = StoppableTeacher.wrap(plain, _stopped)
     check_sources(teacher, args.sources)
     files, copies = distinct(find_sources(args.folder, skip=args.out))
     settings = {
@@ -59,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
         "min_seconds": args.min_seconds,
         "truth": args.truth or args.select == "oracle" or _has_truth(args.out),
     }
+    guard = _guard(args, teacher)  # before the settings are kept: it may not work
     for line in take_place(args.out, settings, replace=args.replace):
         print(f"scores are made anew: {line}", file=sys.stderr)
-    guard = _guard(args, teacher)
     scoring = Scoring(
         teacher=teacher,
         judge=judge,
@@ -90,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     seen = survey(found, teacher.samplerate, args.rule)
     about = {
         "teacher": about_teacher(teacher, weights, model),
+        "judge": judge.about,
         "settings": settings,
         "guard": guard.to_dict(),
     }
@@ -111,6 +120,7 @@ def _write(
         out=args.out,
         rule=args.rule,
         threshold=seen.selection.threshold,
+        judge=scoring.judge.about,
         licence=partial(_licence, root=args.folder, general=args.licence),
         stop=_stopped,
     )
@@ -177,7 +187,8 @@ def _command(args: argparse.Namespace) -> str:
     """That scores what is missing."""
     words = ["python3", "-m", "tools.distil", str(args.folder), str(args.out), "-n", args.name]
     words += ["--repo", args.repo] if args.repo else []
-    words += ["--calibration", str(args.calibration)] if args.calibration else ["--by", args.by]
+    judges = {"--calibration": args.calibration, "--network": args.network, "--by": args.by}
+    words += [str(one) for pair in judges.items() if pair[1] is not None for one in pair]
     words += ["--excerpt", f"{args.excerpt:g}", "--min-seconds", f"{args.min_seconds:g}"]
     words += ["--truth"] if args.truth else []
     for folder in args.guard or []:

@@ -5,32 +5,69 @@ from typing import Any
 
 from demucs.blind.agreement import WINDOW
 from demucs.blind.distil.guard import Guard
-from demucs.blind.distil.judge import CalibratedJudge, Judge, RawJudge
+from demucs.blind.distil.judge import PREDICTED, CalibratedJudge, Judge, NetworkJudge, RawJudge
 from demucs.blind.distil.licences import UNKNOWN
 from demucs.blind.distil.songs import Survey
 from demucs.blind.distil.writing import Writing
-from demucs.blind.scores import DEFINITIONS, LOW_IS_GOOD, score_track
+from demucs.blind.scores import DEFINITIONS, score_track
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256
 
+# Scores that rank songs by themselves: dB of agreement, of which more is better.
+QUALITIES = (
+    "self_cycle", "reseparation", "reseparation_gap", "polarity", "swap", "shift", "speed", "noise",
+    "members",
+)  # fmt: skip
+
 
 def make_judge(args: argparse.Namespace) -> Judge:
-    """By --calibration or --by.
+    """By --calibration, --network or --by.
 
     Raises:
-        ConfigError: an unknown score.
-        DemucsError: a calibration that cannot be read.
+        ConfigError: a score that is no quality, or a calibration of something else than nSDR.
+        DemucsError: a file that cannot be read.
     """
     if args.calibration is not None:
         from demucs.blind.calibration import Calibration
 
         calibration = Calibration.load(args.calibration)
+        target, coverage = calibration.settings.target, calibration.settings.coverage
+        if target != "nsdr":
+            raise ConfigError(
+                f"{args.calibration} predicts {target}, and nSDR is wanted: make one with "
+                "`python3 -m tools.blind_study calibrate --targets nsdr`"
+            )
         settings = {"calibration": file_sha256(args.calibration)}
-        return CalibratedJudge(score_track, calibration, WINDOW, settings)
-    if args.by not in DEFINITIONS:
-        raise ConfigError(f"--by {args.by}: give one of {', '.join(DEFINITIONS)}")
-    return RawJudge(score_track, args.by, WINDOW, -1 if args.by in LOW_IS_GOOD else 1)
+        about = {"kind": "calibration", "unit": PREDICTED, "coverage": coverage, **settings}
+        return CalibratedJudge(score_track, calibration, WINDOW, settings, about)
+    if args.network is not None:
+        from demucs.blind.network import load_network, predict
+
+        trained = load_network(args.network)
+        return NetworkJudge(
+            lambda mixture, stems, rate, names: predict(
+                trained, mixture, stems, rate, sources=names
+            ),
+            {"network": file_sha256(args.network)},
+        )
+    if args.by not in QUALITIES:
+        raise ConfigError(
+            f"--by {args.by}: a song is not the better for more of it; give one of "
+            f"{', '.join(QUALITIES)}"
+            if args.by in DEFINITIONS
+            else f"--by {args.by}: give one of {', '.join(QUALITIES)}"
+        )
+    return RawJudge(score_track, args.by, WINDOW)
+
+
+def check_members(teacher: Teacher, by: str | None) -> None:
+    """Raises ConfigError if a single network is to be compared with others of its bag."""
+    if by == "members" and not teacher.members():
+        raise ConfigError(
+            f"--by members: {teacher.name} is no bag of several models; give another score, as "
+            "--by self_cycle"
+        )
 
 
 def check_sources(teacher: Teacher, wanted: str | None) -> None:

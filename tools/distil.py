@@ -1,7 +1,7 @@
 """Makes training data of songs without stems: a pretrained model separates, the best is kept.
 
     python3 -m tools.distil MUSIC OUT -n TEACHER --calibration FILE.json --threshold 6
-    python3 -m tools.distil MUSIC OUT -n TEACHER --by reseparation --budget 10h
+    python3 -m tools.distil MUSIC OUT -n TEACHER --by self_cycle --budget 10h
 
 Two stages. `score` cuts every audio file of MUSIC into excerpts, has the teacher separate them, and
 keeps what its stems tell of their quality, without ground truth, in OUT/scores. `write` selects
@@ -14,7 +14,8 @@ cut into equal excerpts of at most --excerpt seconds, so that memory stays const
 passages of a song are found. Train on the result with dset=distilled, or dset.wav=OUT.
 
 Songs that a model is tested on never get in: files are compared with the folders of --guard by the
-fingerprint of their sound, and by name with those and with MUSDB18's test songs.
+fingerprint of their sound, and by name with those and with MUSDB18's test songs. That stands mp3,
+gain, cuts, medleys and mashups, but not another speed or pitch, nor a single stem of a test song.
 
 The same command goes on where it stopped. Tasks of one srun, and of a job array, divide the files
 (slurm_scripts/distil_slurm.sh); the last one to finish scoring writes. With --stage score and then
@@ -80,15 +81,18 @@ def check(args: argparse.Namespace) -> None:
             use=args.use,
             seed=args.seed,
         )
-    if args.calibration is None and args.by is None:
+    judges = [one for one in (args.calibration, args.network, args.by) if one is not None]
+    if not judges:
         raise ConfigError(
-            "give --calibration FILE.json (python3 -m tools.blind_study makes one), or one score "
-            "by name, as --by reseparation"
+            "give --calibration FILE.json (python3 -m tools.blind_study calibrate makes one), "
+            "--network FILE (python3 -m demucs.train_quality), or one score, as --by self_cycle"
         )
-    if args.calibration is not None and args.by is not None:
-        raise ConfigError("--calibration and --by: give one of them")
+    if len(judges) > 1:
+        raise ConfigError("--calibration, --network and --by: give one of them")
     if args.use == "low" and args.by is not None:
-        raise ConfigError("--use low needs --calibration: a score by itself has no interval")
+        raise ConfigError(
+            "--use low needs --calibration or --network: a score by itself has no interval"
+        )
     if not 1 <= args.min_seconds < 1e6:
         raise ConfigError(f"--min-seconds {args.min_seconds:g}: give at least 1, a score's window")
     if not 0 <= args.excerpt < 1e6:
@@ -137,7 +141,9 @@ def _add_quality(group: "argparse._ArgumentGroup") -> None:
     add = group.add_argument
     add("--calibration", type=Path, metavar="FILE.json",
         help="of tools.blind_study: turns scores into predicted nSDR")  # fmt: skip
-    add("--by", metavar="SCORE", help="one score as it is, as reseparation")
+    add("--network", type=Path, metavar="FILE",
+        help="of demucs.train_quality: hears nSDR, at the cost of one separation")  # fmt: skip
+    add("--by", metavar="SCORE", help="one score as it is, as self_cycle")
     add("--excerpt", type=float, default=60.0, metavar="S",
         help="cut longer files into equal parts of at most S seconds; 0: never (60)")  # fmt: skip
     add("--truth", action="store_true",

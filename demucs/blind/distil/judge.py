@@ -1,6 +1,6 @@
 """Who says how good a teacher's stems are: calibrated scores, a raw score, or anything alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 
 Scores = Mapping[str, Measures]
+PREDICTED = "predicted nSDR in dB"
 _SILENT_DB = -60.0  # a stem whose `level` is below plays nothing, where nobody says more
 
 
@@ -21,10 +22,15 @@ class Judge(Protocol):
 
     Attributes:
         settings: plain JSON, what its judgements depend on beside the teacher.
+        about: plain JSON, for whoever uses them: `kind` (`calibration`, `network` or `score`), the
+            `unit` of the numbers, and where they are from.
     """
 
     @property
     def settings(self) -> dict[str, Any]: ...
+
+    @property
+    def about(self) -> dict[str, Any]: ...
 
     def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
         """The stems `[S, C, T]` of a mixture `[C, T]`, what is believed of them, and the scores."""
@@ -48,12 +54,14 @@ class CalibratedJudge:
         calibration: turns the scores into dB.
         window: seconds of their windows.
         settings: names the calibration.
+        about: what it is.
     """
 
     score: Score
     calibration: Predictor
     window: float
     settings: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
         stems, scores = self.score(teacher, mixture)
@@ -68,17 +76,19 @@ class RawJudge:
         score: `demucs.blind.scores.score_track`.
         by: name of the score.
         window: seconds of its windows.
-        sign: -1 for a score of which less is better.
     """
 
     score: Score
     by: str
     window: float
-    sign: int = 1
 
     @property
     def settings(self) -> dict[str, Any]:
         return {"by": self.by}
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"kind": "score", "unit": "agreement in dB, no prediction", "by": self.by}
 
     def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
         """Raises ConfigError if there is no such score of this teacher."""
@@ -92,7 +102,7 @@ class RawJudge:
 
     def _quality(self, scores: Scores, sources: tuple[str, ...]) -> Quality:
         own = scores[self.by]
-        track, windows = self.sign * own.track, self.sign * own.windows
+        track, windows = own.track, own.windows
         return Quality(
             sources=sources,
             window=self.window,
@@ -103,6 +113,27 @@ class RawJudge:
             windows=windows,
             active_windows=_active(scores, "windows", windows),
         )
+
+
+@dataclass(frozen=True)
+class NetworkJudge:
+    """What a quality network hears.
+
+    Attributes:
+        hear: predicts from a mixture, its estimates, their sample rate and stems.
+        settings: names the network.
+    """
+
+    hear: Callable[[Tensor, Tensor, int, Sequence[str]], Quality]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"kind": "network", "unit": PREDICTED, **self.settings}
+
+    def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
+        stems = teacher(mixture)
+        return stems, self.hear(mixture, stems, teacher.samplerate, teacher.sources), {}
 
 
 def _active(scores: Scores, what: str, like: Array) -> Array:

@@ -39,8 +39,12 @@ def write_manifest(
     """
     kept = {song.name for song in survey.kept}
     files = [_file(file, entry, survey, writing, kept) for file, entry in survey.files]
+    hashes = {one["file"]: one["sha256"] for one in files}
     for file, first in copies.items():
-        files.append({"file": file, "status": "skipped", "reason": f"the same file as {first}"})
+        reason = f"the same file as {first}"
+        files.append(
+            {"file": file, "sha256": hashes.get(first), "status": "skipped", "reason": reason}
+        )
     files.sort(key=lambda one: str(one["file"]))
     summary = _summary(files, survey)
     content = {
@@ -97,7 +101,13 @@ def _file(
 
 def _song(song: Song, writing: Writing, kept: bool) -> dict[str, Any]:
     facts = writing.facts(song)
-    for name in ("format", "source", "teacher", "demucs"):  # they are said of the file, or of all
+    for name in (
+        "format",
+        "source",
+        "teacher",
+        "judge",
+        "demucs",
+    ):  # they are said of the file, or of all
         facts.pop(name)
     if facts["quality"]:
         facts["quality"] = {k: v for k, v in facts["quality"].items() if k not in _WINDOWS}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from demucs.blind.distil.entry import FOLDER
 from demucs.errors import ConfigError
 from demucs.files import atomic_path
 
@@ -26,7 +27,7 @@ def take_place(out: Path, settings: Mapping[str, Any], *, replace: bool = False)
         replace: settings that are there may be others: what was made with them is made anew.
 
     Returns:
-        What differs from settings that were there, as `KEY: OLD → NEW`.
+        What differs from settings that scores were made with, as `KEY: OLD → NEW`.
 
     Raises:
         ConfigError: other settings are there, or it is a file.
@@ -39,14 +40,15 @@ def take_place(out: Path, settings: Mapping[str, Any], *, replace: bool = False)
     if there == settings:
         return []
     differs = _differences(there, settings) if there else []
-    if there and not replace:
+    scored = any((out / FOLDER).glob("*.json"))
+    if there and scored and not replace:
         raise ConfigError(
             f"{out} has scores of other settings ({'; '.join(differs)}): give another folder, or "
             "--replace to make them anew"
         )
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    return differs
+    return differs if scored else []
 
 
 def settings_in(out: Path) -> dict[str, Any]:

@@ -84,7 +84,8 @@ class Scoring:
                 raise _Refused(alike)
         except Skipped as error:
             refused = isinstance(error, _Refused)
-            return self._kept(file, replace(blank, skipped=str(error), refused=refused))
+            facts = {"sha256": _sha256(file), "skipped": str(error), "refused": refused}
+            return self._kept(file, replace(blank, **facts))  # type: ignore[arg-type]
         entry = replace(
             blank,
             notes=ready.notes,
@@ -172,6 +173,14 @@ class Scoring:
     def _kept(self, file: SourceFile, entry: Entry) -> Entry:
         entry.save(path_of(self.out, file.key))
         return entry
+
+
+def _sha256(file: SourceFile) -> str | None:
+    """Of a file that may not be readable."""
+    try:
+        return file_sha256(file.path)
+    except OSError:
+        return None
 
 
 class _Refused(Skipped):

@@ -153,7 +153,7 @@ def select(candidates: Sequence[Candidate], rule: Rule) -> Selection:
         known = [(one.value, one) for one in songs if one.value is not None]
         known.sort(key=lambda pair: -pair[0])
         songs = [one for value, one in known if rule.threshold is None or value >= rule.threshold]
-    songs = songs[: _fitting(songs, sum(one.seconds for one in candidates), rule.budget)]
+    songs = _fitting(songs, sum(one.seconds for one in candidates), rule.budget)
     values = [one.value for one in songs if one.value is not None]
     threshold = rule.threshold
     if rule.by in ("score", "oracle") and rule.budget is not None and values:
@@ -161,15 +161,19 @@ def select(candidates: Sequence[Candidate], rule: Rule) -> Selection:
     return Selection(tuple(one.name for one in songs), threshold)
 
 
-def _fitting(songs: Sequence[Candidate], total: float, budget: Budget | None) -> int:
-    """How many of the first songs are within the budget."""
+def _fitting(songs: Sequence[Candidate], total: float, budget: Budget | None) -> list[Candidate]:
+    """The first songs within the budget; one that does not fit is passed over."""
     if budget is None:
-        return len(songs)
+        return list(songs)
     if budget.kind == "songs":
-        return int(budget.amount)
-    limit = budget.amount * (total if budget.kind == "share" else 1.0)
-    lengths = np.cumsum([one.seconds for one in songs])
-    return int(np.searchsorted(lengths, limit + 1e-6, side="right"))
+        return list(songs[: int(budget.amount)])
+    left = budget.amount * (total if budget.kind == "share" else 1.0) + 1e-6
+    kept = []
+    for one in songs:
+        if one.seconds <= left:
+            left -= one.seconds
+            kept.append(one)
+    return kept
 
 
 def _array(truth: Mapping[str, Sequence[float | None]], name: str) -> Array:

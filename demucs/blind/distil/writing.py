@@ -6,7 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
@@ -52,6 +52,7 @@ class Writing:
     rule: Rule
     threshold: float | None
     licence: Callable[[Song], str]
+    judge: Mapping[str, Any] = field(default_factory=dict)
     stop: Callable[[], bool] = lambda: False
 
     @property
@@ -75,6 +76,7 @@ class Writing:
             "seconds": round(song.seconds, 3),
             "teacher": {"name": self.teacher.name, "weights_sha256": self.weights},
             "licence": self.licence(song),
+            "judge": dict(self.judge),
             "quality": quality.to_dict() if quality else None,
             "true": song.scored.truth,
             "selection": {
