@@ -107,8 +107,13 @@ def without(sheet: Sheet, names: Iterable[str], families: Iterable[str]) -> Shee
             for name, values in columns.items()
         }
 
-    parts = {name: cut(getattr(sheet, name)) for name in ("columns", "low", "high", "active")}
-    return replace(sheet, **parts)
+    return replace(
+        sheet,
+        columns=cut(sheet.columns),
+        low=cut(sheet.low),
+        high=cut(sheet.high),
+        active=cut(sheet.active),
+    )
 
 
 def predictors(
