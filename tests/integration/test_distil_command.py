@@ -87,7 +87,11 @@ def test_a_folder_becomes_a_dataset_and_a_second_call_does_nothing_anew(here: Pa
     status = {one["file"]: one["status"] for one in manifest["files"]}
     assert status["song 3.wav"] == "refused"
     assert status["broken.mp3"] == "skipped"
+    assert all(one["sha256"] for one in manifest["files"])
     assert manifest["teacher"]["test_set_seen"] == "yes: by hand"
+    assert manifest["judge"]["kind"] == "score"
+    for path in here.glob("out/train/*/distilled.json"):
+        assert json.loads(path.read_text())["judge"]["by"] == "polarity"
     assert len(tracks_in(here / "out" / "train", sources=SOURCES, samplerate=RATE)) == 2
     times = {path: path.stat().st_mtime_ns for path in here.glob("out/*/*/*.wav")}
     times |= {path: path.stat().st_mtime_ns for path in here.glob("out/scores/*")}
@@ -156,7 +160,9 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
     [
         (["--by", "polarity"], 2, "--select score needs --threshold DB or --budget"),
         (["--budget", "1h"], 2, "give --calibration FILE.json"),
-        (["--by", "x", "--budget", "1h"], 1, "--by x: give one of reseparation"),
+        (["--by", "x", "--budget", "1h"], 1, "--by x: give one of self_cycle"),
+        (["--by", "holes", "--budget", "1h"], 1, "is not the better for more of it"),
+        (["--by", "members", "--budget", "1h"], 1, "abc is no bag of several models"),
         (["--by", "polarity", "--budget", "1h", "--shard", "3/2"], 2, "--shard 3/2: give K/N"),
         (["--by", "polarity", "--budget", "1h", "--use", "low"], 2, "has no interval"),
         (["--by", "polarity", "--budget", "1h", "--excerpt", "4"], 2, "at least twice"),

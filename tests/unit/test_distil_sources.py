@@ -279,6 +279,10 @@ def test_scores_of_other_settings_are_refused_or_made_anew(tmp_path: Path) -> No
     new = {"teacher": "a", "judge": {"by": "members"}, "excerpt": 30.0}
     assert take_place(tmp_path / "out", old) == []
     assert take_place(tmp_path / "out", old) == []
+    (tmp_path / "out" / "scores").mkdir()
+    assert take_place(tmp_path / "out", new) == [], "nothing was scored yet"
+    assert take_place(tmp_path / "out", old) == []
+    (tmp_path / "out" / "scores" / "song.json").touch()
     with pytest.raises(ConfigError, match=r"excerpt: 60.0 → 30.0; judge.by: noise → members"):
         take_place(tmp_path / "out", new)
     assert len(take_place(tmp_path / "out", new, replace=True)) == 2
