@@ -245,6 +245,10 @@ def test_the_manifest_says_what_became_of_every_file(tmp_path: Path, music: Path
     [
         (Rule(by="random", budget=Budget(1, "songs")), "not drawn"),
         (Rule(budget=Budget(1, "songs")), "3.00 dB is below 9.00 dB"),
+        (
+            Rule(budget=Budget(3.5, "seconds")),
+            "4.0 s do not fit into what better songs leave of the budget",
+        ),
         (Rule(by="oracle", threshold=0.0), "no true stems beside it"),
     ],
 )

@@ -123,6 +123,9 @@ def _why(song: Song, writing: Writing) -> str:
     threshold = writing.threshold
     if threshold is not None and song.value < threshold:
         return f"{song.value:.2f} dB is below {threshold:.2f} dB"
+    budget = writing.rule.budget
+    if budget is None or budget.kind == "songs":
+        return "the budget was spent"
     return f"{song.seconds:.1f} s do not fit into what better songs leave of the budget"
 
 
