@@ -161,7 +161,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
         (["--by", "polarity"], 2, "--select score needs --threshold DB or --budget"),
         (["--budget", "1h"], 2, "give --calibration FILE.json"),
         (["--by", "x", "--budget", "1h"], 1, "--by x: give one of reseparation"),
-        (["--by", "gain", "--budget", "1h"], 1, "not the better for more of it; give one of resepa"),
+        (["--by", "gain", "--budget", "1h"], 1, "not the better for more of it"),
         (["--by", "members", "--budget", "1h"], 1, "abc is no bag of two models or more"),
         (["--network", "no", "--budget", "1h"], 1, "there is no quality network no"),
         (["--by", "polarity", "--budget", "1h", "--shard", "3/2"], 2, "--shard 3/2: give K/N"),
