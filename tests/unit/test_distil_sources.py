@@ -281,10 +281,7 @@ def test_licences_come_from_beside_the_file_or_the_command_line(tmp_path: Path) 
 def test_scores_of_other_settings_are_refused_or_made_anew(tmp_path: Path) -> None:
     old = {"teacher": "a", "judge": {"by": "noise"}, "excerpt": 60.0}
     new = {"teacher": "a", "judge": {"by": "members"}, "excerpt": 30.0}
-    assert take_place(tmp_path / "out", new) == []
-    assert take_place(tmp_path / "out", old) == []  # nothing is scored: nothing is lost
-    path_of(tmp_path / "out", "key").parent.mkdir()
-    path_of(tmp_path / "out", "key").touch()
+    assert take_place(tmp_path / "out", old) == []
     assert take_place(tmp_path / "out", old) == []
     (tmp_path / "out" / "scores").mkdir()
     assert take_place(tmp_path / "out", new) == [], "nothing was scored yet"
