@@ -14,7 +14,7 @@ from tqdm import tqdm
 from demucs.blind.distil.guard import Guard, make_guard
 from demucs.blind.distil.licences import licence_of
 from demucs.blind.distil.manifest import FILE, write_manifest
-from demucs.blind.distil.place import run_of, settings_in, take_place
+from demucs.blind.distil.place import check_folder, run_of, settings_in, take_place
 from demucs.blind.distil.scoring import Scoring
 from demucs.blind.distil.songs import Song, Survey, survey
 from demucs.blind.distil.sources import distinct, find_sources
@@ -38,7 +38,7 @@ from demucs.pretrained import get_model
 from demucs.stopping import Interrupted, stop_signal
 from tools._distil_teacher import (
     about_teacher,
-    check_members,
+    check_judge,
     check_sources,
     make_judge,
     warnings_of,
@@ -51,12 +51,13 @@ def run(args: argparse.Namespace) -> int:
     tune_allocator()
     share, part = _share(args)
     check_device(args.device)
+    check_folder(args.out)
     judge = make_judge(args)
     model: Any = get_model(args.name, args.repo)
     device = args.device or _best_device(share.local_rank)
     weights = weights_of(model)
     plain = Teacher.of(model, args.name, device)
-    check_members(plain, args.by)
+    check_judge(judge, plain)
     teacher = StoppableTeacher.wrap(plain, _stopped)
     check_sources(teacher, args.sources)
     files, copies = distinct(find_sources(args.folder, skip=args.out))

@@ -1,7 +1,7 @@
 """Who separates and who judges in tools.distil, and what is to be said of them."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from demucs.blind.agreement import WINDOW
 from demucs.blind.distil.guard import Guard
@@ -14,11 +14,16 @@ from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256
 
+if TYPE_CHECKING:
+    from demucs.blind.calibration import Calibration
+
 # Scores that rank songs by themselves: dB of agreement, of which more is better.
 QUALITIES = (
-    "self_cycle", "reseparation", "reseparation_gap", "polarity", "swap", "shift", "speed", "noise",
+    "reseparation", "reseparation_gap", "polarity", "swap", "shift", "speed", "noise", "self_cycle",
     "members",
 )  # fmt: skip
+
+_WITHOUT = "give a calibration that was fitted without this score"
 
 
 def make_judge(args: argparse.Namespace) -> Judge:
@@ -32,14 +37,14 @@ def make_judge(args: argparse.Namespace) -> Judge:
         from demucs.blind.calibration import Calibration
 
         calibration = Calibration.load(args.calibration)
-        target, coverage = calibration.settings.target, calibration.settings.coverage
+        target = calibration.settings.target
         if target != "nsdr":
             raise ConfigError(
                 f"{args.calibration} predicts {target}, and nSDR is wanted: make one with "
                 "`python3 -m tools.blind_study calibrate --targets nsdr`"
             )
         settings = {"calibration": file_sha256(args.calibration)}
-        about = {"kind": "calibration", "unit": PREDICTED, "coverage": coverage, **settings}
+        about = {"kind": "calibration", "unit": PREDICTED, **settings, **_fitted_on(calibration)}
         return CalibratedJudge(score_track, calibration, WINDOW, settings, about)
     if args.network is not None:
         from demucs.blind.network import load_network, predict
@@ -50,6 +55,7 @@ def make_judge(args: argparse.Namespace) -> Judge:
                 trained, mixture, stems, rate, sources=names
             ),
             {"network": file_sha256(args.network)},
+            tuple(trained.network.sources),
         )
     if args.by not in QUALITIES:
         raise ConfigError(
@@ -61,13 +67,41 @@ def make_judge(args: argparse.Namespace) -> Judge:
     return RawJudge(score_track, args.by, WINDOW)
 
 
-def check_members(teacher: Teacher, by: str | None) -> None:
-    """Raises ConfigError if a single network is to be compared with others of its bag."""
-    if by == "members" and not teacher.members():
+def _fitted_on(calibration: "Calibration") -> dict[str, Any]:
+    """What a calibration predicts, of what, and whose songs it was fitted on."""
+    settings, rows = calibration.settings, calibration.rows
+    return {
+        "target": settings.target,
+        "coverage": settings.coverage,
+        "sources": list(settings.sources),
+        "scores": list(settings.names),
+        "teachers": sorted({str(one) for one in rows.teacher}),
+        "families": sorted({str(one) for one in rows.family}),
+    }
+
+
+def check_judge(judge: Judge, teacher: Teacher) -> None:
+    """Refuses a judge that could not judge this teacher, before it has separated anything.
+
+    Raises:
+        ConfigError: other stems than the judge knows, or a score that the teacher does not have.
+    """
+    about = judge.about
+    kind, stems = about["kind"], about.get("sources", teacher.sources)
+    unknown = set(teacher.sources) - set(stems)
+    if unknown or (kind == "network" and set(stems) != set(teacher.sources)):
         raise ConfigError(
-            f"--by members: {teacher.name} is no bag of several models; give another score, as "
-            "--by self_cycle"
+            f"the {kind} knows the stems {', '.join(stems)}, and {teacher.name} gives "
+            f"{', '.join(teacher.sources)}: take one that was made for these"
         )
+    scores = about.get("scores", [about.get("by")])
+    if "members" in scores and not teacher.members():
+        raise ConfigError(
+            f"members: {teacher.name} is no bag of two models or more; "
+            + ("give another score, as --by self_cycle" if kind == "score" else _WITHOUT)
+        )
+    if "cycle" in scores:
+        raise ConfigError(f"cycle: nothing is mixed with other songs here; {_WITHOUT}")
 
 
 def check_sources(teacher: Teacher, wanted: str | None) -> None:

@@ -1,6 +1,7 @@
 """Makes training data of songs without stems: a pretrained model separates, the best is kept.
 
     python3 -m tools.distil MUSIC OUT -n TEACHER --calibration FILE.json --threshold 6
+    python3 -m tools.distil MUSIC OUT -n TEACHER --network FILE --threshold 6
     python3 -m tools.distil MUSIC OUT -n TEACHER --by self_cycle --budget 10h
 
 Two stages. `score` cuts every audio file of MUSIC into excerpts, has the teacher separate them, and
@@ -9,12 +10,13 @@ among all excerpts, and writes OUT/train/NAME/{mixture,STEM}.wav with distilled.
 OUT/manifest.json, which says of every file what became of it and why: kept, not selected, skipped
 (unreadable, silent, too short, a copy of another) or refused as a test song.
 
-The value of an excerpt is the predicted nSDR in dB of the worst of the stems that play. Files are
+The value of an excerpt is the predicted nSDR in dB of the worst of the stems that play; with --by,
+the score of that stem, an agreement in dB that ranks songs and predicts nothing. Files are
 cut into equal excerpts of at most --excerpt seconds, so that memory stays constant and the good
 passages of a song are found. Train on the result with dset=distilled, or dset.wav=OUT.
 
-Songs that a model is tested on never get in: files are compared with the folders of --guard by the
-fingerprint of their sound, and by name with those and with MUSDB18's test songs. That stands mp3,
+Songs that a model is tested on are kept out: files are compared with the folders of --guard by the
+fingerprint of their sound, and by name with those and with MUSDB18's test songs. Sound stands mp3,
 gain, cuts, medleys and mashups, but not another speed or pitch, nor a single stem of a test song.
 
 The same command goes on where it stopped. Tasks of one srun, and of a job array, divide the files
@@ -156,7 +158,7 @@ def _add_selection(group: "argparse._ArgumentGroup") -> None:
     add("--budget", metavar="10h|50%|200",
         help="keep so many hours (h, m, s), this share of all, or so many songs")  # fmt: skip
     add("--select", choices=WAYS, default="score",
-        help="what decides: predicted quality, chance, nothing, or the true nSDR, of songs with "
+        help="what decides: the judge, chance, nothing, or the true nSDR, of songs with "
         "true stems (score)")  # fmt: skip
     add("--over", choices=("min", "mean"), default="min",
         help="the worst of the stems that play, or their mean (min)")  # fmt: skip

@@ -160,9 +160,10 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
     [
         (["--by", "polarity"], 2, "--select score needs --threshold DB or --budget"),
         (["--budget", "1h"], 2, "give --calibration FILE.json"),
-        (["--by", "x", "--budget", "1h"], 1, "--by x: give one of self_cycle"),
-        (["--by", "holes", "--budget", "1h"], 1, "is not the better for more of it"),
-        (["--by", "members", "--budget", "1h"], 1, "abc is no bag of several models"),
+        (["--by", "x", "--budget", "1h"], 1, "--by x: give one of reseparation"),
+        (["--by", "gain", "--budget", "1h"], 1, "not the better for more of it"),
+        (["--by", "members", "--budget", "1h"], 1, "abc is no bag of two models or more"),
+        (["--network", "no", "--budget", "1h"], 1, "there is no quality network no"),
         (["--by", "polarity", "--budget", "1h", "--shard", "3/2"], 2, "--shard 3/2: give K/N"),
         (["--by", "polarity", "--budget", "1h", "--use", "low"], 2, "has no interval"),
         (["--by", "polarity", "--budget", "1h", "--excerpt", "4"], 2, "at least twice"),
@@ -181,3 +182,4 @@ def test_what_cannot_work_is_told_at_once(
     _, err = run(here, *words, code=code)
     assert said in err
     assert not list(here.glob("out/scores/*"))
+    assert not (here / "out" / "settings.json").exists()

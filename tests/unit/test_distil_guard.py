@@ -13,6 +13,7 @@ from demucs.blind.distil.prepare import prepare
 from demucs.blind.distil.sources import SourceFile, find_sources
 from demucs.data.official import TEST_NAMES
 from demucs.errors import DatasetError
+from demucs.release.provenance import file_sha256
 
 RATE = 16000
 
@@ -79,6 +80,9 @@ def test_a_copy_is_refused_and_the_reason_kept(
     assert "sounds as the test song 'First'" in str(said["renamed"].skipped)
     assert said["first"].skipped == "named as the test song 'First'"
     assert said["other"].skipped is None
+    assert (said["renamed"].seconds, said["first"].seconds) == (35, None)
+    for name, entry in said.items():
+        assert entry.sha256 == file_sha256(music / f"{name}.wav")
 
 
 def test_another_guard_checks_again_without_judging_again(tmp_path: Path, guard: Guard) -> None:

@@ -20,6 +20,7 @@ from demucs.blind.distil.place import run_of, take_place
 from demucs.blind.distil.sources import SUFFIXES, distinct, find_sources
 from demucs.blind.distil.stages import Part, entries_of
 from demucs.errors import ConfigError, DatasetError
+from demucs.release.provenance import file_sha256
 from demucs.separate_inputs import SUFFIXES as COMMAND_SUFFIXES
 from demucs.stopping import Interrupted
 
@@ -126,6 +127,9 @@ def test_bad_files_are_skipped_each_with_its_reason(tmp_path: Path) -> None:
         assert reason is not None
         assert word in reason
         assert str(tmp_path) not in reason
+    seconds = {name: entry_of(music, out, name).seconds for name in said}
+    assert (seconds["short.wav"], seconds["silent.wav"], seconds["text.mp3"]) == (1, 4, None)
+    assert all(entry_of(music, out, name).sha256 == file_sha256(music / name) for name in said)
     assert entry_of(music, out, "mono.wav").notes == ("mono: copied to 2 channels",)
     assert entry_of(music, out, "six.wav").notes == ("6 channels: the first 2 are taken",)
     (note,) = entry_of(music, out, "other rate.wav").notes

@@ -23,6 +23,7 @@ from demucs.blind.distil.written import check_others, read_facts
 from demucs.blind.quality import Quality
 from demucs.data.tracks import tracks_in
 from demucs.errors import DatasetError
+from demucs.release.provenance import file_sha256
 from demucs.stopping import Interrupted
 
 RULE = Rule(threshold=5.0)
@@ -222,6 +223,9 @@ def test_the_manifest_says_what_became_of_every_file(tmp_path: Path, music: Path
     assert "too short" in files["short.wav"]["reason"]
     assert files["sub/copy.wav"]["reason"] == "the same samples as best.wav"
     assert files["twin.wav"]["reason"] == "the same file as good.wav"
+    assert files["twin.wav"]["seconds"] == 4
+    for name, one in files.items():
+        assert one["sha256"] == file_sha256(music / name)
     (bad,) = files["bad.wav"]["songs"]
     assert bad["reason"] == "3.00 dB is below 5.00 dB"
     assert bad["quality"]["sdr"] == [3.0, 23.0]
@@ -241,6 +245,10 @@ def test_the_manifest_says_what_became_of_every_file(tmp_path: Path, music: Path
     [
         (Rule(by="random", budget=Budget(1, "songs")), "not drawn"),
         (Rule(budget=Budget(1, "songs")), "3.00 dB is below 9.00 dB"),
+        (
+            Rule(budget=Budget(3.5, "seconds")),
+            "4.0 s do not fit into what better songs leave of the budget",
+        ),
         (Rule(by="oracle", threshold=0.0), "no true stems beside it"),
     ],
 )

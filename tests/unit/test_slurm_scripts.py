@@ -191,7 +191,7 @@ def test_distillation_names_folders_as_seen_from_where_it_is_typed(desk: Desk) -
 def test_a_task_of_an_array_that_was_stopped_is_requeued_alone(desk: Desk) -> None:
     (desk.elsewhere / "music").mkdir()
     done = desk.job(
-        "distil_slurm.sh", "music", "out", "abcd1234", "--by", "members", "--budget", "1h",
+        "distil_slurm.sh", "music", "out", "abcd1234", "--by", "self_cycle", "--budget", "1h",
         cwd=desk.elsewhere, CODE="85", SLURM_ARRAY_JOB_ID="10", SLURM_ARRAY_TASK_ID="3",
     )  # fmt: skip
     assert done.code == 85

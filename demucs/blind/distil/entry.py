@@ -65,8 +65,9 @@ class Entry:
         skipped: why the whole file is left out; None if it is not.
         refused: whether it is left out as a test song.
         notes: what was done to it.
-        sha256, audio_sha256: of the file, and of its samples; None of a file that was skipped.
-        seconds: its length.
+        sha256: of the file; None where it cannot be read.
+        audio_sha256: of its samples; None of a file that was skipped.
+        seconds: its length; None where it is not known.
         complete: False while excerpts are missing.
         excerpts: those that are judged.
     """
@@ -80,7 +81,7 @@ class Entry:
     notes: tuple[str, ...] = ()
     sha256: str | None = None
     audio_sha256: str | None = None
-    seconds: float = 0.0
+    seconds: float | None = None
     complete: bool = True
     excerpts: tuple[Scored, ...] = ()
 

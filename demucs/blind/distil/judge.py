@@ -13,7 +13,8 @@ from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 
 Scores = Mapping[str, Measures]
-PREDICTED = "predicted nSDR in dB"
+PREDICTED = "predicted nSDR, dB"
+AGREEMENT = "agreement, dB (no prediction)"
 _SILENT_DB = -60.0  # a stem whose `level` is below plays nothing, where nobody says more
 
 
@@ -88,7 +89,7 @@ class RawJudge:
 
     @property
     def about(self) -> dict[str, Any]:
-        return {"kind": "score", "unit": "agreement in dB, no prediction", "by": self.by}
+        return {"kind": "score", "unit": AGREEMENT, "by": self.by}
 
     def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
         """Raises ConfigError if there is no such score of this teacher."""
@@ -122,14 +123,17 @@ class NetworkJudge:
     Attributes:
         hear: predicts from a mixture, its estimates, their sample rate and stems.
         settings: names the network.
+        sources: the stems that it knows.
     """
 
     hear: Callable[[Tensor, Tensor, int, Sequence[str]], Quality]
     settings: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
-        return {"kind": "network", "unit": PREDICTED, **self.settings}
+        stems = {"sources": list(self.sources)}
+        return {"kind": "network", "unit": PREDICTED, **self.settings, **stems}
 
     def __call__(self, teacher: Teacher, mixture: Tensor) -> tuple[Tensor, Quality, Scores]:
         stems = teacher(mixture)

@@ -17,6 +17,7 @@ from demucs.files import atomic_path
 
 FORMAT = "demucs-distilled-manifest-1"
 FILE = "manifest.json"
+_SAID = ("format", "source", "teacher", "judge", "demucs")  # of the file, or of all songs at once
 _WINDOWS = ("windows", "active_windows")  # in the songs' own files: of all songs, they are large
 
 
@@ -34,17 +35,16 @@ def write_manifest(
         survey: all files.
         writing: how songs were written.
         copies: files of the same bytes as another one, by `SourceFile.file`.
-        about: of teacher, settings and guard.
+        about: of teacher, judge, settings and guard.
         warnings: what to know before one trains on it.
     """
     kept = {song.name for song in survey.kept}
     files = [_file(file, entry, survey, writing, kept) for file, entry in survey.files]
-    hashes = {one["file"]: one["sha256"] for one in files}
+    known = {one["file"]: (one["sha256"], one["seconds"]) for one in files}
     for file, first in copies.items():
-        reason = f"the same file as {first}"
-        files.append(
-            {"file": file, "sha256": hashes.get(first), "status": "skipped", "reason": reason}
-        )
+        sha256, seconds = known.get(first, (None, None))
+        facts = {"file": file, "sha256": sha256, "seconds": seconds}
+        files.append({**facts, "status": "skipped", "reason": f"the same file as {first}"})
     files.sort(key=lambda one: str(one["file"]))
     summary = _summary(files, survey)
     content = {
@@ -101,13 +101,7 @@ def _file(
 
 def _song(song: Song, writing: Writing, kept: bool) -> dict[str, Any]:
     facts = writing.facts(song)
-    for name in (
-        "format",
-        "source",
-        "teacher",
-        "judge",
-        "demucs",
-    ):  # they are said of the file, or of all
+    for name in _SAID:
         facts.pop(name)
     if facts["quality"]:
         facts["quality"] = {k: v for k, v in facts["quality"].items() if k not in _WINDOWS}
@@ -129,7 +123,10 @@ def _why(song: Song, writing: Writing) -> str:
     threshold = writing.threshold
     if threshold is not None and song.value < threshold:
         return f"{song.value:.2f} dB is below {threshold:.2f} dB"
-    return "the budget was spent"
+    budget = writing.rule.budget
+    if budget is None or budget.kind == "songs":
+        return "the budget was spent"
+    return f"{song.seconds:.1f} s do not fit into what better songs leave of the budget"
 
 
 def _summary(files: Sequence[Mapping[str, Any]], survey: Survey) -> dict[str, Any]:

@@ -30,11 +30,10 @@ def take_place(out: Path, settings: Mapping[str, Any], *, replace: bool = False)
         What differs from settings that scores were made with, as `KEY: OLD → NEW`.
 
     Raises:
-        ConfigError: other settings are there, or it is a file.
+        ConfigError: scores of other settings are there, or it is a file.
         OSError: the folder cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file: give a folder for the results")
+    check_folder(out)
     path = out / FILE
     there = settings_in(out)
     if there == settings:
@@ -49,6 +48,12 @@ def take_place(out: Path, settings: Mapping[str, Any], *, replace: bool = False)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     return differs if scored else []
+
+
+def check_folder(out: Path) -> None:
+    """Raises ConfigError if the folder of all results is a file."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file: give a folder for the results")
 
 
 def settings_in(out: Path) -> dict[str, Any]:

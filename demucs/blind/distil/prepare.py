@@ -18,7 +18,11 @@ MIN_SECONDS = 3.0  # scores are of windows of a second, and need a few
 
 
 class Skipped(Exception):
-    """A file that is left out; the message is the reason."""
+    """A file that is left out; the message is the reason, and `seconds` its length if known."""
+
+    def __init__(self, reason: str, seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.seconds = None if seconds is None else round(seconds, 3)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def prepare(
         audio = AudioSource(file.path, samplerate, channels)
         if audio.length < min_seconds * samplerate:
             seconds = audio.length / samplerate
-            raise Skipped(f"too short: {seconds:.2f} s, and {min_seconds:g} s are needed")
+            reason = f"too short: {seconds:.2f} s, and {min_seconds:g} s are needed"
+            raise Skipped(reason, seconds)
         digest, peak, prints = hashlib.sha256(), 0.0, SectionPrints(samplerate)
         for block in audio.blocks():
             digest.update(block.contiguous().numpy().tobytes())
@@ -68,7 +73,7 @@ def prepare(
     except OSError as error:
         raise Skipped(f"cannot be read: {error.strerror or error}") from error
     if peak < SILENT_PEAK:
-        raise Skipped("silent: its peak is below -60 dB")
+        raise Skipped("silent: its peak is below -60 dB", audio.length / samplerate)
     return Prepared(audio, sha256, digest.hexdigest(), _notes(audio), prints.finish())
 
 

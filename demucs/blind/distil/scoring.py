@@ -81,11 +81,16 @@ class Scoring:
             ready = prepare(file, self.teacher.samplerate, self.teacher.channels, self.min_seconds)
             alike = self.guard.by_sound(ready.sections)
             if alike:
-                raise _Refused(alike)
+                raise _Refused(alike, ready.seconds)
         except Skipped as error:
-            refused = isinstance(error, _Refused)
-            facts = {"sha256": _sha256(file), "skipped": str(error), "refused": refused}
-            return self._kept(file, replace(blank, **facts))  # type: ignore[arg-type]
+            left_out = replace(
+                blank,
+                sha256=_sha256(file),
+                seconds=error.seconds,
+                skipped=str(error),
+                refused=isinstance(error, _Refused),
+            )
+            return self._kept(file, left_out)
         entry = replace(
             blank,
             notes=ready.notes,

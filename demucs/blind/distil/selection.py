@@ -13,7 +13,7 @@ from demucs.blind.quality import Array
 from demucs.errors import ConfigError
 
 WAYS = {
-    "score": "the best by predicted quality",
+    "score": "the best by what the judge says",
     "random": "any, by the seed; for experiments",
     "all": "everything",
     "oracle": "the best by true nSDR, where the folder has true stems; for experiments only",
