@@ -58,8 +58,10 @@ def start(here: Path, *arguments: str, **environment: str) -> "subprocess.Popen[
     env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "tools.distil", "music", "out", "-n", "abc", *arguments]
     return subprocess.Popen(
-        command, cwd=here, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=here, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
 
 
 def run(here: Path, *arguments: str, code: int = 0, **environment: str) -> tuple[str, str]:
@@ -134,12 +136,12 @@ def test_shares_and_stages_give_what_one_call_gives(here: Path) -> None:
 def test_a_signal_ends_it_and_the_same_command_goes_on(
     here: Path, number: signal.Signals, code: int
 ) -> None:
-    for seed in range(4, 30):
+    for seed in range(4, 12):
         write_song(here / "music" / f"song {seed}.wav", seed)
     words = ["--by", "polarity", "--stage", "score"]
     process = start(here, *words)
     deadline = time.monotonic() + 300
-    while len(list(here.glob("out/scores/*.json"))) < 3:
+    while len(list(here.glob("out/scores/*.json"))) < 2:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -149,9 +151,9 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
     assert "the same command goes on" in err
     assert "Traceback" not in err
     done = {path: path.stat().st_mtime_ns for path in here.glob("out/scores/*.json")}
-    assert 3 <= len(done) < 31
+    assert 2 <= len(done) < 13
     out, _ = run(here, *words)
-    assert "all 31 files are scored" in out
+    assert "all 13 files are scored" in out
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
 
