@@ -31,9 +31,10 @@ from demucs.audio import (
 from demucs.chunks import Callback
 from demucs.errors import AudioError, ConfigError
 from demucs.memory import MemoryGuard
-from demucs.nn.fast import prepare, release_memory
+from demucs.nn.fast import release_memory
 from demucs.pretrained import get_model
-from demucs.release import DEFAULT_FOLDER, Bag, ReleaseFolder, remote
+from demucs.release import DEFAULT_FOLDER, ReleaseFolder, remote
+from demucs.release.bag import prepared
 from demucs.release.listing import ModelEntry, list_entries
 from demucs.sliding import Block, apply_blocks
 
@@ -289,9 +290,7 @@ def _check_signal(wav: object) -> None:
 def _prepare(model: nn.Module, precision: str, device: torch.device) -> nn.Module:
     if device.type != "cpu":
         raise ConfigError(f"precision={precision} is for the cpu; on {device} give none (fp32).")
-    if isinstance(model, Bag):
-        return Bag([prepare(one, precision) for one in model.models], model.weights).eval()
-    return prepare(model, precision)
+    return prepared(model, precision)
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:

@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from dora import get_xp
 from dora.hydra import HydraMain
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -147,6 +149,24 @@ def leave(error: DemucsError) -> NoReturn:
     """Says what is wrong, in one line, and ends this process with exit code 1."""
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
+
+
+def carry_out(train: Callable[[dict[str, Any], Any], None], cfg: DictConfig) -> None:
+    """Calls `train` with the plain configuration and Dora's experiment, and ends on its errors."""
+    try:
+        train(plain(cfg), get_xp())
+    except DemucsError as error:
+        leave(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
+        sys.exit(130)
+
+
+def warn_of_missing(folders: Iterable[str]) -> None:
+    """Of data folders that are not here: they may be there on the machine that will train."""
+    for folder in folders:
+        if not Path(folder).is_dir():
+            print(f"warning: there is no folder {folder} on this machine", file=sys.stderr)
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -30,12 +30,10 @@ from typing import Any
 # readers or other jobs it then keeps them from the work it waits for.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-from dora import get_xp
 from omegaconf import DictConfig
 
 from demucs.cluster import asked_world_size
-from demucs.door import Door, end, leave, plain, set_up_logging
-from demucs.errors import DemucsError
+from demucs.door import Door, carry_out, end, plain, set_up_logging, warn_of_missing
 from demucs.experiments import CHECKPOINT
 from demucs.neighbours import tell_nearest
 
@@ -49,9 +47,7 @@ class _Door(Door):
         run = check_config(plain(xp.cfg), asked_world_size(os.environ))
         check_start(run, Path(xp.folder))
         semi = run.options.semi.folder
-        for root in (*run.options.dset.roots, *([semi] if semi else [])):
-            if not Path(root).is_dir():  # it may be there on the machine that will train
-                print(f"warning: there is no folder {root} on this machine", file=sys.stderr)
+        warn_of_missing([*run.options.dset.roots, *([semi] if semi else [])])
 
     def instead(self, signature: str, more: str) -> str:
         return (
@@ -107,13 +103,7 @@ def _door(function: Callable[[DictConfig], None]) -> _Door:
 @_door
 def main(cfg: DictConfig) -> None:
     """What Dora and Hydra call with the configuration."""
-    try:
-        _train(plain(cfg), get_xp())
-    except DemucsError as error:
-        leave(error)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
-        sys.exit(130)
+    carry_out(_train, cfg)
 
 
 if __name__ == "__main__":

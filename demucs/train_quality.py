@@ -26,20 +26,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dora import get_xp
 from omegaconf import DictConfig
 
 from demucs.cluster import asked_world_size
-from demucs.door import Door, end, leave, plain, set_up_logging
-from demucs.errors import ConfigError, DemucsError
+from demucs.door import Door, carry_out, end, plain, set_up_logging, warn_of_missing
+from demucs.errors import ConfigError
 
 
 class _Door(Door):
     def check(self, xp: Any) -> None:
         config = _read(plain(xp.cfg), asked_world_size(os.environ))
-        for root in (config.estimates, config.songs):
-            if not Path(root).is_dir():  # it may be there on the machine that will train
-                print(f"warning: there is no folder {root} on this machine", file=sys.stderr)
+        warn_of_missing([config.estimates, config.songs])
 
 
 def _read(values: dict[str, Any], processes: int) -> Any:
@@ -80,13 +77,7 @@ def _door(function: Callable[[DictConfig], None]) -> _Door:
 @_door
 def main(cfg: DictConfig) -> None:
     """What Dora and Hydra call with the configuration."""
-    try:
-        _train(plain(cfg), get_xp())
-    except DemucsError as error:
-        leave(error)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
-        sys.exit(130)
+    carry_out(_train, cfg)
 
 
 if __name__ == "__main__":

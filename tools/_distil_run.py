@@ -32,7 +32,6 @@ from demucs.blind.distil.written import check_others
 from demucs.blind.teacher import Teacher
 from demucs.cluster import World, find_share
 from demucs.errors import ConfigError
-from demucs.evaluation.facts import weights_of
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
 from demucs.stopping import Interrupted, stop_signal
@@ -55,14 +54,13 @@ def run(args: argparse.Namespace) -> int:
     judge = make_judge(args)
     model: Any = get_model(args.name, args.repo)
     device = args.device or _best_device(share.local_rank)
-    weights = weights_of(model)
     plain = Teacher.of(model, args.name, device)
     check_judge(judge, plain)
     teacher = StoppableTeacher.wrap(plain, _stopped)
     check_sources(teacher, args.sources)
     files, copies = distinct(find_sources(args.folder, skip=args.out))
     settings = {
-        "teacher": weights,
+        "teacher": plain.weights,
         "judge": judge.settings,
         "excerpt": args.excerpt,
         "min_seconds": args.min_seconds,
@@ -98,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     seen = survey(found, teacher.samplerate, args.rule)
     about = {
-        "teacher": about_teacher(teacher, weights, model),
+        "teacher": about_teacher(teacher, model),
         "judge": judge.about,
         "settings": settings,
         "guard": guard.to_dict(),
@@ -117,7 +115,7 @@ def _write(
     """The second stage."""
     writing = Writing(
         teacher=scoring.teacher,
-        weights=about["teacher"]["weights_sha256"],
+        weights=scoring.teacher.weights,
         out=args.out,
         rule=args.rule,
         threshold=seen.selection.threshold,

@@ -95,7 +95,7 @@ def check_judge(judge: Judge, teacher: Teacher) -> None:
             f"{', '.join(teacher.sources)}: take one that was made for these"
         )
     scores = about.get("scores", [about.get("by")])
-    if "members" in scores and not teacher.members():
+    if "members" in scores and not teacher.members:
         raise ConfigError(
             f"members: {teacher.name} is no bag of two models or more; "
             + ("give another score, as --by self_cycle" if kind == "score" else _WITHOUT)
@@ -118,13 +118,13 @@ def check_sources(teacher: Teacher, wanted: str | None) -> None:
     )
 
 
-def about_teacher(teacher: Teacher, weights: str, model: Any) -> dict[str, Any]:
+def about_teacher(teacher: Teacher, model: Any) -> dict[str, Any]:
     """What the manifest says of the teacher, its own record of the test set among it."""
     release = getattr(model, "release", None)
     provenance = getattr(release, "provenance", None) or {}
     return {
         "name": teacher.name,
-        "weights_sha256": weights,
+        "weights_sha256": teacher.weights,
         "sources": list(teacher.sources),
         "samplerate": teacher.samplerate,
         "licence": getattr(release, "licence", None),

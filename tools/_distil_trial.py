@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from demucs.blind.agreement import QUIET
+from demucs.blind.quality import QUIET
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import Results
 from demucs.files import atomic_path

@@ -6,14 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.quality import Array
+from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
 from demucs.evaluation.ratios import energy_ratios
 from demucs.evaluation.windows import window_count
 
 WINDOW = 1.0  # seconds, of every score
 FLOOR = 1e-10  # of a mean square: -100 dB below full scale
-QUIET = -60.0  # dB below full scale, under which a stem counts as silent
 MOST = 80.0  # dB; two estimates that agree better are the same but for rounding
 
 

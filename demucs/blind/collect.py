@@ -56,13 +56,18 @@ def collect(
         if path.exists():
             check_weights(teacher, Record.load(path), path)
     left = [track for track in tracks if not paths[track.name].exists()]
+    following = dict(zip(paths, [*tracks[1:], *tracks[:1]], strict=True))
+    ahead: dict[str, Tensor] = {}  # the next song's stems: for this one's cycle, and then its own
     for track in show(left):
-        following = tracks[(list(tracks).index(track) + 1) % len(tracks)]
+        other = following[track.name]
         mixture, references = track.load()
+        known = ahead.get(track.name)
+        ahead = {other.name: teacher(other.load()[0])}
         estimates, scores = score_track(
             teacher,
             mixture,
-            others=[teacher(following.load()[0])],
+            estimates=known,
+            others=[ahead[other.name]],
             members=[member(mixture) for member in members],
         )
         Record(
@@ -119,23 +124,24 @@ def extend(
         if hear is not None:
             quality = hear(mixture, estimates)
             scores[NETWORK] = Measures(track=quality.sdr, windows=quality.windows)
-        truth = truth_of(references, estimates, teacher.samplerate, sdr=sdr)
-        more = replace(record, scores=scores, truth={**record.truth, **truth})
+        truth = dict(record.truth)
+        if sdr:
+            truth["sdr"] = sdr_of(references, estimates, teacher.samplerate)
+        more = replace(record, scores=scores, truth=truth)
         more.save(where / f"{track.name}.json")
     return len(left)
 
 
-def truth_of(
-    references: Tensor, estimates: Tensor, samplerate: int, *, sdr: bool = False
-) -> dict[str, Measures]:
-    """`nsdr` in dB, the true stem's `level`, and `sdr` (BSS Eval v4) if wanted."""
-    true, guess = references.numpy(), estimates.numpy()
-    whole, parts = energy_ratios(true, guess, samplerate)["nsdr"]
-    found = {"nsdr": Measures(track=whole, windows=parts), "level": level(references, samplerate)}
-    if sdr:
-        whole, parts = bss_scores(true, guess, samplerate)["sdr"]
-        found["sdr"] = Measures(track=whole, windows=parts)
-    return found
+def truth_of(references: Tensor, estimates: Tensor, samplerate: int) -> dict[str, Measures]:
+    """`nsdr` in dB, and the true stem's `level`, of stems `[S, C, T]`."""
+    whole, parts = energy_ratios(references.numpy(), estimates.numpy(), samplerate)["nsdr"]
+    return {"nsdr": Measures(track=whole, windows=parts), "level": level(references, samplerate)}
+
+
+def sdr_of(references: Tensor, estimates: Tensor, samplerate: int) -> Measures:
+    """The SDR of BSS Eval v4 in dB, of stems `[S, C, T]`."""
+    whole, parts = bss_scores(references.numpy(), estimates.numpy(), samplerate)["sdr"]
+    return Measures(track=whole, windows=parts)
 
 
 def check_weights(teacher: Teacher, record: Record, path: Path) -> None:

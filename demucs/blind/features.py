@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from demucs.blind.agreement import QUIET
-from demucs.blind.quality import Array
+from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures, Record
 from demucs.blind.scores import DEFINITIONS, LOW_IS_GOOD
 from demucs.errors import ConfigError, DatasetError

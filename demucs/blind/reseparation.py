@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.agreement import agreement, largest_other, level
+from demucs.blind.agreement import agreement, level
 from demucs.blind.quality import Array
 from demucs.blind.records import Measures
 from demucs.blind.teacher import Teacher
@@ -70,13 +70,7 @@ def reseparation_matrix(before: Array, after: Array) -> Array:
 
 def _diagonal_and_rest(values: Array) -> tuple[Array, Array]:
     """Of `[S, S, ...]`, what stands at (i, i), and the largest at (i, j), j ≠ i; `[S, ...]`."""
-    stems = range(len(values))
-    own = np.array([values[stem, stem] for stem in stems])
-    rest = np.array([largest_other_of(values[stem], stem) for stem in stems])
-    return own, rest
-
-
-def largest_other_of(row: Array, stem: int) -> Array:
-    """Of `[S, ...]`, the largest among those that are not `stem`."""
-    found: Array = largest_other(row)[stem]
-    return found
+    stems = np.arange(len(values))
+    others = values.copy()
+    others[stems, stems] = -np.inf
+    return values[stems, stems], others.max(1)

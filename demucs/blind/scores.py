@@ -43,6 +43,7 @@ def score_track(
     teacher: Teacher,
     mixture: Tensor,
     *,
+    estimates: Tensor | None = None,
     others: Sequence[Tensor] = (),
     members: Sequence[Tensor] = (),
 ) -> tuple[Tensor, dict[str, Measures]]:
@@ -54,6 +55,7 @@ def score_track(
     Args:
         teacher: separates.
         mixture: `[C, T]` at the teacher's sample rate.
+        estimates: the teacher's stems of it, where they are there already.
         others: estimates `[S, C, T']` of one or two other songs, for `cycle`.
         members: other models' estimates `[S, C, T]` of this mixture, for `members`. The models of
             a bag are taken by themselves.
@@ -62,7 +64,7 @@ def score_track(
         The stems `[S, C, T]`, and scores by their names in `DEFINITIONS`; a name is missing where
         there is nothing to compute it from.
     """
-    estimates = teacher(mixture)
+    estimates = teacher(mixture) if estimates is None else estimates
     rate = teacher.samplerate
     found: dict[str, Measures | None] = dict(reseparation(teacher, estimates))
     for probe in (
@@ -73,7 +75,7 @@ def score_track(
     found["self_cycle"] = self_cycle(teacher, estimates)
     if others:
         found["cycle"] = cycle(teacher, estimates, others)
-    members = [*members, *(member(mixture) for member in teacher.members())]
+    members = [*members, *(member(mixture) for member in teacher.members)]
     if members:
         found["members"] = mean_of([agreement(estimates, one, rate) for one in members])
     found["residual"] = residual(mixture, estimates, rate)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from demucs.blind.conformal import folds
 from demucs.blind.features import Rows, common_names, rows_of
 from demucs.blind.quality import Array
 from demucs.blind.records import Record
 from demucs.blind.regressors import REGRESSORS, Regressor
+from demucs.blind.statistics import spearman
 
 SINGLE = "reseparation"  # a straight line of this score alone, for comparison
 
@@ -61,16 +61,15 @@ def _judged(
     }
     for number, stem in enumerate(sources):
         mine = rows.stem == number
-        told["spearman"][stem] = _spearman(guess[mine], rows.target[mine])
+        told["spearman"][stem] = _known(guess[mine], rows.target[mine])
         parts = [mine & (rows.teacher == one) for one in teachers]
-        each = [_spearman(guess[part], rows.target[part]) for part in parts]
+        each = [_known(guess[part], rows.target[part]) for part in parts]
         known = [one for one in each if np.isfinite(one)]
         told["within"][stem] = float(np.mean(known)) if known else float("nan")
     return told
 
 
-def _spearman(guess: Array, truth: Array) -> float:
-    known = np.isfinite(guess)
-    if known.sum() < 3 or np.ptp(guess[known]) == 0 or np.ptp(truth[known]) == 0:
-        return float("nan")
-    return float(spearmanr(guess[known], truth[known]).statistic)
+def _known(guess: Array, truth: Array) -> float:
+    """Spearman's correlation over the rows that were predicted."""
+    there = np.isfinite(guess)
+    return spearman(guess[there], truth[there])

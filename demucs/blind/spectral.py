@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.agreement import QUIET, level
-from demucs.blind.quality import Array
+from demucs.blind.agreement import level
+from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
 from demucs.evaluation.windows import window_count
 

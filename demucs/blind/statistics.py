@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 from demucs.blind.quality import Array
 
@@ -110,6 +110,13 @@ def correlation(
         draws=simple,
         partial_draws=partial,
     )
+
+
+def spearman(score: Array, truth: Array) -> float:
+    """Spearman's correlation; NaN for fewer than three values, or where one side is constant."""
+    if len(score) < 3 or np.ptp(score) == 0 or np.ptp(truth) == 0:
+        return float("nan")
+    return float(spearmanr(score, truth).statistic)
 
 
 def unfit(score: Array, truth: Array) -> str:

@@ -15,10 +15,9 @@ import numpy as np
 import scipy
 import sklearn
 
-from demucs.blind.agreement import QUIET
 from demucs.blind.calibration import Calibration
 from demucs.blind.features import LOUDNESS, common_names, extra_names
-from demucs.blind.quality import Quality
+from demucs.blind.quality import QUIET, Quality
 from demucs.blind.records import Record
 from demucs.blind.scores import DEFINITIONS
 from demucs.blind.seeds import stability

@@ -1,6 +1,7 @@
 """The model whose stems are judged."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from demucs.evaluation import separate_track
 from demucs.evaluation.facts import weights_of
-from demucs.nn.fast import prepare
+from demucs.release.bag import prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Teacher:
         facts: Any = model  # nn.Module declares its attributes as tensors or modules
         return cls(
             name=name,
-            model=prepare(model.eval()) if device == "cpu" else model.eval(),
+            model=prepared(model.eval()) if device == "cpu" else model.eval(),
             sources=tuple(facts.sources),
             samplerate=int(facts.samplerate),
             channels=int(facts.audio_channels),
@@ -47,6 +48,7 @@ class Teacher:
             weights=weights_of(model),
         )
 
+    @cached_property
     def members(self) -> "list[Teacher]":
         """The models of a bag of several, each as a teacher; none of a single network."""
         models = getattr(self.model, "models", ())

@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from dataclasses import asdict
 
 from demucs.errors import DemucsError
-from demucs.evaluation.progress import Progress
+from demucs.evaluation.progress import EvaluationProgress
 from demucs.evaluation.results import Results, TrackResult
 from demucs.evaluation.track_scores import TrackScores
 
@@ -31,7 +31,7 @@ class Collector:
     def __init__(
         self,
         results: Results,
-        bar: Progress,
+        bar: EvaluationProgress,
         on_track: Callable[[Results], None] | None,
         should_stop: Callable[[], bool] | None,
     ) -> None:
@@ -48,7 +48,7 @@ class Collector:
         self._results.tracks[name] = found
         if found.failed is not None:
             logger.error("track %s failed: %s", name, found.failed)
-        self._bar.done(name, found)
+        self._bar.track(name, found)
         if self._on_track is not None:
             self._on_track(self._results)
 

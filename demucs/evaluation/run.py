@@ -28,7 +28,7 @@ from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.evaluation.names import METRICS
 from demucs.evaluation.perceptual import package
 from demucs.evaluation.pool import ScoringPool
-from demucs.evaluation.progress import Progress
+from demucs.evaluation.progress import EvaluationProgress
 from demucs.evaluation.results import Results, TrackResult
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
 from demucs.evaluation.track_scores import Track
@@ -111,7 +111,8 @@ def evaluate(
     scoring = {"metrics": list(metrics), "backend": backend, "baseline": mixture_baseline}
     with suppress(Stopped), ExitStack() as stack:
         pool = stack.enter_context(ScoringPool(in_others, **scoring))
-        bar = stack.enter_context(Progress(own, show=progress))
+        bar = EvaluationProgress(own, show=progress)
+        stack.enter_context(bar)
         collector = Collector(results, bar, on_track, should_stop)
         for track, loaded in _loaded_ahead(own, facts, stack):
             collector.look()

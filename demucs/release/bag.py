@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from demucs.errors import ReleaseError
 from demucs.nn import ModelSpec
+from demucs.nn.fast import prepare
 from demucs.release.bagfile import BagFile, checked_weights, read_bag, worst_seen
 from demucs.release.info import ReleaseInfo
 
@@ -54,6 +55,17 @@ class Bag(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         """Bags are for `apply_model`, which gives each model the chunks it wants."""
         raise NotImplementedError("separate with a bag by demucs.apply.apply_model")
+
+
+def prepared(model: nn.Module, precision: str = "fp32") -> nn.Module:
+    """`demucs.nn.fast.prepare` of a network, or of each network of a bag.
+
+    Raises:
+        ConfigError: see there.
+    """
+    if isinstance(model, Bag):
+        return Bag([prepare(one, precision) for one in model.models], model.weights).eval()
+    return prepare(model, precision)
 
 
 def load_bag(

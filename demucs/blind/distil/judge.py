@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from demucs.blind.quality import Array, Quality
+from demucs.blind.quality import QUIET, Array, Quality
 from demucs.blind.records import Measures
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
@@ -15,7 +15,6 @@ from demucs.errors import ConfigError
 Scores = Mapping[str, Measures]
 PREDICTED = "predicted nSDR, dB"
 AGREEMENT = "agreement, dB (no prediction)"
-_SILENT_DB = -60.0  # a stem whose `level` is below plays nothing, where nobody says more
 
 
 class Judge(Protocol):
@@ -145,5 +144,5 @@ def _active(scores: Scores, what: str, like: Array) -> Array:
     if "level" not in scores:
         return np.ones_like(like)
     level: Array = getattr(scores["level"], what)
-    loud: Array = (np.nan_to_num(level, nan=-np.inf) > _SILENT_DB).astype(np.float64)
+    loud: Array = (np.nan_to_num(level, nan=-np.inf) > QUIET).astype(np.float64)
     return loud

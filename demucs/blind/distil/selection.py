@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from demucs.blind.distil.entry import Scored
-from demucs.blind.quality import Array
+from demucs.blind.quality import QUIET, Array
 from demucs.errors import ConfigError
 
 WAYS = {
@@ -19,7 +19,6 @@ WAYS = {
     "oracle": "the best by true nSDR, where the folder has true stems; for experiments only",
 }
 ACTIVE = 0.5  # probability from which a stem counts as playing
-SILENT_DB = -60.0  # level of a true stem that does not play
 _UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
 
 
@@ -132,7 +131,7 @@ def value_of(scored: Scored, rule: Rule) -> float | None:
         truth = scored.truth
         if not truth:
             return None
-        values, plays = _array(truth, "nsdr"), _array(truth, "level") > SILENT_DB
+        values, plays = _array(truth, "nsdr"), _array(truth, "level") > QUIET
     elif scored.quality is None:
         return None
     else:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from demucs.blind.distil.entry import Entry
-from demucs.blind.distil.progress import Progress
 from demucs.blind.distil.scoring import Scoring
 from demucs.blind.distil.songs import Song, Survey
 from demucs.blind.distil.sources import SourceFile
 from demucs.blind.distil.writing import Writing
 from demucs.evaluation.parts import share_of
+from demucs.evaluation.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A teacher that can be asked to stop between two separations: scoring takes a dozen."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from torch import Tensor
 
@@ -23,16 +23,8 @@ class StoppableTeacher(Teacher):
 
     @classmethod
     def wrap(cls, teacher: Teacher, stop: Callable[[], bool]) -> "StoppableTeacher":
-        return cls(
-            name=teacher.name,
-            model=teacher.model,
-            sources=teacher.sources,
-            samplerate=teacher.samplerate,
-            channels=teacher.channels,
-            device=teacher.device,
-            teacher=teacher,
-            stop=stop,
-        )
+        own = {one.name: getattr(teacher, one.name) for one in fields(teacher)}
+        return cls(**own, teacher=teacher, stop=stop)
 
     def __call__(self, mixture: Tensor) -> Tensor:
         """Raises Interrupted if it was asked to stop."""

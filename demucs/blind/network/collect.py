@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from demucs.audio import write_audio
+from demucs.blind.agreement import WINDOW
 from demucs.blind.network.truth import truth_of
 from demucs.blind.records import Record
 from demucs.blind.teacher import Teacher
@@ -27,12 +28,10 @@ from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.windows import window_count
 from demucs.files import atomic_path
 from demucs.pretrained import get_model
-from demucs.release import weights_sha256
 
 RECORD = "record.json"
 TEACHERS = "teachers.json"
 SPLITS = ("train", "valid")
-WINDOW = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,24 +96,24 @@ def _load(
 ) -> tuple[Teacher, str]:
     """A teacher and its family, after checking that its name stands for the same weights."""
     model = get_model(name, repo)
-    digest = weights_sha256(model.state_dict())
+    teacher = Teacher.of(model, name, device)
     path = out / TEACHERS
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         before = known.get(name)
     except (ValueError, AttributeError) as error:
         raise DatasetError(f"{path} is unreadable ({error}): collect into another folder") from None
-    if before not in (None, digest):
+    if before not in (None, teacher.weights):
         raise ConfigError(
             f"{out} has estimates of another model {name} (its weights differ): remove its folders "
             f"and its line in {path}, or give the new model another name"
         )
     if before is None:
         with atomic_path(path) as temporary:
-            text = json.dumps({**known, name: digest}, indent=2, sort_keys=True)
+            text = json.dumps({**known, name: teacher.weights}, indent=2, sort_keys=True)
             temporary.write_text(text + "\n", encoding="utf-8")
     spec = getattr(model.release, "spec", None)
-    return Teacher.of(model, name, device), str(getattr(spec, "name", "bag"))
+    return teacher, str(getattr(spec, "name", "bag"))
 
 
 def _jobs(

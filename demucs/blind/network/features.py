@@ -15,7 +15,6 @@ from torch import Tensor
 from demucs.errors import ConfigError
 from demucs.evaluation.windows import window_count
 
-WINDOW = 1.0  # seconds
 FRAMES = 16  # in a window
 FRAME = 0.1  # seconds of an STFT frame
 PLANES = 7  # mixture, estimate and rest, each mid and side; how the estimate goes with the rest

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.network.features import WINDOW, Features, extract
+from demucs.blind.agreement import WINDOW
+from demucs.blind.network.features import Features, extract
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.quality import Quality
 from demucs.errors import ConfigError

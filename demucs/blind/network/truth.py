@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.quality import Array
+from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
 from demucs.evaluation.ratios import energy_ratios
 from demucs.evaluation.windows import window_count
 
-QUIETEST = -60.0  # dB full scale
 RANGE = 40.0  # dB
 
 
@@ -38,7 +37,7 @@ def truth_of(
     whole, parts = energy_ratios(references.numpy(), estimates.numpy(), samplerate)["nsdr"]
     level = levels(references, samplerate)
     loudest = levels(mixture[None], samplerate).windows.max()
-    playing = level.windows > max(QUIETEST, loudest - RANGE)
+    playing = level.windows > max(QUIET, loudest - RANGE)
     return {
         "nsdr": Measures(track=whole, windows=parts),
         "level": level,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from demucs.blind.network.examples import Item, together
 from demucs.blind.network.features import Bands, Features, extract
@@ -14,7 +13,7 @@ from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.truth import Targets
 from demucs.blind.quality import Array
-from demucs.blind.statistics import group_weights, weighted_quantile
+from demucs.blind.statistics import group_weights, spearman, weighted_quantile
 
 FEW = 10  # songs where a stem plays, below which its interval is that of all stems together
 
@@ -93,7 +92,7 @@ def scores(
     """
     found = {"loss": float(np.mean([one.loss for one in judged]))}
     for name, pairs in (("spearman", _tracks(judged)), ("windows", _windows(judged))):
-        each = {f"{name}_{stem}": _spearman(*pairs[k]) for k, stem in enumerate(sources)}
+        each = {f"{name}_{stem}": spearman(*pairs[k]) for k, stem in enumerate(sources)}
         finite = {key: value for key, value in each.items() if np.isfinite(value)}
         found.update(finite)
         if finite:
@@ -155,10 +154,3 @@ def _windows(judged: Sequence[Judged]) -> list[tuple[Array, Array]]:
 def _finite(truth: Array, mean: Array) -> tuple[Array, Array]:
     there = np.isfinite(truth)
     return truth[there], mean[there]
-
-
-def _spearman(truth: Array, mean: Array) -> float:
-    """NaN for fewer than three values, or where one side does not vary."""
-    if len(truth) < 3 or np.ptp(truth) == 0 or np.ptp(mean) == 0:
-        return float("nan")
-    return float(spearmanr(truth, mean).statistic)
