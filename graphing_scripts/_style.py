@@ -1,0 +1,75 @@
+"""What all figures have in common: colours, markers, files, and words where something is missing.
+
+Beside the scripts, so that `python3 graphing_scripts/NAME.py` finds it from any folder.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+# Okabe-Ito colours: told apart by colour-blind readers and, with the markers, in grey.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "^", "s", "D", "v", "P", "X"]
+LINES = ["-", "--", "-.", ":"]
+# The usual stems look the same in every figure; others follow in their order.
+STEMS = ["drums", "bass", "other", "vocals"]
+
+
+def style_of(number: int) -> dict[str, str]:
+    """Colour and marker of the N-th of a few things, for `axes.plot`."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def stem_style(stem: str, sources: list[str]) -> dict[str, str]:
+    """Colour and marker of a stem, the same in every figure."""
+    others = [name for name in sources if name not in STEMS]
+    return style_of(STEMS.index(stem) if stem in STEMS else len(STEMS) + others.index(stem))
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """A parser whose help is `text`, with `--out FOLDER`."""
+    found = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument("--out", type=Path, help="folder for the figures")
+    return found
+
+
+def save(figure: plt.Figure, folder: Path, name: str) -> None:
+    """Writes NAME.png and NAME.svg, each whole or not at all, and prints their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Without a date and with fixed identifiers, the same numbers give the same file.
+    with plt.rc_context({"svg.hashsalt": "demucs", "svg.fonttype": "path"}):
+        for suffix in ("png", "svg"):
+            path = folder / f"{name}.{suffix}"
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            metadata = {"Date": None} if suffix == "svg" else None
+            try:
+                figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            print(path)
+    plt.close(figure)
+
+
+def say(axes: plt.Axes, text: str) -> None:
+    """Words in the middle of a panel that has nothing to draw."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=axes.transAxes)
+
+
+def footnotes(figure: plt.Figure, notes: list[str]) -> None:
+    """What is missing or left out, in small print below the figure."""
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize=8, color="#555555", ha="left", x=0.01)
+
+
+def warn(script: str, message: object) -> None:
+    """To standard error: what could not be read or drawn."""
+    print(f"{script}: {message}", file=sys.stderr)
