@@ -81,7 +81,7 @@ class Picture:
         self.spine = [*self.of("shared", "encoder")]
         self.spine += [network["middle"]] if network["middle"] else []
         self.spine += self.of("shared", "decoder")
-        self.entry = 0.5 if network["meeting"] else 0.0
+        self.entry = 0.5 if network["meeting"] else 0.14
         self.lines = [inner(one, network) for one in self.spine]
         below = self.entry + sum(high + GAP for high in map(self.high, range(len(self.spine))))
         self.first = (self.levels - 0.5) * STEP + below + 0.62  # y of the outermost level
@@ -141,7 +141,7 @@ def titles(sheet: Diagram, picture: Picture) -> None:
     sheet.words(picture.width - 0.35, top, f"{millions(counts['total'])} parameters · shapes for "
                 f"{network['seconds']:g} s {audio} at {network['samplerate'] / 1000:g} kHz",
                 align="right", room=picture.width - 4.2)  # fmt: skip
-    notes = ("Each box: the shape it gives, channels × frequencies × frames or channels × samples.\n"
+    notes = ("A box: the shape it gives, channels × frequencies × frames or channels × samples.\n"
              "conv 8/4: convolution of kernel 8 and stride 4 (convT: transposed). "
              "Dashed: skip connections, added.")  # fmt: skip
     sheet.words(picture.width / 2, 0.34, notes, room=picture.width - 0.4, colour="#555555")
