@@ -133,7 +133,7 @@ def draw(speeds: list[Speed]) -> plt.Figure:
         axes.set_xticklabels([str(n) for n in ticks])
         axes.set_xlim(span[0] / 1.2, span[1] * 1.25)
         axes.set_xlabel("processes")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
         axes.grid(alpha=0.3)
     rate.set_ylabel("examples a second")
     share.set_ylabel(f"parallel efficiency (%), {counts[0]} = 100")
@@ -152,9 +152,11 @@ def notes(speeds: list[Speed]) -> list[str]:
         told = [one.facts[key] for one in speeds if key in one.facts]
         if len(set(told)) > 1:
             each = ", ".join(f"{n}: {value}" for n, value in values.items())
-            found.append(f"not comparable: the {name} differs between the runs ({each} by processes)")
+            found.append(
+                f"not comparable: the {name} differs between the runs ({each} by processes)"
+            )
         elif 0 < len(told) < len(speeds):
-            found.append(f"the {name} is known of {len(told)} of {len(speeds)} runs only")
+            found.append(f"only {len(told)} of {len(speeds)} runs tell the {name}")
     sizes = {one.facts["batch_size"] for one in speeds}
     if len(sizes) == 1:
         found.append(f"batch size {sizes.pop()} over all processes together; dots are epochs")

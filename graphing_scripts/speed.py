@@ -3,9 +3,9 @@
 
     python3 graphing_scripts/speed.py demucs_results/benchmarks/*.json --out FOLDER
 
-Draws `speed.png` and `.svg` from the files that `benchmarks/bench_*.py --json FILE` write, a row for
-each of their tables, into `--out` or beside the first file. Bars are medians over rounds, dots the
-rounds themselves: where those are far apart, other jobs disturbed the measurement.
+Draws `speed.png` and `.svg` from the files that `benchmarks/bench_*.py --json FILE` write, a row
+for each of their tables, into `--out` or beside the first file. Bars are medians over rounds, dots
+the rounds themselves: where those are far apart, other jobs disturbed the measurement.
 """
 
 import argparse
@@ -128,7 +128,9 @@ def notes(benchmarks: list[dict[str, Any]]) -> list[str]:
     found = []
     for one in benchmarks:
         machine = one["machine"]
-        line = f"{one['benchmark']}: {machine['processor']}, {machine.get('threads', '?')} threads, "
+        line = (
+            f"{one['benchmark']}: {machine['processor']}, {machine.get('threads', '?')} threads, "
+        )
         line += f"torch {machine.get('torch', '?')}, {machine.get('date', 'no date')}"
         counts = sorted({len(row["rounds"]) for table in one["tables"] for row in table["rows"]})
         line += f"; rounds: {'-'.join(str(count) for count in counts)}"
