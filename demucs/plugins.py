@@ -34,15 +34,15 @@ def load_plugins() -> None:
         _loaded.add(name)
 
 
-def unknown(what: str, name: object, there: Iterable[str]) -> str:
+def unknown(key: str, name: object, there: Iterable[str]) -> str:
     """The message for a name that nobody has registered.
 
     Args:
-        what: as `model`.
+        key: of the configuration, as `model`.
         there: the names that exist.
     """
     names = ", ".join(sorted(there))
     return (
-        f"{what} {name!r} is unknown; there are: {names}. For one of your own, set "
+        f"{key}={name} is unknown; there are: {names}. For one of your own, set "
         f"{VARIABLE} to the module that registers it"
     )

@@ -1,7 +1,7 @@
 """For mkdocs: the site has the places of the repository, so that links work in both.
 
-What the pages link to beside docs/ (the README, results, configuration) is taken in where it lies; a
-link to a folder becomes one to its README.md.
+What the pages link to beside docs/ (the README, results, configuration) is taken in where it lies;
+a link to a folder becomes one to its README.md.
 """
 
 import re

@@ -54,7 +54,7 @@ OTHERS = {
 }
 HEAD = """# Every file in one line
 
-The lines are what the files say of themselves (`python3 -m tools.file_tree --update` collects them).
+The lines are what the files say of themselves; `python3 -m tools.file_tree --update` writes this.
 Who may import whom is in [CONTRIBUTING.md](../CONTRIBUTING.md).
 """
 
@@ -140,7 +140,8 @@ def page_of(root: Path, files: Iterable[str]) -> str:
 
 def _rows(root: Path, files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """What each path is, folders ending with a slash; and the files that do not say it."""
-    rows, mute = {}, []
+    rows: dict[str, str] = {}
+    mute: list[str] = []
     for name in files:
         for parent in list(PurePosixPath(name).parents)[:-1]:
             rows.setdefault(f"{parent}/", OTHERS.get(str(parent), ""))

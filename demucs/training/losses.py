@@ -57,6 +57,9 @@ def stem_losses(estimates: Tensor, references: Tensor, kind: str = "l1") -> Tens
 
     Returns:
         `[S]`.
+
+    >>> stem_losses(torch.zeros(1, 2, 2, 8), torch.ones(1, 2, 2, 8)).tolist()
+    [1.0, 1.0]
     """
     assert estimates.shape == references.shape, (estimates.shape, references.shape)
     errors = find_loss(kind)(estimates, references)
@@ -122,6 +125,10 @@ def _check_shape(errors: Tensor, references: Tensor, kind: str) -> None:
 
 
 def weighted_mean(values: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
-    """`[..., S]` to `[...]`: the mean over stems, weighted."""
+    """`[..., S]` to `[...]`: the mean over stems, weighted.
+
+    >>> float(weighted_mean(torch.tensor([1.0, 4.0]), [2, 1]))
+    2.0
+    """
     row = torch.as_tensor(weights, dtype=values.dtype, device=values.device)
     return (values * row).sum(-1) / row.sum()
