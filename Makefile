@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check lint format types imports unit oracle integration slurm torchaudio results clean
+.PHONY: help demo test check lint format types imports unit oracle integration slurm torchaudio doctest docs results clean
 
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
 	@echo "make test    lint, types, import contracts and all tests"
 	@echo "make torchaudio  the part of it that needs torchaudio, beside PyPI's torch of 5.5 GB"
+	@echo "make docs    a website of README.md and docs/, in site/"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make results draw the figures of demucs_results/ again"
 	@echo "make clean   remove the environment, caches and the demo's folder"
@@ -43,7 +44,7 @@ demo: $(VENV)/.run
 
 test: check
 
-check: lint types imports unit oracle integration slurm torchaudio
+check: lint types imports docs doctest unit oracle integration slurm torchaudio
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -68,6 +69,15 @@ unit oracle: PARALLEL = -n 2 --dist loadfile
 unit oracle integration slurm: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL) tests/$@
 
+# The examples in docstrings, and those of the pages that are sessions of Python.
+doctest: export OMP_WAIT_POLICY = PASSIVE
+doctest: $(VENV)/.dev
+	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' demucs tools docs/api.md
+
+# Broken links and names of the API that do not exist are errors.
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --quiet --strict
+
 # Where torchaudio cannot be imported the tests are skipped, so that comes first.
 torchaudio: export OMP_WAIT_POLICY = PASSIVE
 torchaudio: $(TORCHAUDIO)/.dev
@@ -78,4 +88,4 @@ results: $(VENV)/.run
 	$(BIN)/python graphing_scripts/training_curves.py demucs_results/*/history.json
 
 clean:
-	rm -rf $(VENV) $(TORCHAUDIO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo
+	rm -rf $(VENV) $(TORCHAUDIO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo site

@@ -18,7 +18,11 @@ Result = TypeVar("Result")
 
 
 def grid(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, int]:
-    """Length of a chunk and distance from one to the next, in samples."""
+    """Length of a chunk and distance from one to the next, in samples.
+
+    >>> grid(10, 0.25, 44100)
+    (441000, 330750)
+    """
     if seconds == math.inf:
         return None, 0
     length = int(samplerate * seconds) if seconds > 0 else 0
@@ -32,7 +36,11 @@ def grid(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, i
 
 
 def triangle(length: int, power: float = 1.0) -> Tensor:
-    """Weights `[length]` of the samples of a chunk: 1 in its middle, falling to its ends."""
+    """Weights `[length]` of the samples of a chunk: 1 in its middle, falling to its ends.
+
+    >>> triangle(4).tolist()
+    [0.5, 1.0, 1.0, 0.5]
+    """
     half = length // 2
     rise, fall = torch.arange(1, half + 1), torch.arange(length - half, 0, -1)
     weights = torch.cat([rise, fall]).float()

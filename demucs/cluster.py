@@ -158,7 +158,11 @@ def meeting_point(world: World, environ: Mapping[str, str], signature: str) -> t
 
 
 def first_host(hosts: str) -> str:
-    """The first of a SLURM list of hosts: `gpu[07-09,12]-ib,login1` starts with `gpu07-ib`."""
+    """The first of a SLURM list of hosts: `gpu[07-09,12]-ib,login1` starts with `gpu07-ib`.
+
+    >>> first_host("gpu[07-09,12]-ib,login1")
+    'gpu07-ib'
+    """
     found = re.match(r"(?:[^,\[]|\[[^\]]*\])+", hosts)
     return re.sub(r"\[(\d+)[^\]]*\]", r"\1", found.group()) if found else "127.0.0.1"
 

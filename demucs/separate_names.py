@@ -100,7 +100,11 @@ class OutputNames:
 
 
 def filled(pattern: str, track: Path, stem: str, extension: str) -> str:
-    """The name of a stem of `track`, by a pattern that `check_pattern` found good."""
+    """The name of a stem of `track`, by a pattern that `check_pattern` found good.
+
+    >>> filled("{track}/{stem}.{ext}", Path("song.mp3"), "vocals", "wav")
+    'song/vocals.wav'
+    """
     name = pattern.format(
         track=track.stem, trackext=track.suffix.removeprefix("."), stem=stem, ext=extension
     )

@@ -6,7 +6,11 @@ from collections.abc import Callable
 
 
 def integer(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A parser of whole numbers from `least` to `most`."""
+    """A parser of whole numbers from `least` to `most`.
+
+    >>> integer(1, 8)("4")
+    4
+    """
 
     def parse(text: str) -> int:
         try:
@@ -22,7 +26,11 @@ def integer(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def number(wanted: str, accept: Callable[[float], bool]) -> Callable[[str], float]:
-    """A parser of finite numbers that `accept` likes; `wanted` says which those are."""
+    """A parser of finite numbers that `accept` likes; `wanted` says which those are.
+
+    >>> number("a share in [0, 1)", lambda value: 0 <= value < 1)("0.25")
+    0.25
+    """
 
     def parse(text: str) -> float:
         try:

@@ -36,7 +36,11 @@ def _cut(text: str, size: int) -> str:
 
 
 def without_common(names: Sequence[str]) -> tuple[list[str], str]:
-    """Names of overrides without those that all have, and these."""
+    """Names of overrides without those that all have, and these.
+
+    >>> without_common(["epochs=3 seed=1", "epochs=3 seed=2"])
+    (['seed=1', 'seed=2'], 'epochs=3')
+    """
     split = [_overrides(name) for name in names]
     if len(split) < 2:
         return list(names), ""
@@ -59,7 +63,11 @@ def _overrides(name: str) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units, as `3 d 4 h`."""
+    """Seconds in the two largest units, as `3 d 4 h`.
+
+    >>> duration(59), duration(7200), duration(100_000)
+    ('59 s', '2 h 0 min', '1 d 4 h')
+    """
     left = max(0, round(seconds))
     if left < 60:
         return f"{left} s"

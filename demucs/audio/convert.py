@@ -31,6 +31,9 @@ def convert_audio(wav: Tensor, from_rate: int, to_rate: int, channels: int) -> T
 
     Raises:
         AudioError: a rate that is not positive, or two or more channels to be turned into more.
+
+    >>> convert_audio(torch.ones(1, 8000), 8000, 16000, channels=2).shape
+    torch.Size([2, 16000])
     """
     wav = convert_channels(wav, channels)
     if from_rate == to_rate > 0:
@@ -113,7 +116,11 @@ class BlockResampler:
 
 
 def convert_channels(wav: Tensor, channels: int) -> Tensor:
-    """The channel half of `convert_audio`."""
+    """The channel half of `convert_audio`.
+
+    >>> convert_channels(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 1).tolist()
+    [[0.5, 0.5]]
+    """
     present = wav.shape[-2]
     if present == channels:
         return wav

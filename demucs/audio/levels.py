@@ -16,6 +16,9 @@ def common_gain(stems: Iterable[Tensor]) -> float:
     """The one gain, at most 1, that keeps the loudest sample of all `stems` off full scale.
 
     Scaling every stem of a track by it keeps their balance and their sum, up to that gain.
+
+    >>> round(common_gain([Tensor([[0.5]]), Tensor([[-2.0]])]), 3)
+    0.495
     """
     return gain_for(max((float(stem.abs().max()) for stem in stems if stem.numel()), default=0.0))
 
@@ -34,6 +37,9 @@ def share_residual(mixture: Tensor, stems: Tensor) -> Tensor:
     Args:
         mixture: `[..., C, T]`.
         stems: `[..., S, C, T]`, never modified.
+
+    >>> share_residual(Tensor([[3.0]]), Tensor([[[1.0]], [[0.0]]])).flatten().tolist()
+    [2.0, 1.0]
     """
     return stems + ((mixture - stems.sum(-3)) / stems.shape[-3]).unsqueeze(-3)
 

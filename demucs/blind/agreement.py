@@ -67,7 +67,11 @@ def mean_of(measures: list[Measures]) -> Measures:
 
 
 def largest_other(values: Array) -> Array:
-    """`[S, ...]` to the same shape: for each stem, the largest value among the others."""
+    """`[S, ...]` to the same shape: for each stem, the largest value among the others.
+
+    >>> largest_other(np.array([1.0, 3.0, 2.0])).tolist()
+    [3.0, 2.0, 3.0]
+    """
     found = np.full_like(values, -np.inf)
     for stem in range(len(values)):
         rest = np.delete(values, stem, axis=0)

@@ -5,7 +5,7 @@ Both readers seek: they decode the frames that are asked for, not the file. Tens
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -44,6 +44,20 @@ class TrackReader(Protocol):
     def path(self, source: str) -> Path: ...
     def header(self, source: str) -> Header: ...
     def read(self, source: str, start: int = 0, frames: int | None = None) -> Tensor: ...
+
+
+# An entry of a split's folder to its reader, or to None where it is none of that layout.
+Layout = Callable[[Path], TrackReader | None]
+LAYOUTS: list[Layout] = []
+
+
+def register_layout(layout: Layout) -> Layout:
+    """Decorates a function that reads songs laid out in one's own way; it is asked before ours.
+
+    Its readers are sent to the processes that read audio, so they must be picklable.
+    """
+    LAYOUTS.append(layout)
+    return layout
 
 
 class WavFolder:

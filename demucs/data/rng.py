@@ -22,6 +22,11 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, purpose: Purpose, epoch: int, index: int = 0) -> np.random.Generator:
-    """A fresh generator for one place; all arguments are non-negative."""
+    """A fresh generator for one place; all arguments are non-negative.
+
+    >>> first, again = (generator(42, Purpose.ORDER, epoch=3) for _ in range(2))
+    >>> first.random() == again.random()
+    True
+    """
     key = np.random.SeedSequence((seed, int(purpose), epoch, index))
     return np.random.Generator(np.random.Philox(key))

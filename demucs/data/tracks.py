@@ -18,8 +18,16 @@ from torch import Tensor
 from demucs.data.checks import check_sources
 from demucs.data.metadata import Wanted, fingerprint, match_channels, measured, read_mixture
 from demucs.data.official import validation_names
-from demucs.data.readers import MIXTURE, STEM_SUFFIX, StemFile, TrackReader, WavFolder
+from demucs.data.readers import (
+    LAYOUTS,
+    MIXTURE,
+    STEM_SUFFIX,
+    StemFile,
+    TrackReader,
+    WavFolder,
+)
 from demucs.errors import AudioError, ConfigError, DatasetError
+from demucs.plugins import load_plugins
 
 logger = logging.getLogger(__name__)
 
@@ -200,18 +208,25 @@ def _tracks(
 
 
 def _readers(folder: Path) -> list[TrackReader]:
-    """Tracks of a folder by name; a wav folder wins over a stem file of the same name."""
+    """Tracks of a folder by name; a wav folder wins over a stem file of the same name.
+
+    Layouts of plugins are asked first.
+    """
     if not folder.is_dir():
         raise DatasetError(
             f"The dataset folder {folder} does not exist: set dset.musdb=PATH (or the environment "
             f"variable DEMUCS_MUSDB), or dset.wav=PATH, to a folder that holds "
             f"{folder.name}/NAME/SOURCE.wav"
         )
+    load_plugins()
     found: dict[str, TrackReader] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        own = next((one for layout in LAYOUTS if (one := layout(entry)) is not None), None)
+        if own is not None:
+            found[own.name] = own
+        elif entry.is_dir():
             found[entry.name] = WavFolder(entry)
         elif entry.name.endswith(STEM_SUFFIX):
             stem = StemFile(entry)

@@ -53,7 +53,11 @@ def bootstrap(values: Array, over_tracks: Callable[..., Any]) -> Array:
 
 
 def interval(samples: Array) -> Interval:
-    """The percentiles that leave out as much on each side; NaN do not count."""
+    """The percentiles that leave out as much on each side; NaN do not count.
+
+    >>> interval(np.arange(101.0))  # 95 %
+    (2.5, 97.5)
+    """
     samples = samples[np.isfinite(samples)]
     if not samples.size:
         return None

@@ -9,6 +9,10 @@ Measured = dict[str, tuple[NDArray[Any], NDArray[Any]]]
 
 
 def window_count(frames: int, samplerate: int) -> int:
-    """Whole seconds in so many samples, as museval counts them; a shorter track is one window."""
+    """Whole seconds in so many samples, as museval counts them; a shorter track is one window.
+
+    >>> window_count(3 * 44100 + 10, 44100), window_count(100, 44100)
+    (3, 1)
+    """
     size = min(samplerate, frames)
     return (frames - size) // size + 1

@@ -1,6 +1,6 @@
 """The networks: time and spectral branches, from plain keyword arguments."""
 
-from demucs.nn.build import MODELS, ModelSpec, build_model
+from demucs.nn.build import BUILT_IN, MODELS, ModelSpec, build_model, find_model, register_model
 from demucs.nn.demucs import Demucs
 from demucs.nn.empty import build_empty
 from demucs.nn.hdemucs import HDemucs
@@ -8,6 +8,7 @@ from demucs.nn.htdemucs import HTDemucs
 from demucs.nn.torch_hdemucs import TorchHDemucs, torchaudio_network
 
 __all__ = [
+    "BUILT_IN",
     "MODELS",
     "Demucs",
     "HDemucs",
@@ -16,5 +17,7 @@ __all__ = [
     "TorchHDemucs",
     "build_empty",
     "build_model",
+    "find_model",
+    "register_model",
     "torchaudio_network",
 ]

@@ -2,8 +2,9 @@
 
 import inspect
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -12,6 +13,10 @@ from demucs.nn.demucs import Demucs
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.htdemucs import HTDemucs
 from demucs.nn.torch_hdemucs import TorchHDemucs
+from demucs.plugins import load_plugins, unknown
+
+Network = TypeVar("Network", bound=type[nn.Module])
+GIVEN = ("sources", "audio_channels", "samplerate", "segment")  # to every model
 
 MODELS: dict[str, type[nn.Module]] = {
     "demucs": Demucs,
@@ -19,6 +24,49 @@ MODELS: dict[str, type[nn.Module]] = {
     "htdemucs": HTDemucs,
     "torch_hdemucs": TorchHDemucs,
 }
+BUILT_IN = frozenset(MODELS)  # those with a block of arguments in conf/config.yaml
+
+
+def register_model(name: str) -> Callable[[Network], Network]:
+    """Decorates a network of one's own, which is then `model=NAME` and may be in releases.
+
+    It takes at least the keywords `sources`, `audio_channels`, `samplerate` (Hz) and `segment`
+    (seconds), keeps them as attributes, and maps mixtures `[B, C, T]` to stems `[B, S, C, T]`.
+    Its other arguments come from `model_args`, and must be what JSON holds.
+
+    Raises:
+        ConfigError: the name is taken by another class, or an argument is missing.
+    """
+
+    def register(model: Network) -> Network:
+        taken = MODELS.get(name)
+        if taken is not None and taken.__qualname__ != model.__qualname__:
+            raise ConfigError(
+                f"the model name {name!r} is taken by {taken.__qualname__}: choose another"
+            )
+        missing = [one for one in GIVEN if one not in inspect.signature(model.__init__).parameters]
+        if missing:
+            raise ConfigError(
+                f"{model.__qualname__} must take the arguments {', '.join(GIVEN)} to be the model "
+                f"{name!r}; it lacks {', '.join(missing)}"
+            )
+        MODELS[name] = model
+        return model
+
+    return register
+
+
+def find_model(name: object) -> type[nn.Module]:
+    """The class of a name, maybe of a plugin.
+
+    Raises:
+        ConfigError: nobody has registered it.
+    """
+    if name not in MODELS:
+        load_plugins()
+    if name not in MODELS:
+        raise ConfigError(unknown("model", name, MODELS))
+    return MODELS[str(name)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +102,7 @@ def build_model(spec: ModelSpec) -> nn.Module:
         ConfigError: an unknown model, or an argument the model does not have or accept.
         MissingToolError: `torch_hdemucs` without torchaudio.
     """
-    if spec.name not in MODELS:
-        raise ConfigError(f"unknown model {spec.name!r}; there are: {', '.join(sorted(MODELS))}")
-    model = MODELS[spec.name]
+    model = find_model(spec.name)
     known = inspect.signature(model.__init__).parameters
     unknown = sorted(set(spec.kwargs) - set(known))
     if unknown:

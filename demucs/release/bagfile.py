@@ -81,6 +81,10 @@ def bag_of_name(name: str) -> BagFile | None:
 
     Raises:
         ReleaseError: a model or a weight is missing, or a weight is no number, or a model is a bag.
+
+    >>> bag = bag_of_name("A:1:0,B:0:1")
+    >>> bag.models, bag.weights
+    (['A', 'B'], [[1.0, 0.0], [0.0, 1.0]])
     """
     if "," not in name:
         return None
@@ -119,6 +123,9 @@ def checked_weights(
 
     Raises:
         ReleaseError: their number does not fit, or some are negative, not finite, or all 0.
+
+    >>> checked_weights([[1], [0.5]], 2, ["voice", "rest"])
+    [[1.0, 1.0], [0.5, 0.5]]
     """
     if weights is None:
         return [[1.0] * len(sources) for _ in range(models)]

@@ -16,7 +16,11 @@ CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")
 
 
 def is_valid_name(name: str) -> bool:
-    """Whether `name` can name a release: one file name, visible, nothing that leads elsewhere."""
+    """Whether `name` can name a release: one file name, visible, nothing that leads elsewhere.
+
+    >>> is_valid_name("53288a8c"), is_valid_name("../secret")
+    (True, False)
+    """
     return (
         0 < len(name) <= 200
         and not name.startswith((".", "-"))
@@ -36,7 +40,11 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def name_of(file: Path) -> str:
-    """The name of a file's model: a public pickle has its checksum behind it."""
+    """The name of a file's model: a public pickle has its checksum behind it.
+
+    >>> name_of(Path("955717e8-8726e21a.th"))
+    '955717e8'
+    """
     return CHECKSUM.sub("", file.stem) if file.suffix == PICKLED else file.stem
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from demucs.data import AugmentConfig
 from demucs.errors import ConfigError
-from demucs.nn import MODELS, ModelSpec
+from demucs.nn import BUILT_IN, ModelSpec, find_model
 from demucs.training.config import DataConfig, TrainConfig
 from demucs.training.parse import read_section
 from demucs.training.quantise import check_quantisation
@@ -74,18 +74,18 @@ def _weights(plain: Mapping[str, Any]) -> Any:
 def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
     """The model that `model` names, with the arguments of the block of that name.
 
+    A model of one's own has no block: its arguments are `model_args`.
+
     Raises:
-        ConfigError: a model that does not exist.
+        ConfigError: a model that does not exist, or arguments in the wrong place.
     """
     name = plain.get("model")
-    if name not in MODELS:
-        there = ", ".join(f"model={one}" for one in sorted(MODELS))
-        raise ConfigError(f"model={name} is unknown; there is {there}")
+    find_model(name)
     segment = plain.get("model_segment")
     if segment is not None and (not isinstance(segment, int | float) or segment <= 0):
         raise ConfigError(f"model_segment={segment!r} must be a number of seconds above 0")
     kwargs = {
-        **plain[str(name)],
+        **_arguments(plain, str(name)),
         "sources": list(dset.sources),
         "audio_channels": dset.channels,
         "samplerate": dset.samplerate,
@@ -95,6 +95,20 @@ def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
         kwargs["use_train_segment"] = as_trained
     kwargs["segment"] = float(segment or dset.segment * (1 if as_trained else SEGMENTS_APPLIED))
     return ModelSpec(name=str(name), kwargs=kwargs)
+
+
+def _arguments(plain: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    own = plain.get("model_args")
+    if name not in BUILT_IN:
+        if own is not None and not isinstance(own, Mapping):
+            raise ConfigError(f"model_args={own!r} must be keys and values, as {{channels: 8}}")
+        return own or {}
+    if own:
+        raise ConfigError(
+            f"model_args={own} is for models of one's own: set {name}.KEY=VALUE instead"
+        )
+    block: Mapping[str, Any] = plain[name]
+    return block
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ The keys are those of `conf/config.yaml`, where each is explained.
 from dataclasses import dataclass
 
 from demucs.errors import ConfigError
+from demucs.training.losses import find_loss
 from demucs.training.semi_config import SemiConfig
 
-LOSSES = ("l1", "mse")
 OPTIMISERS = ("adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
@@ -121,7 +121,7 @@ class OptimConfig:
         _check(self.lr > 0, f"optim.lr={self.lr} must be above 0")
         for name, value in (("momentum", self.momentum), ("beta2", self.beta2)):
             _check(0 <= value < 1, f"optim.{name}={value} must be in [0, 1)")
-        _check(self.loss in LOSSES, f"optim.loss={self.loss} is not one of: {', '.join(LOSSES)}")
+        find_loss(self.loss)
         _check(
             self.optim in OPTIMISERS,
             f"optim.optim={self.optim} is not one of: {', '.join(OPTIMISERS)}",

@@ -1,14 +1,51 @@
 """The training loss: one number a stem, and their weighted mean."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from demucs.data.batch import Batch
+from demucs.errors import ConfigError
+from demucs.plugins import load_plugins, unknown
 
-LossName = Literal["l1", "mse"]
+# Estimates and references, `[B, S, C, T]` each, to errors `[B, S, ...]`: of each stem of each
+# example, where the mean is taken over all further dimensions.
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+LOSSES: dict[str, Loss] = {
+    "l1": lambda estimates, references: (estimates - references).abs(),
+    "mse": lambda estimates, references: (estimates - references).square(),
+}
+
+
+def register_loss(name: str) -> Callable[[Loss], Loss]:
+    """Decorates a loss of one's own, which is then `optim.loss=NAME`.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+
+    def register(loss: Loss) -> Loss:
+        if name in LOSSES:
+            raise ConfigError(f"the loss name {name!r} is taken: choose another")
+        LOSSES[name] = loss
+        return loss
+
+    return register
+
+
+def find_loss(name: str) -> Loss:
+    """The loss of a name, maybe of a plugin.
+
+    Raises:
+        ConfigError: nobody has registered it.
+    """
+    if name not in LOSSES:
+        load_plugins()
+    if name not in LOSSES:
+        raise ConfigError(unknown("optim.loss", name, LOSSES))
+    return LOSSES[name]
 
 
 def stem_losses(estimates: Tensor, references: Tensor, kind: str = "l1") -> Tensor:
@@ -16,14 +53,18 @@ def stem_losses(estimates: Tensor, references: Tensor, kind: str = "l1") -> Tens
 
     Args:
         estimates, references: `[B, S, C, T]`.
-        kind: `l1`, the mean absolute error, or `mse`, the mean squared error.
+        kind: `l1`, the mean absolute error, `mse`, the mean squared error, or a registered loss.
 
     Returns:
         `[S]`.
+
+    >>> stem_losses(torch.zeros(1, 2, 2, 8), torch.ones(1, 2, 2, 8)).tolist()
+    [1.0, 1.0]
     """
     assert estimates.shape == references.shape, (estimates.shape, references.shape)
-    difference = estimates - references
-    return _size(difference, kind).mean(dim=(0, 2, 3))
+    errors = find_loss(kind)(estimates, references)
+    _check_shape(errors, references, kind)
+    return errors.mean(dim=(0, *range(2, errors.dim())))
 
 
 def example_losses(
@@ -36,22 +77,24 @@ def example_losses(
 
     Args:
         estimates, references: `[B, S, C, T]`.
-        kind: `l1` or `mse`.
+        kind: as in `stem_losses`.
         certified: `[B]`, that stem, or negative where all stems are known; None: everywhere.
         rest: weight of the second term.
 
     Returns:
         `[B, S]`.
     """
-    difference = estimates - references
-    errors = _size(difference, kind).mean(dim=(2, 3))
+    errors = _each(estimates, references, kind)
     if certified is None:
         return errors
-    count = difference.shape[1]
+    count = references.shape[1]
     one = torch.arange(count, device=certified.device) == certified[:, None]  # [B, S]
-    others = difference.masked_fill(one[:, :, None, None], 0).sum(1)
-    shared = rest * _size(others, kind).mean(dim=(1, 2)) / max(count - 1, 1)
-    return torch.where(one | (certified < 0)[:, None], errors, shared[:, None])
+    hidden = one[:, :, None, None]
+    theirs, truth = (
+        wav.masked_fill(hidden, 0).sum(1, keepdim=True) for wav in (estimates, references)
+    )
+    shared = rest * _each(theirs, truth, kind) / max(count - 1, 1)  # [B, 1]
+    return torch.where(one | (certified < 0)[:, None], errors, shared)
 
 
 def batch_losses(estimates: Tensor, batch: Batch, kind: str, rest: float = 1.0) -> Tensor:
@@ -66,11 +109,26 @@ def batch_losses(estimates: Tensor, batch: Batch, kind: str, rest: float = 1.0) 
     return (errors if batch.weights is None else errors * batch.weights).mean(0)
 
 
-def _size(difference: Tensor, kind: str) -> Tensor:
-    return difference.abs() if kind == "l1" else difference.square()
+def _each(estimates: Tensor, references: Tensor, kind: str) -> Tensor:
+    errors = find_loss(kind)(estimates, references)
+    _check_shape(errors, references, kind)
+    further = tuple(range(2, errors.dim()))
+    return errors.mean(dim=further) if further else errors  # [B, S]
+
+
+def _check_shape(errors: Tensor, references: Tensor, kind: str) -> None:
+    if errors.shape[:2] != references.shape[:2]:
+        raise ConfigError(
+            f"the loss {kind!r} gave the shape {list(errors.shape)}: it must begin with batch and "
+            f"stems, {list(references.shape[:2])}, so take no mean over these"
+        )
 
 
 def weighted_mean(values: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
-    """`[..., S]` to `[...]`: the mean over stems, weighted."""
+    """`[..., S]` to `[...]`: the mean over stems, weighted.
+
+    >>> float(weighted_mean(torch.tensor([1.0, 4.0]), [2, 1]))
+    2.0
+    """
     row = torch.as_tensor(weights, dtype=values.dtype, device=values.device)
     return (values * row).sum(-1) / row.sum()

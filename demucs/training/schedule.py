@@ -15,6 +15,9 @@ def rate_factor(step: int, steps: int, *, warmup: int, schedule: str, final: flo
         warmup: steps to rise over; 0 for none.
         schedule: `constant`, `linear` or `cosine`.
         final: share at the end; means nothing when constant.
+
+    >>> [round(rate_factor(step, 5, warmup=2, schedule="linear", final=0), 2) for step in range(5)]
+    [0.33, 0.67, 1.0, 0.5, 0.0]
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)

@@ -155,7 +155,7 @@ def test_spec_survives_json_and_builds_the_same_network():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (("nothing", {}), "unknown model 'nothing'; there are: demucs, hdemucs, htdemucs"),
+        (("nothing", {}), "model=nothing is unknown; there are: demucs, hdemucs, htdemucs"),
         (("hdemucs", {**TINY, "chanels": 3}), "has no argument chanels"),
         (("hdemucs", {"channels": 4}), "cannot be built.*sources"),
         (("hdemucs", {**TINY, "norm_groups": 3, "norm_starts": 0}), "cannot be built.*divisible"),

@@ -70,7 +70,7 @@ def test_the_transformer_has_a_rate_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=unet"], "unknown.*model=hdemucs"),
+        (["model=unet"], "model=unet is unknown.*hdemucs"),
         (["model_segment=-1"], "model_segment=-1"),
         (["weights=[1,1]"], "2 numbers for 4 stems.*drums, bass, other, vocals"),
         (["weights=[0,0,0,0]"], "nor all 0"),
