@@ -27,6 +27,8 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "unit"))
 
 from automix_songs import RATE, STEMS, write_songs  # noqa: E402
 
+from tests.integration import warm  # noqa: E402
+
 PITCHED = ("bass", "other", "vocals")
 
 
@@ -36,9 +38,7 @@ def command(dataset: Path, out: Path, *args: object) -> list[str]:
 
 
 def automix(dataset: Path, out: Path, *args: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(dataset, out, *args), cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    return warm.run(command(dataset, out, *args), cwd=REPOSITORY)
 
 
 def manifest(out: Path) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from demucs.api import Separator
 from demucs.audio import read_audio, write_audio
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, save_release
+from tests.integration import warm
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 44100
@@ -55,9 +56,7 @@ def demucs(workplace: Path, tmp_path: Path) -> Run:
     def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "demucs", "-o", str(tmp_path), *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
-        return subprocess.run(
-            command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
-        )
+        return warm.run(command, cwd=workplace, env=environment)
 
     return run
 
