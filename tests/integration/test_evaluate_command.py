@@ -112,7 +112,7 @@ def test_killed_and_started_again(here):
     words = command(here, "--metrics", "nsdr", "si_sdr", "test.shifts=0")
     pipe = subprocess.PIPE
     process = subprocess.Popen(**words, stdout=pipe, stderr=pipe, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(parts(here)) < 2 and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

@@ -71,7 +71,7 @@ def test_collected_trained_stopped_resumed_and_used(tmp_path: Path) -> None:
         while "epoch 1/" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 85, log.read_text()
+        assert process.wait(300) == 85, log.read_text()
     assert "and saved; the same command goes on" in log.read_text()
     (experiment,) = (tmp_path / "outputs" / "quality" / "xps").iterdir()
     before = len(json.loads((experiment / "history.json").read_text()))
