@@ -55,6 +55,7 @@ JOBS ?= 3
 LOGS := $(VENV)/.parts
 check: $(VENV)/.dev
 	@rm -rf $(LOGS) && mkdir $(LOGS)
+	@$(BIN)/python -m compileall -q demucs tools
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target \
 		$(PARTS:%=$(LOGS)/%.passed); \
 	for part in $(PARTS); do \
