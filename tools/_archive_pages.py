@@ -23,7 +23,7 @@ FILES = {
     "demo.log": "everything the command printed",
     "evaluation.json": "metrics of each test song and stem, with definitions and versions",
     "evaluation_*.json": "the same of the states after so many epochs",
-    "audio/": "a few seconds of a test song: mixture, references, estimates",
+    "audio/": "a few seconds of a test song (about.txt): mixture, references, estimates",
     "figures/": "drawn from these files by `make results`",
 }
 SHOWN = {"nsdr": "nSDR", "sdr": "SDR", "sdr_med": "sdr_med"}
