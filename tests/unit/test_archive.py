@@ -93,7 +93,7 @@ def test_the_readme_and_the_index_say_what_it_is(here: Path) -> None:
 def test_it_has_a_few_seconds_of_sound(here: Path) -> None:
     make_songs([str(here / "songs"), "--train", "0", "--valid", "0", "--test", "1",
                 "--seconds", "8", "--samplerate", "8000", "--no-progress"])  # fmt: skip
-    arguments = {"channels": 4, "depth": 4, "nfft": 512, "samplerate": 8000, "segment": 4}
+    arguments = {"channels": 4, "depth": 4, "nfft": 256, "samplerate": 8000, "segment": 4}
     spec = ModelSpec(name="hdemucs", kwargs={"sources": STEMS, **arguments})
     info = ReleaseInfo(signature=SIGNATURE, spec=spec, config={}, provenance={})
     path = here / "release_models" / f"{SIGNATURE}.safetensors"
