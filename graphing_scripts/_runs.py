@@ -64,7 +64,7 @@ def read_run(path: Path) -> Run:
     if path.is_dir():
         return _read_folder(path)
     text = read_text(path, REMEDY)
-    if path.suffix == ".json" or (text.lstrip()[:1] == "[" and text.lstrip()[:2] != "[2"):
+    if path.suffix == ".json" or re.match(r"\s*\[\s*[]{]", text):
         return _read_history(path, text)
     return _from_logs(path, [text])
 

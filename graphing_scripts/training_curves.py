@@ -138,7 +138,8 @@ def draw_together(runs: Sequence[Run]) -> plt.Figure:
             if not plot(axes[key], run, ("valid", key), label="", **look):
                 plot(axes[key], run, ("train", key), label="", **look)
             elif key != "penalty":
-                plot(axes[key], run, ("train", key), label="", color=look["color"], linestyle=":")
+                dotted = {"color": look["color"], "linestyle": ":", "marker": ""}
+                plot(axes[key], run, ("train", key), label="", **dotted)
         plot(axes["nsdr"], run, ("valid", "nsdr"), label="", **look)
         plot(axes["averages"], run, ("valid", "main", "nsdr"), label="", **look)
         plot(axes["test"], run, ("test", "nsdr"), label="", **look)
@@ -198,9 +199,11 @@ def finish(axes: dict[str, plt.Axes], runs: Sequence[Run], labels: dict[str, str
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         panel.grid(alpha=0.3)
         if not panel.has_data():
-            where = "these runs" if len(runs) > 1 else "this run"
             logs = any(run.path.is_file() and run.path.suffix != ".json" for run in runs)
-            say(panel, f"{MISSING[key]}\nin {where}" + ("'s log" if logs else ""))
+            where = ("the logs of " if logs else "") + (
+                "these runs" if len(runs) > 1 else "this run"
+            )
+            say(panel, f"{MISSING[key]}\nin {where.replace('logs of this', 'log of this')}")
             panel.set_xticks([])
             panel.set_yticks([])
             continue
