@@ -92,11 +92,19 @@ def test_values_that_are_missing_leave_a_gap() -> None:
 
 
 def test_where_a_log_tells_only_the_chosen_state_the_figure_says_so() -> None:
-    run = make_run(4)
-    for number, epoch in enumerate(run.epochs):
-        del epoch["valid"]["main" if number % 2 else "ema_batch_0"]
-    assert "only in the epochs in which it was chosen" in words(training_curves.draw(run))
-    assert "only in the epochs" not in words(training_curves.draw(make_run(4)))
+    told = "only in the epochs in which it was chosen"
+    assert told in words(training_curves.draw(read_run(PUBLIC)))
+    assert "chosen_only" not in read_run(DEMO / "train.log").facts
+    assert told not in words(training_curves.draw(make_run(2)))
+
+
+def test_points_that_no_line_leads_to_are_marked() -> None:
+    nan = math.nan
+    assert training_curves.marked([1.0, 2.0, 3.0]) == [0, 1, 2]
+    many = [0.0] * 100 + [nan, 1.0, nan] + [0.0] * 98
+    found = training_curves.marked(many)
+    assert 101 in found
+    assert len(found) < 15
 
 
 def test_several_runs_have_a_line_each() -> None:

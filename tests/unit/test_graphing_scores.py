@@ -174,8 +174,16 @@ def test_checkpoints_are_drawn_in_the_order_of_their_epochs(tmp_path: Path) -> N
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[:2] == ["nSDR (dB), mean", "SDR (dB), mean"]
     assert len(titles) == 10
-    bass = next(one for one in figure.axes[1].get_lines() if one.get_label() == "bass")
-    assert list(bass.get_xdata()) == [4, 127, 282]
+    means, medians = (
+        next(one for one in figure.axes[place].get_lines() if one.get_label() == "bass")
+        for place in (1, 6)
+    )
+    assert list(means.get_xdata()) == list(medians.get_xdata()) == [4, 127, 282]
+    assert list(means.get_ydata()) == [
+        one.aggregates["sdr"]["bass"] for one in (*found[1:], found[0])
+    ]
+    assert len(set(means.get_ydata())) == 3, "the means differ, as they were changed"
+    assert len(set(medians.get_ydata())) == 1, "the medians do not"
     assert not notes(figure)
 
 
