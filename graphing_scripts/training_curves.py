@@ -207,14 +207,12 @@ def finish(axes: dict[str, plt.Axes], runs: Sequence[Run], labels: dict[str, str
         panel.set_ylabel(labels[key])
         margin = 0.5 if last == 1 else 0.03 * last
         panel.set_xlim(1 - margin, last + margin)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         panel.grid(alpha=0.3)
         if not panel.has_data():
             logs = any(run.path.is_file() and run.path.suffix != ".json" for run in runs)
-            where = ("the logs of " if logs else "") + (
-                "these runs" if len(runs) > 1 else "this run"
-            )
-            say(panel, f"{MISSING[key]}\nin {where.replace('logs of this', 'log of this')}")
+            runs_here = "this run" if len(runs) == 1 else "these runs"
+            say(panel, f"{MISSING[key]}\nin {'what the log says of ' if logs else ''}{runs_here}")
             panel.set_xticks([])
             panel.set_yticks([])
             continue
