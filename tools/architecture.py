@@ -142,6 +142,7 @@ def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> d
 
     for name, part in parts.items():
         part.register_forward_hook(remember(name))
+    _without_recurrence(model)
     spectrum = _without_transforms(model, mixture)
     stems = model(mixture)
     for name, layer in layers.items():
@@ -168,6 +169,18 @@ def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> d
 
 def _shapes(values: Sequence[Any]) -> list[list[int]]:
     return [list(one.shape[1:]) for one in values if isinstance(one, Tensor)]
+
+
+def _without_recurrence(model: nn.Module) -> None:
+    """LSTMs give their known shape; on the meta device each step takes as long as a layer."""
+
+    def known(lstm: nn.LSTM) -> Any:
+        wide = lstm.hidden_size * (2 if lstm.bidirectional else 1)
+        return lambda x: (x.new_empty(*x.shape[:-1], wide), None)
+
+    for part in model.modules():
+        if isinstance(part, nn.LSTM):
+            part.forward = known(part)  # type: ignore[method-assign]
 
 
 def _without_transforms(model: nn.Module, mixture: Tensor) -> dict[str, Any] | None:
