@@ -235,11 +235,12 @@ def _plain_layers(model: nn.Module) -> Iterator[dict[str, Any]]:
 
 def _contents(layer: nn.Module, kind: str) -> dict[str, Any]:
     """Kernel, stride and what else there is in a layer (of bands: in that of the first)."""
-    bands = layer.layers if isinstance(getattr(layer, "layers", None), nn.ModuleList) else [layer]
+    inside = getattr(layer, "layers", None)
+    bands: list[nn.Module] = list(inside) if isinstance(inside, nn.ModuleList) else [layer]
     one = bands[0]
     residual = {id(part) for dconv in one.modules() if isinstance(dconv, DConv)
                 for part in dconv.modules()}  # fmt: skip
-    outside = [part for part in one.modules() if id(part) not in residual]
+    outside: list[Any] = [part for part in one.modules() if id(part) not in residual]
     strided = TRANSPOSED if kind == "decoder" else CONVOLUTIONS
     main = next(part for part in outside if isinstance(part, strided))
     others = [part for part in outside if isinstance(part, CONVOLUTIONS) and part is not main]
