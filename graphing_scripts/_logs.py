@@ -81,6 +81,7 @@ class LogReader:
             if stage == "valid" and isinstance(values.get("bname"), str):
                 keys = ("loss", "reco", "nsdr")
                 values[values["bname"]] = {key: values[key] for key in keys if key in values}
+                self.facts["chosen_only"] = True
             self._keep(number, stage, values)
         if found := EPOCH.search(line):
             self._own_epoch(found)
@@ -127,6 +128,8 @@ class LogReader:
         valid: dict[str, Any] = {"loss": _number(loss), "nsdr": _number(nsdr), "bname": best}
         kept = self._progress.pop("train", {})
         several = self.facts.get("processes", 1) != 1
+        if several:
+            self.facts["chosen_only"] = True
         for name, values in self._progress.items():
             if not several:  # otherwise these are of the first process's share alone
                 valid[name.removeprefix("valid").strip() or "main"] = values

@@ -31,7 +31,8 @@ class Run:
         notes: what is missing or unusual, to be told with the figure.
         facts: what else is known of: `signature`, `model`, `device`, `processes`, `threads`,
             `batch_size` (global), `channels`, `segment` (seconds), `planned` (epochs), `batches`
-            (an epoch), `rates` (iterations per second by epoch, as a log's progress says).
+            (an epoch), `rates` (iterations per second by epoch, as a log's progress says),
+            `chosen_only` (a log that tells of each epoch the chosen state alone).
     """
 
     name: str
@@ -64,7 +65,7 @@ def read_run(path: Path) -> Run:
     if path.is_dir():
         return _read_folder(path)
     text = read_text(path, REMEDY)
-    if path.suffix == ".json" or (text.lstrip()[:1] == "[" and text.lstrip()[:2] != "[2"):
+    if path.suffix == ".json" or re.match(r"\s*\[\s*[]{]", text):
         return _read_history(path, text)
     return _from_logs(path, [text])
 
@@ -215,6 +216,7 @@ def _facts_beside(folder: Path) -> dict[str, Any]:
                 facts |= LogReader.read([read_text(folder / name, "")]).facts
             except ValueError:
                 continue
+    facts.pop("chosen_only", None)  # the history has all
     for name in ("config.yaml", ".hydra/config.yaml"):
         if (folder / name).is_file():
             facts |= _configured((folder / name).read_text("utf-8", errors="replace"))

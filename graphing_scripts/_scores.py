@@ -173,7 +173,8 @@ def _read_printed(path: Path, text: str) -> Scores:
         raise ValueError(f"{path} has no dictionary of metrics in it: {REMEDY}")
     pairs, closed = found[-1]
     signature = _SIGNATURE.search(path.stem)
-    scores = Scores(signature[0] if signature else path.stem, path, epoch_in(path.stem))
+    name = signature[0] if signature else re.split(r"_(?:after_)?\d+_epoch", path.stem)[0]
+    scores = Scores(name, path, epoch_in(path.stem))
     _take_flat(scores, ((key, float(value)) for key, value in pairs))
     if not closed:
         scores.notes.append("the printed dictionary is cut short: metrics may be missing")

@@ -114,7 +114,7 @@ def draw(found: Sequence[Scores], notes: Sequence[str]) -> plt.Figure:
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)
     handles: dict[str, plt.Line2D] = {}
     for row, (suffix, over) in zip(grid, OVER.items(), strict=True):
-        for axes, (metric, title) in zip(row, METRICS.items(), strict=True):
+        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
             for stem in [*stems, "mean"]:
                 points = sorted(
                     (epoch, table[metric + suffix][stem])
@@ -127,14 +127,14 @@ def draw(found: Sequence[Scores], notes: Sequence[str]) -> plt.Figure:
                     x, y = zip(*points, strict=True)
                     (line,) = axes.plot(x, y, label=stem, **{"markersize": 5, **look})
                     handles.setdefault("mean over stems" if stem == "mean" else stem, line)
-            finish(axes, f"{title} (dB), {over.split()[0]}")
+            finish(axes, f"{name} (dB), {over.split()[0]}", list(by_epoch))
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
     if handles:
         order = sorted(handles, key=lambda name: name == "mean over stems")
         names = list(dict.fromkeys(one.name for one in found))
         figure.legend([handles[name] for name in order], order, loc="outside upper center",
-                      title=f"{', '.join(names[:4])}: {len(by_epoch)} checkpoints, test set",
+                      title=title(names, len(by_epoch)),
                       title_fontsize=12, ncols=len(order), frameon=False)  # fmt: skip
     footnotes(figure, [*notes, *twice, *doubts(found)])
     return figure
@@ -146,10 +146,14 @@ def merge(found: Sequence[Scores]) -> tuple[dict[int, dict[str, dict[str, float]
     twice: list[str] = []
     for one in found:
         table = by_epoch.setdefault(one.epoch or 0, {})
-        for key, values in one.aggregates.items():
-            if key in table and table[key] != values:
-                twice.append(f"epoch {one.epoch}: {key} is there twice; {one.path.name} is drawn")
-            table[key] = values
+        other = [key for key, values in one.aggregates.items() if table.get(key, values) != values]
+        if other:
+            names = ", ".join(dict.fromkeys(key.removesuffix("_med") for key in other))
+            twice.append(
+                f"epoch {one.epoch} is there twice with other values of {names}: "
+                f"those of {one.path.name} are drawn"
+            )
+        table.update(one.aggregates)
     return by_epoch, twice
 
 
@@ -166,9 +170,17 @@ def doubts(found: Sequence[Scores]) -> list[str]:
     return notes
 
 
-def finish(axes: plt.Axes, title: str) -> None:
-    axes.set_title(title, fontsize=10)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+def title(names: Sequence[str], count: int) -> str:
+    number = f"{count} checkpoint{'s' if count > 1 else ''}"
+    return f"{', '.join(names[:4])}, {number}: mean and median over the test tracks"
+
+
+def finish(axes: plt.Axes, text: str, epochs: Sequence[int]) -> None:
+    axes.set_title(text, fontsize=10)
+    if len(epochs) == 1:
+        axes.set_xticks(epochs)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     axes.grid(alpha=0.3)
     axes.margins(x=0.08, y=0.1)
     if not axes.has_data():

@@ -44,7 +44,7 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = parse_options()
-    plt.rcParams.update({"font.size": 11})
+    plt.rcParams.update({"font.size": 11, "hatch.linewidth": 0.4})
     found, failed = [], False
     for path in options.results:
         try:
@@ -127,7 +127,8 @@ def put(axes: plt.Axes, values: list[float], place: float, width: float, number:
     # The same little shift for the same rank, so that a second call gives the same figure.
     shift = 0.2 * width * np.sin(2.4 * np.arange(len(values)))
     axes.plot(place + shift, values, linestyle="", marker=MARKERS[number % len(MARKERS)],
-              color=colour, markersize=3.5, alpha=0.75, markeredgewidth=0)  # fmt: skip
+              color=colour, markersize=4 if len(values) >= VIOLIN else 6.5, alpha=0.8,
+              markeredgecolor="white", markeredgewidth=0.5, zorder=4)  # fmt: skip
 
 
 def add_published(

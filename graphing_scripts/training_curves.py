@@ -138,7 +138,8 @@ def draw_together(runs: Sequence[Run]) -> plt.Figure:
             if not plot(axes[key], run, ("valid", key), label="", **look):
                 plot(axes[key], run, ("train", key), label="", **look)
             elif key != "penalty":
-                plot(axes[key], run, ("train", key), label="", color=look["color"], linestyle=":")
+                dotted = {"color": look["color"], "linestyle": ":", "marker": ""}
+                plot(axes[key], run, ("train", key), label="", **dotted)
         plot(axes["nsdr"], run, ("valid", "nsdr"), label="", **look)
         plot(axes["averages"], run, ("valid", "main", "nsdr"), label="", **look)
         plot(axes["test"], run, ("test", "nsdr"), label="", **look)
@@ -168,11 +169,10 @@ def plot(axes: plt.Axes, run: Run, names: Sequence[str], **style: object) -> boo
     if not x:
         return False
     style.setdefault("marker", "o")
-    every = max(1, len(x) // 12)
-    if names[0] != "test" and x[-1] - x[0] >= len(x):
+    if names[0] != "test":
         x, y = with_gaps(x, y)
-        every = 1  # or a point between two gaps is not seen
-    axes.plot(x, y, markersize=4, markevery=every, **style)
+    style.setdefault("linewidth", 1.5 if len(x) < 100 else 1.1)
+    axes.plot(x, y, markersize=4, markevery=marked(y), **style)
     return True
 
 
@@ -189,24 +189,40 @@ def with_gaps(x: list[int], y: list[float]) -> tuple[list[float], list[float]]:
     return places, values
 
 
+def marked(values: Sequence[float]) -> list[int]:
+    """Which points get a marker: about twelve, and those that no line leads to."""
+    there = [value == value for value in values]
+    alone = [
+        place
+        for place, seen in enumerate(there)
+        if seen and not any(there[max(0, place - 1) : place]) and not any(there[place + 1 :][:1])
+    ]
+    return sorted({*range(0, len(values), max(1, len(values) // 12)), *alone})
+
+
 def finish(axes: dict[str, plt.Axes], runs: Sequence[Run], labels: dict[str, str] = PANELS) -> None:
     """Labels, legends above the panels, and words in the panels without data."""
     last = max(len(run.epochs) for run in runs)
     for key, panel in axes.items():
         panel.set_ylabel(labels[key])
-        panel.set_xlim(1 - 0.03 * last, last + 0.03 * last)
+        margin = 0.5 if last == 1 else 0.03 * last
+        panel.set_xlim(1 - margin, last + margin)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         panel.grid(alpha=0.3)
         if not panel.has_data():
-            where = "these runs" if len(runs) > 1 else "this run"
             logs = any(run.path.is_file() and run.path.suffix != ".json" for run in runs)
-            say(panel, f"{MISSING[key]}\nin {where}" + ("'s log" if logs else ""))
+            where = ("the logs of " if logs else "") + (
+                "these runs" if len(runs) > 1 else "this run"
+            )
+            say(panel, f"{MISSING[key]}\nin {where.replace('logs of this', 'log of this')}")
             panel.set_xticks([])
             panel.set_yticks([])
             continue
         panel.set_xlabel("epoch")
-        if panel.get_legend_handles_labels()[0]:
-            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8,
+        labels_there = panel.get_legend_handles_labels()[1]
+        if labels_there:
+            columns = 3 if max(map(len, labels_there)) < 8 else 2
+            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=8,
                          frameon=False, columnspacing=1, handlelength=2.2)  # fmt: skip
 
 
@@ -228,9 +244,8 @@ def states_of(run: Run) -> list[str]:
 
 def partly(run: Run) -> list[str]:
     """Words where a log tells of each epoch the state that was chosen, and no other."""
-    known = [states_of(Run("", run.path, [epoch])) for epoch in run.epochs if epoch.get("valid")]
-    if len(states_of(run)) > 1 and known and all(len(names) <= 1 for names in known):
-        return ["by state: the log has a state's value only in the epochs in which it was chosen"]
+    if run.facts.get("chosen_only"):
+        return ["by state: this log has a state's value only in the epochs in which it was chosen"]
     return []
 
 
