@@ -135,9 +135,9 @@ def main() -> None:
         print(
             f"  {metric}: largest difference {worst:.1e} dB, {'the same' if same else 'OTHER'} gaps"
         )
-    overlap()
     title = f"BSS Eval of {truth.shape[0]} stems of {truth.shape[-1] / RATE:.0f} s"
     record.write(options.json, "bench_evaluation", [record.table(title, "s", seconds, "museval")])
+    overlap()
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

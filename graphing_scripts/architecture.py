@@ -21,6 +21,7 @@ FORMAT = "demucs-architecture-1"
 NAMES = {"demucs": "Demucs", "hdemucs": "HDemucs", "htdemucs": "HTDemucs"}
 COLOUR = {"frequency": COLOURS[0], "time": COLOURS[1], "shared": COLOURS[2], "ends": "#555555"}
 WIDE, NARROW, HIGH = 1.94, 1.54, 0.52  # inches of a layer's box
+LONG = 26  # characters of what is in a layer, above which it takes two lines
 STEP = 0.74  # from one level to the next
 SPINE, GAP = (0.52, 0.7), 0.22  # heights of the boxes in the middle (of two and three lines)
 
@@ -138,9 +139,12 @@ def titles(sheet: Diagram, picture: Picture) -> None:
     audio = {1: "mono", 2: "stereo"}.get(network["mixture"][0], f"{network['mixture'][0]} channels")
     top = picture.height - 0.3
     sheet.words(0.35, top, name, size=13.5, weight="bold", align="left")
-    sheet.words(picture.width - 0.35, top, f"{millions(counts['total'])} parameters · shapes for "
-                f"{network['seconds']:g} s {audio} at {network['samplerate'] / 1000:g} kHz",
-                align="right", room=picture.width - 4.2)  # fmt: skip
+    facts = f"{millions(counts['total'])} parameters · shapes for {network['seconds']:g} s {audio} "
+    facts += f"at {network['samplerate'] / 1000:g} kHz"
+    if len(picture.branches) == 2:
+        sheet.words(picture.width - 0.35, top, facts, align="right", room=picture.width - 4.2)
+    else:
+        sheet.words(0.35, top - 0.27, facts, align="left", room=2.85)
     notes = ("A box: the shape it gives, channels × frequencies × frames or channels × samples.\n"
              "conv 8/4: convolution of kernel 8 and stride 4 (convT: transposed). "
              "Dashed: skip connections, added.")  # fmt: skip
@@ -209,7 +213,7 @@ def layers(sheet: Diagram, picture: Picture, branch: str) -> None:
         for layer in picture.of(branch, kind):
             widths, y = picture.widths(layer), picture.y(layer["level"])
             sheet.box(x, y, widths, HIGH, COLOUR[branch],
-                      [shape(layer["output"]), contents(layer)])  # fmt: skip
+                      [shape(layer["output"]), *halves(contents(layer))])  # fmt: skip
             edges[kind, layer["level"]] = sum(widths) / 4
             if layer["level"]:
                 ends = [(x, y + STEP - HIGH / 2), (x, y + HIGH / 2)]
@@ -304,6 +308,15 @@ def contents(layer: dict[str, Any]) -> str:
         extras = [*extras, "GLU"] if layer["kind"] == "encoder" else ["GLU", *extras]
     words = [*words, *extras] if layer["kind"] == "encoder" else [*extras, *words]
     return " · ".join([*words, "norm"] if layer["norm"] else words)
+
+
+def halves(text: str) -> list[str]:
+    """One line, or two where it is long."""
+    parts = text.split(" · ")
+    if len(text) <= LONG or len(parts) < 2:
+        return [text]
+    cut = min(range(1, len(parts)), key=lambda k: abs(len(" · ".join(parts[:k])) - len(text) / 2))
+    return [" · ".join(parts[:cut]), " · ".join(parts[cut:])]
 
 
 def shape(values: list[int]) -> str:

@@ -6,7 +6,7 @@
 A run is a history.json, an experiment's folder or a log, with `N=` before it where it does not tell
 how many processes there were. Draws `scaling.png` and `.svg` into `--out` or the current folder.
 Examples a second are the batches of an epoch times the batch size, over the seconds that its
-training took; where those are unknown, the steps a second that the log tells times the batch size.
+training took (in a history); in a log, the steps a second that it tells times the batch size.
 The first epoch is left out where there are others, since it pays for the start.
 """
 
@@ -82,10 +82,13 @@ def read_speed(text: str, batch_size: int | None) -> Speed:
 def examples_per_second(run: Run, size: int) -> list[float]:
     """Of each epoch that tells; ValueError if none does."""
     batches, rates = run.facts.get("batches"), run.facts.get("rates", {})
+    rounded = run.path.suffix != ".json"  # a log has whole seconds
     found: dict[int, float] = {}
     for number, epoch in enumerate(run.epochs, 1):
         seconds = dig(epoch, ("seconds", "train"))
-        if seconds and batches:
+        if rounded and rates.get(number):
+            found[number] = rates[number] * size
+        elif seconds and batches:
             found[number] = batches * size / seconds
         elif rates.get(number):
             found[number] = rates[number] * size

@@ -83,6 +83,9 @@ def draw(benchmarks: list[dict[str, Any]]) -> plt.Figure:
     plt.rcParams.update({"font.size": 10})
     for (benchmark, table), (left, right) in zip(tables, grid, strict=True):
         rows, reference = table["rows"], table["reference"]
+        named = any("ours" in row["label"] for row in rows)
+        for row in rows:  # without one of that name, all that is compared with the reference
+            row["ours"] = "ours" in row["label"] if named else row["label"] != reference
         base = next((row["median"] for row in rows if row["label"] == reference), None)
         left.set_title(f"{benchmark['benchmark']}: {table['title']}", loc="left", fontsize=10.5)
         bars(right, rows, lambda value: value, "{:.3g}")
@@ -107,10 +110,11 @@ def bars(axes: plt.Axes, rows: list[dict[str, Any]], value: Any, form: str) -> N
         if not row["rounds"] or not row["median"]:
             axes.text(0, height, " not measured", va="center", fontsize=8.5)
             continue
-        ours = "ours" in row["label"]
         middle = value(row["median"])
         points = [value(one) for one in row["rounds"] if one]
-        axes.barh(height, middle, height=0.62, color=COLOURS[0] if ours else "#BBBBBB", zorder=2)
+        axes.barh(
+            height, middle, height=0.62, color=COLOURS[0] if row["ours"] else "#BBBBBB", zorder=2
+        )
         axes.plot(points, [height] * len(points), linestyle="", marker="o", markersize=3.5,
                   markerfacecolor="white", markeredgecolor="black", zorder=3)  # fmt: skip
         axes.annotate(form.format(middle), (max([middle, *points]), height), xytext=(5, 0),

@@ -142,6 +142,7 @@ def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> d
 
     for name, part in parts.items():
         part.register_forward_hook(remember(name))
+    _without_recurrence(model)
     spectrum = _without_transforms(model, mixture)
     stems = model(mixture)
     for name, layer in layers.items():
@@ -168,6 +169,18 @@ def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> d
 
 def _shapes(values: Sequence[Any]) -> list[list[int]]:
     return [list(one.shape[1:]) for one in values if isinstance(one, Tensor)]
+
+
+def _without_recurrence(model: nn.Module) -> None:
+    """LSTMs give their known shape; on the meta device each step takes as long as a layer."""
+
+    def known(lstm: nn.LSTM) -> Any:
+        wide = lstm.hidden_size * (2 if lstm.bidirectional else 1)
+        return lambda x: (x.new_empty(*x.shape[:-1], wide), None)
+
+    for part in model.modules():
+        if isinstance(part, nn.LSTM):
+            part.forward = known(part)  # type: ignore[method-assign]
 
 
 def _without_transforms(model: nn.Module, mixture: Tensor) -> dict[str, Any] | None:
@@ -222,11 +235,12 @@ def _plain_layers(model: nn.Module) -> Iterator[dict[str, Any]]:
 
 def _contents(layer: nn.Module, kind: str) -> dict[str, Any]:
     """Kernel, stride and what else there is in a layer (of bands: in that of the first)."""
-    bands = layer.layers if isinstance(getattr(layer, "layers", None), nn.ModuleList) else [layer]
+    inside = getattr(layer, "layers", None)
+    bands: list[nn.Module] = list(inside) if isinstance(inside, nn.ModuleList) else [layer]
     one = bands[0]
     residual = {id(part) for dconv in one.modules() if isinstance(dconv, DConv)
                 for part in dconv.modules()}  # fmt: skip
-    outside = [part for part in one.modules() if id(part) not in residual]
+    outside: list[Any] = [part for part in one.modules() if id(part) not in residual]
     strided = TRANSPOSED if kind == "decoder" else CONVOLUTIONS
     main = next(part for part in outside if isinstance(part, strided))
     others = [part for part in outside if isinstance(part, CONVOLUTIONS) and part is not main]
