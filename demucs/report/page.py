@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def render(
         "songs": songs,
         "players": list(players),
     }
-    return environment.get_template("index.html").render(
+    text = environment.get_template("index.html").render(
         title=title or " · ".join(run.name for run in runs),
         mark=MARK,
         policy=_policy(style, scripts),
@@ -74,6 +75,7 @@ def render(
         problems=problems,
         nsdr=DEFINITIONS["nsdr"].replace("; mean over tracks", ""),
     )
+    return _unicode(text)
 
 
 def _letter(index: int) -> str:
@@ -100,7 +102,12 @@ def embedded(data: Any) -> str:
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return "".join(one if not 0xD800 <= ord(one) < 0xE000 else "\\ufffd" for one in text)
+    return _unicode(text)
+
+
+def _unicode(text: str) -> str:
+    """Without the halves of letters that stand for bytes in names of files that are no UTF-8."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def shown_number(value: float | None, digits: int = 2) -> str:
