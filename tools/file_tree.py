@@ -34,6 +34,15 @@ ROOMS = {
 OTHERS = {
     "demucs/evaluation/published.json": "Published results, with their definition and source.",
     "demucs/release/catalogue.json": "The public models: addresses, checksums, licences.",
+    "demucs/report/page": "The report page: templates, styles and scripts.",
+    "demucs/report/page/curves.html": "Section: curves of the training.",
+    "demucs/report/page/index.html": "The page, which takes in all the others.",
+    "demucs/report/page/macros.html": "Pieces that several sections use.",
+    "demucs/report/page/players.html": "Section: mixture, estimates and references to hear.",
+    "demucs/report/page/runs.html": "Section: what the runs are.",
+    "demucs/report/page/songs.html": "Section: the table of songs.",
+    "demucs/report/page/style.css": "How it all looks.",
+    "demucs/report/page/summary.html": "Section: numbers over the test songs.",
     "slurm_scripts/README.md": "From a fresh clone to a separated song, on a cluster.",
     "tests": "Tests, in folders by what they need.",
     "tests/golden": "What the oracles printed, with the scripts that made it.",
@@ -163,7 +172,9 @@ def sentence(path: Path) -> str:
     if path.suffix == ".py":
         said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     elif path.suffix in (".sh", ".yaml", ".example"):
-        said = _comment(path.read_text(encoding="utf-8"))
+        said = _comment(path.read_text(encoding="utf-8"), "#")
+    elif path.suffix == ".js":
+        said = _comment(path.read_text(encoding="utf-8"), "//")
     else:
         said = ""
     # A sentence ends with its stop, or where an example of the command follows.
@@ -172,11 +183,11 @@ def sentence(path: Path) -> str:
     return f"{first}." if first else ""
 
 
-def _comment(text: str) -> str:
+def _comment(text: str, mark: str) -> str:
     """The first comment that says something, without the marks."""
     lines: list[str] = []
     for line in text.splitlines():
-        said = line.lstrip("# ").strip() if line.startswith("#") else ""
+        said = line.lstrip(f"{mark} ").strip() if line.startswith(mark) else ""
         if line.startswith(("#!", "#SBATCH")) or said.startswith(("@package", "shellcheck")):
             said = ""
         if said:

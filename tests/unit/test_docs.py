@@ -159,6 +159,9 @@ def test_a_command_that_does_not_exist_is_found(wrong: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_file_and_key_in_the_text_exists(page: Path) -> None:
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    assert not re.search(r"^(?:[^`\n]*`[^`\n]*`)*[^`\n]*`[^`\n]*$", text, re.M), (
+        "code over two lines"
+    )
     top = f"(?:{'|'.join(ROOMS)}|docs)"
     for code in re.findall(r"`([^`\n]+)`", text):
         if re.fullmatch(rf"{top}/[\w./*-]+", code):
@@ -220,6 +223,11 @@ def test_a_file_without_a_sentence_is_named(tmp_path: Path) -> None:
         ("a.py", '"""Two\nlines.\n\n    x\n"""', "Two lines."),
         ("a.sh", "#!/bin/bash\n#SBATCH --x\n#\n# Trains:\n#   sbatch it\n", "Trains."),
         ("a.yaml", "# @package _global_\n\n# Small songs. Others.\nx: 1\n", "Small songs."),
+        (
+            "a.js",
+            "'use strict';\n// Draws: a line\n// or two.\n\nx = 1;\n",
+            "Draws: a line or two.",
+        ),
         ("a.json", "{}", ""),
     ],
 )
