@@ -8,6 +8,7 @@ Figures of a training go to FOLDER/figures, those of a study beside its JSON.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,13 +58,18 @@ def jobs_of(folder: Path) -> Iterator[list[str]]:
     if next(folder.glob("audio/mixture.*"), None):
         yield job("spectrograms", folder / "audio", *figures)
     if (folder / "study.json").exists():
-        yield job("blind_quality", folder / "study.json")
+        records = [folder / "records.tar.xz"] if (folder / "records.tar.xz").exists() else []
+        yield job(
+            "blind_quality", folder / "study.json", *(["--records", *records] if records else [])
+        )
     if (folder / "trial.json").exists():
         yield job("distil_trial", folder / "trial.json")
     if speeds := sorted(folder.glob("bench_*.json")):
-        yield job("speed", *speeds, *figures)
-    if (folder / "scaling.json").exists():
-        yield job("scaling", folder / "scaling.json", *figures)
+        yield job("speed", *speeds, "--out", folder)
+    if runs := sorted(folder.glob("processes_*/history.json")):
+        numbered = [f"{path.parent.name.removeprefix('processes_')}={path}" for path in runs]
+        size = json.loads((folder / "result.json").read_text(encoding="utf-8"))["batch_size"]
+        yield job("scaling", *numbered, "--batch-size", size, "--out", folder)
 
 
 def job(script: str, *arguments: object) -> list[str]:
