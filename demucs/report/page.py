@@ -15,10 +15,10 @@ from demucs.report.facts import differences, facts
 from demucs.report.place import MARK
 from demucs.report.songs import songs_table
 from demucs.report.sources import Run
-from demucs.report.summary import summary
+from demucs.report.summary import glance, summary
 
 HERE = Path(__file__).with_name("page")
-SCRIPTS = ("common.js", "curves.js", "songs.js", "player.js")
+SCRIPTS = ("common.js", "curves.js", "glance.js", "songs.js", "player.js")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -52,10 +52,11 @@ def render(
     environment.filters["clock"] = clock
     style = (HERE / "style.css").read_text(encoding="utf-8")
     scripts = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    panels, songs = curves(runs), songs_table(runs, metric)
+    panels, songs, shown = curves(runs), songs_table(runs, metric), glance(runs)
     data = {
         "runs": [_letter(index) for index in range(len(runs))],
         "names": [run.name for run in runs],
+        "glance": shown,
         "curves": panels,
         "songs": songs,
         "players": list(players),
@@ -69,6 +70,7 @@ def render(
         data=embedded(data),
         runs=[_shown(index, run) for index, run in enumerate(runs)],
         summary=summary(runs),
+        glance=shown,
         curves=panels,
         songs=songs,
         players=players,

@@ -127,6 +127,36 @@ def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
     }
 
 
+def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """The one number of each run and stem for the figure at the head: SDR as in papers, else nSDR.
+
+    Published rows are in it only where all runs can stand beside them.
+    """
+    name = next(
+        (one for one in ("sdr_med", "nsdr") if one.removesuffix("_med") in measured(runs)), None
+    )
+    if name is None:
+        return None
+    stems = stems_of(runs)
+    found = []
+    for index, run in enumerate(runs):
+        column = run.results.aggregates().get(name) if run.results else None
+        if column:
+            row = _row(name, index, column, stems)
+            found.append({"run": index, "cells": row["cells"]})
+    beside = _published(runs) if name == "sdr_med" else None
+    rows = []
+    if beside and beside["comparable"] and list(stems) == list(beside["sources"]):
+        rows = [{"model": one["model"], "values": one["values"]} for one in beside["rows"]]
+    median = ", median over songs" if name == "sdr_med" else ", mean over songs"
+    return {
+        "title": f"{title(name.removesuffix('_med'))}{median}",
+        "stems": ["all", *stems],
+        "runs": found,
+        "published": rows,
+    }
+
+
 def warnings(runs: Sequence[Run]) -> list[tuple[int, str]]:
     """By the number of the run: what speaks against its numbers."""
     found: list[tuple[int, str]] = []

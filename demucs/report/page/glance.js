@@ -1,0 +1,54 @@
+// The figure at the head of the numbers: a row a stem, a mark a run, a line for its interval.
+
+function drawGlance(figure, data) {
+  const place = figure.querySelector(".plot");
+  const width = Math.max(240, Math.floor(place.clientWidth));
+  const several = data.runs.length > 1;
+  const rowHeight = 18 * data.runs.length + 16;
+  const height = rowHeight * data.stems.length + 30;
+  const cells = data.runs.flatMap((one) => one.cells);
+  const values = [
+    ...cells.flatMap((cell) => [cell.value, ...(cell.interval || [])]),
+    ...data.published.flatMap((one) => one.values),
+  ].filter((one) => one !== null);
+  if (!values.length) return;
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values, 1e-6)];
+  const left = 14 + 8 * Math.min(12, Math.max(...data.stems.map((one) => one.length)));
+  const right = width - 58;
+  const x = (value) => left + ((value - low) / (high - low)) * (right - left);
+  const svg = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
+  const scale = ticks(low, high, Math.max(3, Math.floor(width / 110)));
+  for (const value of scale.values) {
+    svg.append(drawn("line", { class: "grid", x1: x(value), x2: x(value), y1: 4, y2: height - 24 }));
+    svg.append(drawn("text", { class: "tick", x: x(value), y: height - 8, "text-anchor": "middle" }, shownNumber(value, scale.digits)));
+  }
+  const spoken = [];
+  data.stems.forEach((stem, index) => {
+    const top = index * rowHeight + 8;
+    const name = stem.length > 12 ? `${stem.slice(0, 11)}…` : stem;
+    svg.append(drawn("text", { class: "stem", x: left - 8, y: top + 9 * data.runs.length + 4, "text-anchor": "end" }, name));
+    for (const one of data.published) {
+      if (one.values[index] === null) continue;
+      const stroke = drawn("line", { class: "published", x1: x(one.values[index]), x2: x(one.values[index]), y1: top - 2, y2: top + rowHeight - 12 });
+      stroke.append(drawn("title", {}, `${one.model}: ${shownNumber(one.values[index])}`));
+      svg.append(stroke);
+    }
+    data.runs.forEach((one, number) => {
+      const cell = one.cells[index];
+      if (cell.value === null) return;
+      const y = top + 9 + 18 * number;
+      const colour = `c${one.run % 7}`;
+      if (cell.interval) svg.append(drawn("line", { class: `interval ${colour}`, x1: x(cell.interval[0]), x2: x(cell.interval[1]), y1: y, y2: y }));
+      const mark = drawn("path", { d: MARKERS[one.run % MARKERS.length], transform: `translate(${x(cell.value)} ${y}) scale(1.5)` });
+      svg.append(drawn("g", { class: `marker ${colour}` }, mark));
+      const text = `${several ? `${DATA.runs[one.run]} ` : ""}${shownNumber(cell.value)}`;
+      svg.append(drawn("text", { class: "number", x: width - 2, y: y + 4, "text-anchor": "end" }, text));
+      spoken.push(`${stem} ${text}`);
+    });
+  });
+  svg.setAttribute("aria-label", `${data.title}, dB: ${spoken.join("; ")}`);
+  place.replaceChildren(svg);
+}
+
+const glancePlace = document.getElementById("glance");
+if (glancePlace) new ResizeObserver(() => drawGlance(glancePlace, DATA.glance)).observe(glancePlace.querySelector(".plot"));
