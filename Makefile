@@ -4,8 +4,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Modules are compiled when they are first imported, and kept: pip would compile thousands that
+# nothing imports, and without kept ones each process here would compile its own again.
+unexport PYTHONDONTWRITEBYTECODE
+INSTALL := -m pip install -q --no-compile
 
-.PHONY: help demo test check lint format types imports unit oracle integration slurm torchaudio doctest docs results clean
+.PHONY: help demo test check lint format types imports unit oracle integration slurm browser torchaudio doctest docs results clean
 
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
@@ -23,11 +27,11 @@ $(VENV)/.base:
 
 # A change of the requirements installs anew; the stamp is written only when pip succeeded.
 $(VENV)/.run: $(VENV)/.base setup.py constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[plots]"
+	$(BIN)/python $(INSTALL) -c constraints.txt -e ".[plots]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base setup.py constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/python $(INSTALL) -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.run
 
 # torchaudio cannot be imported beside a CPU-only torch (it links CUDA's libraries), so what needs it
@@ -36,7 +40,7 @@ TORCHAUDIO := $(VENV)-torchaudio
 $(TORCHAUDIO)/.dev: $(VENV)/.base setup.py constraints.txt
 	$(PYTHON) -m venv $(TORCHAUDIO)
 	sed 's/^torch==.*/torch==2.14.1/' constraints.txt > $(TORCHAUDIO)/constraints.txt
-	$(TORCHAUDIO)/bin/python -m pip install -q -c $(TORCHAUDIO)/constraints.txt -e . pytest
+	$(TORCHAUDIO)/bin/python $(INSTALL) -c $(TORCHAUDIO)/constraints.txt -e . pytest
 	@touch $@
 
 demo: $(VENV)/.run
@@ -44,7 +48,26 @@ demo: $(VENV)/.run
 
 test: check
 
-check: lint types imports docs doctest unit oracle integration slurm torchaudio
+# Each part is its own `make PART`, whose output is shown in one piece when it has ended, and once
+# more at the end if it failed. SLURM's tests and the download of torchaudio's torch mostly wait,
+# so they come early, and three parts go on at once on two cores.
+PARTS := slurm lint types imports docs doctest torchaudio unit integration oracle browser
+JOBS ?= 3
+LOGS := $(VENV)/.parts
+check: $(VENV)/.dev
+	@rm -rf $(LOGS) && mkdir $(LOGS)
+	@$(BIN)/python -m compileall -q demucs tools
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target \
+		$(PARTS:%=$(LOGS)/%.passed); \
+	for part in $(PARTS); do \
+		test -e $(LOGS)/$$part.passed || { cat $(LOGS)/$$part.log; failed="$$failed $$part"; }; \
+	done; \
+	test -z "$$failed" || { echo "FAILED:$$failed"; exit 1; }
+
+$(LOGS)/%.passed:
+	@begun=$$(date +%s); $(MAKE) --no-print-directory $* > $(LOGS)/$*.log 2>&1; code=$$?; \
+	cat $(LOGS)/$*.log; echo "$* took $$(($$(date +%s) - begun)) s"; \
+	test $$code = 0 && touch $@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -62,11 +85,11 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # Threads that wait sleep: with cores shared by test processes, spinning slows steps many times over.
-unit oracle integration slurm: export OMP_WAIT_POLICY = PASSIVE
-# These two run in two processes of one thread each; the others start processes themselves.
-unit oracle: export OMP_NUM_THREADS = 1
-unit oracle: PARALLEL = -n 2 --dist loadfile
-unit oracle integration slurm: $(VENV)/.dev
+unit oracle integration slurm browser: export OMP_WAIT_POLICY = PASSIVE
+# These run in two processes of one thread each; a cluster is one for all tests of slurm.
+unit oracle integration: export OMP_NUM_THREADS = 1
+unit oracle integration: PARALLEL = -n 2 --dist loadfile
+unit oracle integration slurm browser: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL) tests/$@
 
 # The examples in docstrings, and those of the pages that are sessions of Python.
@@ -85,7 +108,8 @@ torchaudio: $(TORCHAUDIO)/.dev
 	$(TORCHAUDIO)/bin/python -m pytest tests/$@
 
 results: $(VENV)/.run
-	$(BIN)/python graphing_scripts/training_curves.py demucs_results/*/history.json
+	$(BIN)/python -m tools.archive --index
+	$(BIN)/python graphing_scripts/redraw.py demucs_results
 
 clean:
 	rm -rf $(VENV) $(TORCHAUDIO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo site

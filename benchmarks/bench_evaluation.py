@@ -1,6 +1,7 @@
 """BSS Eval v4: ours against the museval package, on the same stems, in one process.
 
     python3 benchmarks/bench_evaluation.py [--seconds 60] [--rounds 3] [--stems DIR]
+                                          [--json FILE]
 
 The two take turns. Prints the median seconds of each, their ratio, and the largest difference of
 each metric over all windows. The stems are coloured noise with leaks and noise, or with --stems the
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import record
 import soundfile
 import torch
 from numpy.typing import NDArray
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stems", type=Path)
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
     if options.stems:
         truth, guess = read(options.stems / "reference"), read(options.stems / "estimate")
@@ -133,6 +136,8 @@ def main() -> None:
             f"  {metric}: largest difference {worst:.1e} dB, {'the same' if same else 'OTHER'} gaps"
         )
     overlap()
+    title = f"BSS Eval of {truth.shape[0]} stems of {truth.shape[-1] / RATE:.0f} s"
+    record.write(options.json, "bench_evaluation", [record.table(title, "s", seconds, "museval")])
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -1,6 +1,7 @@
 """Peak memory of the `demucs` command, for files of several lengths.
 
     python3 benchmarks/bench_memory.py [--minutes 1 10 60] [--real-minutes 3] [--peer PYTHON]
+                                      [--json FILE]
 
 The peak is that of resident memory of the whole process, torch and all (`getrusage`), of a child
 for each separation; input is stereo wav of 44.1 kHz, output four 16-bit stems.
@@ -23,6 +24,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import record
 import soundfile
 
 SIDES = Path(__file__).with_name("memory_sides.py")
@@ -38,8 +40,8 @@ def make_song(path: Path, minutes: float) -> None:
             file.write(second.astype(np.float32))
 
 
-def measure(python: str, ours: bool, model: str, song: Path) -> str:
-    """A row: the seconds and the gigabytes of one separation."""
+def measure(python: str, ours: bool, model: str, song: Path) -> tuple[str, float | None]:
+    """A row: the seconds and the gigabytes of one separation; and these as a number."""
     environment = {**os.environ, "PYTHONPATH": str(SIDES.parents[1]) if ours else ""}
     with tempfile.TemporaryDirectory(dir=song.parent) as out:
         done = subprocess.run(
@@ -48,8 +50,9 @@ def measure(python: str, ours: bool, model: str, song: Path) -> str:
         )  # fmt: skip
     last = (done.stdout.splitlines() or [""])[-1].split()
     if done.returncode or last[:1] != ["measured"]:
-        return f"failed ({done.returncode}): {(done.stderr.splitlines() or ['killed?'])[-1]}"
-    return f"{float(last[1]):.0f} s | {last[2]} GB"
+        why = (done.stderr.splitlines() or ["killed?"])[-1]
+        return f"failed ({done.returncode}): {why}", None
+    return f"{float(last[1]):.0f} s | {last[2]} GB", float(last[2])
 
 
 def main() -> None:
@@ -61,7 +64,9 @@ def main() -> None:
     parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("--peer-minutes", type=float, default=10)
     parser.add_argument("--folder", type=Path, help="for some GB of temporary files")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
+    peaks: dict[str, list[float]] = {}
     print(f"load average {os.getloadavg()[0]:.2f}")
     print("model | minutes | side | time | peak memory")
     jobs = [("stand-in", minutes) for minutes in options.minutes]
@@ -70,11 +75,16 @@ def main() -> None:
         for model, minutes in jobs:
             song = Path(folder) / "song.wav"
             make_song(song, minutes)
-            print(model, f"{minutes:g}", "ours", measure(sys.executable, True, model, song),
-                  sep=" | ", flush=True)  # fmt: skip
+            sides = [("ours", sys.executable)]
             if options.peer and minutes <= options.peer_minutes:
-                print(model, f"{minutes:g}", "4.1.0", measure(options.peer, False, model, song),
-                      sep=" | ", flush=True)  # fmt: skip
+                sides.append(("4.1.0", options.peer))
+            for side, python in sides:
+                row, peak = measure(python, side == "ours", model, song)
+                print(model, f"{minutes:g}", side, row, sep=" | ", flush=True)
+                if peak is not None:
+                    peaks[f"{side}, {model}, {minutes:g} min"] = [peak]
+    title = "peak memory of the demucs command"
+    record.write(options.json, "bench_memory", [record.table(title, "GB", peaks)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Repitching the stems of an example: a soundstretch for each through files, and the ways since.
 
-    python3 benchmarks/bench_repitch.py [--rounds 15] [--stems 4] [--seconds 11]
+    python3 benchmarks/bench_repitch.py [--rounds 15] [--stems 4] [--seconds 11] [--json FILE]
 
 The ways take turns in one process, so that a change of the machine's speed meets all of them.
 Prints for each the median of wall time, of processor time (with that of the processes it starts),
@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import record
 import soundfile
 import torch
 from torch import Tensor
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--stems", type=int, default=4, help="default: 4")
     parser.add_argument("--seconds", type=float, default=11.0, help="of each stem; default: 11")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     compared, jobs = ways(options.threads), examples(options.stems, options.seconds)
@@ -150,6 +152,10 @@ def main() -> None:
     for name, (walls, used) in taken.items():
         wall = statistics.median(walls)
         print(f"{name:36} {wall:9.1f} {statistics.median(used):9.1f} {old / wall:9.2f}")
+    title = f"repitching {len(jobs)} stereo stems of {options.seconds:g} s"
+    walls = {name: wall for name, (wall, _) in taken.items()}
+    table = record.table(title, "ms", walls, next(iter(taken)))
+    record.write(options.json, "bench_repitch", [table])
     print("the program's and the library's samples are equal, bit by bit")
     quiet = "quiet" if others < QUIET else "NOT QUIET, do not quote these numbers"
     print(f"{os.cpu_count()} cores, other jobs kept {others:.2f} of them busy: {quiet}")

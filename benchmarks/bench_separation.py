@@ -3,6 +3,7 @@
 
     python3 benchmarks/bench_separation.py [--peer demucs=PYTHON] [--peer demucs_infer=PYTHON]
                                            [--rounds 7] [--seconds 10] [--file 60 [--mp3]]
+                                           [--json FILE]
 
 Each peer runs in an environment of its own: `--peer` names the python of one by package, otherwise
 one is made in `--env` (pip, some minutes). Each side is a process that has the model loaded, and
@@ -34,6 +35,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 from separation_flops import flops
 
@@ -104,7 +106,8 @@ def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
 
 def bench_forward(
     peers: dict[str, str], args: argparse.Namespace, work: Path, model: HDemucs
-) -> None:
+) -> dict[str, Any]:
+    """Forward passes of all sides; the table for `record`."""
     mixture = str(work / "mixture.pt")
     torch.save(torch.randn(1, 2, round(args.seconds * 44100)) * 0.1, mixture)
     theirs = [str(work / "weights.pt"), mixture]
@@ -158,9 +161,17 @@ def bench_forward(
             f"{least / processor:6.2f} {snr(stems[0], stems[index]):7.1f} {memory[name]:6.0f} "
             f"{share:5.0%}"
         )
+    more = {
+        name: {"processor_seconds": used[name], "memory_mib": memory[name],
+               "snr_db": snr(stems[0], stems[index]) if index else None}
+        for index, name in enumerate(sides)
+    }  # fmt: skip
+    title = f"forward pass of {args.seconds:g} s of stereo"
+    return record.table(title, "s", seconds, REFERENCE, more)
 
 
-def bench_file(peers: dict[str, str], args: argparse.Namespace, work: Path) -> None:
+def bench_file(peers: dict[str, str], args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Whole commands of all sides; the table for `record`."""
     import soundfile
 
     track = work / "track.wav"
@@ -205,6 +216,9 @@ def bench_file(peers: dict[str, str], args: argparse.Namespace, work: Path) -> N
             f"{name:22} {median:9.2f} {min(times):8.2f} {reference / median:6.2f} "
             f"{used[name]:7.2f} {used[REFERENCE] / used[name]:6.2f} {peak[name]:6.0f}"
         )
+    more = {name: {"processor_seconds": used[name], "memory_mib": peak[name]} for name in sides}
+    title = f"{args.file:g} s of stereo to four {'mp3' if args.mp3 else 'wav'} files"
+    return record.table(title, "s", seconds, REFERENCE, more)
 
 
 def main() -> None:
@@ -219,6 +233,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--file", type=float, default=0, help="also whole commands on such a file")
     parser.add_argument("--mp3", action="store_true", help="which then write mp3")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     args = parser.parse_args()
     given = dict(one.split("=", 1) for one in args.peer)
     peers = {
@@ -232,10 +247,12 @@ def main() -> None:
         spec = ModelSpec(name="hdemucs", kwargs={"sources": SOURCES})
         info = ReleaseInfo(signature="bench", spec=spec, config={}, provenance={})
         save_release(work / "repo" / "bench.safetensors", model.state_dict(), info)
+        tables = []
         if args.seconds:
-            bench_forward(peers, args, work, model)
+            tables.append(bench_forward(peers, args, work, model))
         if args.file:
-            bench_file(peers, args, work)
+            tables.append(bench_file(peers, args, work))
+    record.write(args.json, "bench_separation", tables)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -3,7 +3,8 @@
     python3 -m venv reference
     reference/bin/pip install torch==2.13.0 demucs==4.1.0 dora-search hydra-core hydra-colorlog \\
         musdb museval
-    python3 benchmarks/bench_training.py --public reference/bin/python [--rounds 7] [KEY=VALUE ...]
+    python3 benchmarks/bench_training.py --public reference/bin/python [--rounds 7] [--json FILE] \\
+        [KEY=VALUE ...]
 
 Each side trains in a process of its own and they take turns, a step each, so that a change of the
 machine's speed meets all of them. A step is everything between two batches: forward and backward
@@ -18,6 +19,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+import record
 
 SIDES = Path(__file__).with_name("training_sides.py")
 SIZE = ("model=hdemucs", "batch_size=2", "dset.segment=5", "dset.shift=1")
@@ -62,6 +65,7 @@ def main() -> None:
     )
     parser.add_argument("--public", required=True, help="python of the public package")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     parser.add_argument("overrides", nargs="*", help="of the configuration, for all sides")
     args = parser.parse_args()
     overrides = [*SIZE, *GROUP, *args.overrides]
@@ -81,6 +85,8 @@ def main() -> None:
     for name, median in medians.items():
         ratio = medians["public"] / median
         print(f"{name:24} {median:8.2f} {batch / median:11.3f} {ratio:14.2f}")
+    title = f"training step of {batch} examples"
+    record.write(args.json, "bench_training", [record.table(title, "s", seconds, "public")])
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

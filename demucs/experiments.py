@@ -17,7 +17,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import fmean
@@ -68,6 +68,7 @@ class RunRecord:
         started, updated: UTC, ISO 8601.
         seconds_per_epoch: mean of the last five; None before the first.
         log: where the log is, from the experiment's folder.
+        environment: the machine, the versions and the commit, see `demucs.environment.describe`.
     """
 
     signature: str
@@ -87,11 +88,19 @@ class RunRecord:
     updated: str = ""
     seconds_per_epoch: float | None = None
     log: str = LOG
+    environment: dict[str, Any] = field(default_factory=dict)
     schema: str = SCHEMA
 
     @classmethod
     def begin(
-        cls, *, signature: str, name: str, epochs: int, processes: int, environ: Mapping[str, str]
+        cls,
+        *,
+        signature: str,
+        name: str,
+        epochs: int,
+        processes: int,
+        environ: Mapping[str, str],
+        environment: Mapping[str, Any] | None = None,
     ) -> "RunRecord":
         """The record of a run that starts now, in this process."""
         restarts = environ.get("SLURM_RESTART_COUNT", "")
@@ -107,6 +116,7 @@ class RunRecord:
             host=socket.gethostname(),
             pid=os.getpid(),
             started=_now(),
+            environment=dict(environment or {}),
         )
 
     @classmethod

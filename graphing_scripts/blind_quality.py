@@ -6,7 +6,8 @@
 Draws into `--out`, or beside study.json, as PNG and SVG, for each target (nsdr, sdr):
 predicted_TARGET (predicted against true dB, by stem), scores_TARGET (Spearman of each score, and
 with loudness held constant), risk_TARGET (what is kept when the worst-scored stems are dropped),
-calibration_TARGET (mean truth by predicted value, and the intervals' coverage).
+calibration_TARGET (mean truth by predicted value, and the intervals' coverage). With
+`--records records.tar.xz` also raw_TARGET: the best single scores against true dB, point by point.
 Needs matplotlib alone, and runs from any folder.
 """
 
@@ -16,14 +17,10 @@ import math
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from _blind_records import draw_raw, read_records
+from _style import COLOURS, MARKERS, parser, save, say, warn
 
-# Okabe-Ito colours: told apart by colour-blind readers and, with the markers, in grey.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKERS = ["o", "^", "s", "D", "v", "P", "X"]
 TITLES = {
     "songs": "held-out songs",
     "family": "teachers never seen",
@@ -37,32 +34,43 @@ UNITS = {"nsdr": "nSDR", "sdr": "SDR"}
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("study", type=Path, help="study.json of tools.blind_study")
-    parser.add_argument("--out", type=Path, help="folder for the figures")
-    return parser.parse_args(argv)
+    found = parser(__doc__)
+    found.add_argument("study", type=Path, help="study.json of tools.blind_study")
+    found.add_argument("--records", type=Path, help="the study's records: a folder or a tar file")
+    return found.parse_args(argv)
 
 
 def main() -> None:
     options = parse_options()
     try:
         study = read_study(options.study)
+        records = read_records(options.records) if options.records else None
     except ValueError as error:
-        print(f"blind_quality: {error}", file=sys.stderr)
+        warn("blind_quality", error)
         sys.exit(1)
-    plt.rcParams.update({"font.size": 11, "svg.hashsalt": "demucs"})
+    plt.rcParams.update({"font.size": 11})
     folder = options.out or options.study.parent
-    folder.mkdir(parents=True, exist_ok=True)
     for target, part in study["targets"].items():
         for name, draw in FIGURES.items():
-            figure = draw(part["conditions"], study["sources"], target, study)
-            for suffix in ("png", "svg"):
-                path = folder / f"{name}_{target}.{suffix}"
-                figure.savefig(path, dpi=150)
-                print(path)
-            plt.close(figure)
+            try:
+                figure = draw(part["conditions"], study["sources"], target, study)
+            except (KeyError, TypeError, ValueError, StopIteration) as error:
+                plt.close("all")
+                figure = lacking(name, error)
+            save(figure, folder, f"{name}_{target}")
+        if records is not None:
+            save(draw_raw(records, study, target), folder, f"raw_{target}")
+
+
+def lacking(name: str, error: Exception) -> plt.Figure:
+    """In place of a figure whose numbers are not in the study."""
+    figure, axes = plt.subplots(figsize=(6, 3))
+    axes.axis("off")
+    say(
+        axes,
+        f"{name}: the study lacks {error or 'conditions'};\nmake it again by tools.blind_study",
+    )
+    return figure
 
 
 def read_study(path: Path) -> dict:
@@ -73,6 +81,9 @@ def read_study(path: Path) -> dict:
         raise ValueError(f"{path} cannot be read as a study: {error}") from None
     if not isinstance(study, dict) or study.get("format") != FORMAT:
         raise ValueError(f"{path} is no study of tools.blind_study report ({FORMAT})")
+    missing = sorted({"targets", "sources", "records", "definitions", "settings"} - set(study))
+    if missing or not study["targets"]:
+        raise ValueError(f"{path} lacks {', '.join(missing) or 'targets'}: make it again")
     return study
 
 
@@ -86,6 +97,8 @@ def predicted(conditions: dict, sources: list[str], target: str, study: dict) ->
     for row, (name, condition) in zip(grid, conditions.items(), strict=True):
         for axes, stem in zip(row, sources, strict=True):
             points = condition["songs"]["calibration"][MODEL][stem].get("points", {})
+            if not points:
+                say(axes, "no points in study.json,\nwhich has them where they are few")
             one = condition["songs"]["correlations"][MODEL][stem]["spearman"]
             scatter(axes, points, families)
             rho = "–" if one["value"] is None else f"{one['value']:.2f}"

@@ -9,51 +9,60 @@ the file. Needs matplotlib alone, and runs from any folder.
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from _style import footnotes, parser, save, style_of, warn
 
-# Okabe-Ito colours and a marker each: told apart by colour-blind readers and in grey.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-MARKERS = "osD^vP"
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the program with a message if it is wrong."""
+    found = parser(__doc__)
+    found.add_argument("trial", type=Path, help="trial.json of tools.distil_trial")
+    return found.parse_args(argv)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("trial", type=Path, help="trial.json of tools.distil_trial")
-    parser.add_argument("--out", type=Path, help="folder for the figures")
-    options = parser.parse_args()
+    options = parse_options()
     try:
-        students = read_trial(options.trial)
+        students, notes = read_trial(options.trial)
     except ValueError as error:
-        sys.exit(f"distil_trial: {error}")
-    folder = options.out or options.trial.parent
-    folder.mkdir(parents=True, exist_ok=True)
+        warn("distil_trial", error)
+        sys.exit(1)
     figure = draw(students)
-    for suffix in ("png", "svg"):
-        figure.savefig(folder / f"distil_trial.{suffix}", dpi=150)
-        print(folder / f"distil_trial.{suffix}")
+    footnotes(figure, notes)
+    save(figure, options.out or options.trial.parent, "distil_trial")
 
 
-def read_trial(path: Path) -> list[dict]:
-    """The students of a trial; ValueError if the file is none."""
+def read_trial(path: Path) -> tuple[list[dict], list[str]]:
+    """The tested students of a trial, and what is missing; ValueError if the file is none."""
     try:
         students = list(json.loads(path.read_text(encoding="utf-8"))["students"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read as a trial: {error}") from None
     if not students:
         raise ValueError(f"{path} has no students: nothing to draw")
-    return students
+    tested = [one for one in students if is_tested(one)]
+    if not tested:
+        raise ValueError(f"{path} has no student with results of a test: let the trial go on")
+    missing = [f"{one.get('arm')} (seed {one.get('seed')})" for one in students
+               if not is_tested(one)]  # fmt: skip
+    return tested, [f"without finite results, so not drawn: {', '.join(missing)}"] * bool(missing)
+
+
+def is_tested(student: dict) -> bool:
+    """Whether all that is drawn of a student is there."""
+    try:
+        values = [one["mean"] for one in student["nsdr"].values()]
+        return {"arm", "seed"} <= set(student) and all(map(math.isfinite, values)) and bool(values)
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def draw(students: list[dict]) -> plt.Figure:
-    tests = list(students[0]["nsdr"])
+    tests = list(dict.fromkeys(test for one in students for test in one["nsdr"]))
     arms = list(dict.fromkeys(one["arm"] for one in students))
     seeds = list(dict.fromkeys(one["seed"] for one in students))
     figure, axes = plt.subplots(
@@ -61,17 +70,20 @@ def draw(students: list[dict]) -> plt.Figure:
     )
     for panel, test in zip(axes[0], tests, strict=True):
         for number, seed in enumerate(seeds):
-            own = {one["arm"]: one["nsdr"][test]["mean"] for one in students if one["seed"] == seed}
+            own = {one["arm"]: one["nsdr"][test]["mean"] for one in students
+                   if one["seed"] == seed and test in one["nsdr"]}  # fmt: skip
             panel.plot(
                 [arms.index(arm) for arm in own],
                 list(own.values()),
                 linestyle="none",
-                marker=MARKERS[number % len(MARKERS)],
-                color=COLOURS[number % len(COLOURS)],
+                **style_of(number),
                 label=f"seed {seed}",
             )
         for place, arm in enumerate(arms):
-            values = [one["nsdr"][test]["mean"] for one in students if one["arm"] == arm]
+            values = [one["nsdr"][test]["mean"] for one in students
+                      if one["arm"] == arm and test in one["nsdr"]]  # fmt: skip
+            if not values:
+                continue
             centre = sum(values) / len(values)
             panel.plot([place - 0.3, place + 0.3], [centre, centre], color="black", linewidth=2)
             panel.annotate(

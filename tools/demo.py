@@ -1,4 +1,4 @@
-"""The whole path on demo songs: make songs, train, export, evaluate, separate one, plot.
+"""The whole path on demo songs: make songs, train, export, evaluate, separate one, plot, report.
 
     python3 -m tools.demo                     (what `make demo` runs)
     python3 -m tools.demo --root FOLDER epochs=2 hdemucs.channels=8
@@ -71,6 +71,8 @@ def run_demo(root: Path, overrides: list[str]) -> None:
     )
     history = outputs / "xps" / signature / "history.json"
     step("Figure", "graphing_scripts/training_curves.py", str(history), "--out", str(root))
+    places = ["--outputs", str(outputs), "--repo", str(releases), "--results", str(results)]
+    step("Report", "-m", "tools.report", signature, *places, "--out", str(root / "report"))
     summary(results)
     print(f"\nTook {(time.monotonic() - started) / 60:.1f} minutes. Everything is in {root}:")
     for what, where in {
@@ -79,6 +81,7 @@ def run_demo(root: Path, overrides: list[str]) -> None:
         "model": releases / f"{signature}.safetensors",
         "evaluation": results,
         "training curves": root / "training_curves.png",
+        "report": root / "report" / "index.html",
         "separated stems": separated / signature / "mixture",
     }.items():
         print(f"  {what + ':':29}{where.relative_to(root)}")

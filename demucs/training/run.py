@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from demucs.cluster import World, check_gpus, find_world, meeting_point, requeue
+from demucs.environment import describe
 from demucs.errors import ConfigError
 from demucs.experiments import RunRecord, recorded
 from demucs.nn import build_model
@@ -91,6 +92,7 @@ def run_training(
         epochs=run.options.epochs,
         processes=world.world_size,
         environ=environ,
+        environment=describe(_accelerators(workers.device)) if workers.is_first else None,
     )
 
     def tell(history: list[dict[str, Any]]) -> None:
@@ -128,6 +130,10 @@ def run_training(
             _requeue_for_submitit(workers, environ)
             raise
     return world
+
+
+def _accelerators(device: torch.device) -> list[str]:
+    return [torch.cuda.get_device_name(device)] if device.type == "cuda" else []
 
 
 def _share_cores(world: World, workers: Workers, readers: int) -> int:

@@ -27,6 +27,8 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "unit"))
 
 from automix_songs import RATE, STEMS, write_songs  # noqa: E402
 
+from tests.integration import warm  # noqa: E402
+
 PITCHED = ("bass", "other", "vocals")
 
 
@@ -36,9 +38,7 @@ def command(dataset: Path, out: Path, *args: object) -> list[str]:
 
 
 def automix(dataset: Path, out: Path, *args: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(dataset, out, *args), cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    return warm.run(command(dataset, out, *args), cwd=REPOSITORY)
 
 
 def manifest(out: Path) -> list[dict[str, Any]]:
@@ -164,13 +164,13 @@ def test_an_interrupt_leaves_whole_songs_and_the_next_call_goes_on(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     train = tmp_path / "train"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and running.poll() is None:
         if train.is_dir() and any(not f.name.startswith(".") for f in train.iterdir()):
             break
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of its processes
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=300)
     assert running.returncode == 130, said
     assert "interrupted; the same command goes on from here" in said
     assert "Traceback" not in said

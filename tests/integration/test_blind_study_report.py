@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import warm
 from tests.unit.blind_records import make_records
 
 ROOT = Path(__file__).parents[2]
@@ -13,9 +14,7 @@ SCRIPT = str(ROOT / "graphing_scripts" / "blind_quality.py")
 
 
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return warm.run([sys.executable, *command], cwd=ROOT)
 
 
 @pytest.mark.slow
@@ -44,4 +43,4 @@ def test_figures_of_a_wrong_file_end_with_a_message(tmp_path):
 
 def test_help_brings_no_torch():
     code = "import sys, tools.blind_study as t; t.parser(); sys.exit('torch' in sys.modules)"
-    assert run("-c", code).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -17,6 +17,7 @@ import torch
 from demucs.data import tracks_in
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, save_release
+from tests.integration import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 8000
@@ -53,23 +54,27 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(here: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+def command(here: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+    """The command, its folder and its environment."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("DEMUCS_", "SLURM_"))}
     env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "tools.distil", "music", "out", "-n", "abc", *arguments]
+    words = [sys.executable, "-m", "tools.distil", "music", "out", "-n", "abc", *arguments]
+    return {"args": words, "cwd": here, "env": env}
+
+
+def start(here: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        command, cwd=here, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        **command(here, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 
 def run(here: Path, *arguments: str, code: int = 0, **environment: str) -> tuple[str, str]:
-    process = start(here, *arguments, **environment)
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
+    done = warm.run(**command(here, *arguments, **environment))
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
 
 
 def manifest_of(here: Path) -> dict[str, Any]:
@@ -146,7 +151,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == code, err
     assert "the same command goes on" in err
     assert "Traceback" not in err

@@ -1,7 +1,6 @@
 """The dataset doctor's command: demo songs are clean, and a MUSDB18 stem file is read."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,21 +13,16 @@ import soundfile
 from demucs.data.demo import synthesize_song, write_demo_songs
 from demucs.data.readers import load_stempeg
 from demucs.errors import MissingToolError
+from tests.integration import warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS, RATE, SEED = 6.0, 22050, 4
+DOCTOR = [sys.executable, "-m", "tools.doctor"]
 ASKED = ["--samplerate", str(RATE), "--segment", "5"]
 
 
 def call(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "tools.doctor", *map(str, arguments)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warm.run([*DOCTOR, *map(str, arguments)], cwd=REPOSITORY)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +56,8 @@ def test_an_mp3_of_a_training_song_is_found_beside_the_dataset(songs: Path, tmp_
 
 
 def test_a_folder_that_is_no_dataset_is_a_usage_error(tmp_path: Path) -> None:
-    done = call(tmp_path)
+    command = [*DOCTOR, str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no folder train, valid, test" in done.stderr
 

@@ -18,6 +18,7 @@ from demucs.evaluation import Results
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, save_release
 from demucs.release.provenance import song_mark
+from tests.integration import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 8000
@@ -56,21 +57,18 @@ def here(tmp_path):
     return tmp_path
 
 
-def start(folder, *arguments, **environment):
+def command(folder, *arguments, **environment):
+    """The command, its folder and its environment."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("DEMUCS_", "SLURM_"))}
     env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "tools.test_pretrained", "-n", "abc", "--musdb", "songs"]
-    return subprocess.Popen(
-        [*command, *map(str, arguments)],
-        cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    words = [sys.executable, "-m", "tools.test_pretrained", "-n", "abc", "--musdb", "songs"]
+    return {"args": [*words, *map(str, arguments)], "cwd": folder, "env": env}
 
 
 def run(folder, *arguments, code=0, **environment):
-    process = start(folder, *arguments, **environment)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    return out, err
+    done = warm.run(**command(folder, *arguments, **environment))
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
 
 
 def results(folder):
@@ -111,8 +109,10 @@ def test_killed_and_started_again(here):
     run(here, "--metrics", "nsdr", "si_sdr")
     whole = results(here)
     (here / "release_models" / "evaluation_abc.json").unlink()
-    process = start(here, "--metrics", "nsdr", "si_sdr", "test.shifts=0")
-    deadline = time.monotonic() + 120
+    words = command(here, "--metrics", "nsdr", "si_sdr", "test.shifts=0")
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(**words, stdout=pipe, stderr=pipe, text=True)
+    deadline = time.monotonic() + 300
     while len(parts(here)) < 2 and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

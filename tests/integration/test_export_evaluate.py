@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from demucs.evaluation import DEFINITIONS, Results
 from demucs.nn import ModelSpec, build_model
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import save_checkpoint
+from tests.integration import warm
 from tools import export, test_pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,10 +82,7 @@ def here(made, tmp_path, monkeypatch):
 def run(folder, module, *arguments, **environment):
     env = {k: v for k, v in os.environ.items() if not k.startswith("DEMUCS_")}
     env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    return warm.run([sys.executable, "-m", module, *map(str, arguments)], cwd=folder, env=env)
 
 
 def test_release_is_the_best_state_with_its_provenance(made):

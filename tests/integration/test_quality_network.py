@@ -14,6 +14,7 @@ import torch
 from demucs.blind.network import load_network, predict
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, save_release
+from tests.integration import warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RATE = 8000
@@ -32,11 +33,11 @@ def command(folder: Path, *arguments: str) -> dict[str, Any]:
         "DEMUCS_ESTIMATES": str(folder / "estimates"),
     }
     words = [sys.executable, "-m", *arguments]
-    return {"args": words, "env": environment, "cwd": REPOSITORY, "text": True}
+    return {"args": words, "env": environment, "cwd": REPOSITORY}
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(capture_output=True, check=False, **command(folder, *arguments))
+    return warm.run(**command(folder, *arguments))
 
 
 def teacher(folder: Path, name: str, seed: int) -> None:
@@ -70,7 +71,7 @@ def test_collected_trained_stopped_resumed_and_used(tmp_path: Path) -> None:
         while "epoch 1/" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 85, log.read_text()
+        assert process.wait(300) == 85, log.read_text()
     assert "and saved; the same command goes on" in log.read_text()
     (experiment,) = (tmp_path / "outputs" / "quality" / "xps").iterdir()
     before = len(json.loads((experiment / "history.json").read_text()))

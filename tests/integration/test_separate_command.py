@@ -19,6 +19,7 @@ from demucs.api import Separator
 from demucs.audio import read_audio, write_audio
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, save_release
+from tests.integration import warm
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 44100
@@ -55,9 +56,7 @@ def demucs(workplace: Path, tmp_path: Path) -> Run:
     def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "demucs", "-o", str(tmp_path), *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
-        return subprocess.run(
-            command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
-        )
+        return warm.run(command, cwd=workplace, env=environment)
 
     return run
 
@@ -247,12 +246,12 @@ def test_asked_to_end_it_leaves_nothing(
         [*command, "--json", str(tmp_path / "s.json"), "--segment", "0.2"],
         cwd=workplace, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list(tmp_path.rglob(".*.wav")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(asked)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == code
     assert "demucs: asked to end" in said
     assert [path.name for path in tmp_path.rglob("*")] == ["s.json"]

@@ -12,6 +12,7 @@ import soundfile
 from demucs.data import AugmentConfig, Track, TrainingSet, find_tracks, training_loader
 from demucs.data.readers import StemFile, load_stempeg
 from demucs.errors import AudioError, DatasetError, MissingToolError
+from tests.integration import warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = ("drums", "bass", "other", "vocals")
@@ -44,7 +45,7 @@ def musdb(excerpt: Path, tmp_path: Path) -> Path:
 
 def decode(*args: str | Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "tools.decode_stems", *map(str, args)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return warm.run(command, cwd=REPOSITORY)
 
 
 def test_pieces_equal_the_whole_to_the_sample(excerpt: Path, whole: np.ndarray) -> None:

@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 from demucs.training import load_checkpoint
+from tests.integration import warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RATE = 8000
@@ -53,7 +54,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def command(songs: Path, folder: Path, *arguments: str) -> dict[str, object]:
+def command(songs: Path, folder: Path, *arguments: str) -> dict[str, Any]:
     """Arguments of `subprocess` for a command of this project, run in the repository."""
     environment = {
         **os.environ,
@@ -65,13 +66,11 @@ def command(songs: Path, folder: Path, *arguments: str) -> dict[str, object]:
         "args": [sys.executable, "-m", *arguments, f"dset.metadata={folder / 'metadata'}"],
         "env": environment,
         "cwd": REPOSITORY,
-        "text": True,
     }
 
 
 def train(songs: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    kwargs = command(songs, folder, "demucs.train", *TINY, *arguments)
-    return subprocess.run(capture_output=True, check=False, **kwargs)  # type: ignore[call-overload,no-any-return]
+    return warm.run(**command(songs, folder, "demucs.train", *TINY, *arguments))
 
 
 def only_experiment(folder: Path) -> Path:
@@ -105,7 +104,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     overrides = ("epochs=3", "test.every=0")
     kwargs = command(songs, tmp_path / "killed", "demucs.train", *TINY, *overrides)
     with subprocess.Popen(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kwargs) as run:  # type: ignore[call-overload]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         checkpoints = tmp_path / "killed" / "outputs" / "xps"
         while not list(checkpoints.glob("*/checkpoint.th")) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -136,11 +135,11 @@ def asked_to_end(
     log = folder / "output"
     with open(log, "w") as output:
         run = subprocess.Popen(stdout=output, stderr=output, start_new_session=True, **kwargs)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while "epoch 1/" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.02)
         (os.killpg if group else os.kill)(run.pid, number)
-        run.wait(60)
+        run.wait(300)
     return run.returncode, log.read_text()
 
 
@@ -178,15 +177,15 @@ def test_the_second_run_of_an_experiment_is_refused(songs: Path, tmp_path: Path)
     overrides = ("epochs=500", "test.every=0", "misc.timeout=1")
     kwargs = command(songs, tmp_path, "tools.launch", "2", *TINY, *overrides)
     with subprocess.Popen(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kwargs) as first:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         checkpoints = tmp_path / "outputs" / "xps"
         while not list(checkpoints.glob("*/checkpoint.th")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        second = subprocess.run(capture_output=True, check=False, timeout=90, **kwargs)
+        second = subprocess.run(capture_output=True, text=True, check=False, timeout=300, **kwargs)
         assert second.returncode == 1
         assert "is being trained already, by process" in second.stderr
         first.send_signal(signal.SIGTERM)
-        assert first.wait(60) == 85
+        assert first.wait(300) == 85
 
 
 @pytest.mark.parametrize(
@@ -251,7 +250,7 @@ def test_help_shows_examples(songs: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_end_with_the_message_of_the_first(tmp_path: Path) -> None:
     kwargs = command(Path("/does/not/exist"), tmp_path, "tools.launch", "2", *TINY)
-    done = subprocess.run(capture_output=True, check=False, timeout=60, **kwargs)  # type: ignore[call-overload]
+    done = subprocess.run(capture_output=True, text=True, check=False, timeout=300, **kwargs)  # type: ignore[call-overload]
     assert done.returncode == 1
     assert "error: The dataset folder /does/not/exist" in done.stderr
     assert "Traceback" not in done.stderr
@@ -264,7 +263,7 @@ def test_two_processes_train_what_one_does(songs: Path, tmp_path: Path) -> None:
     assert alone.returncode == 0, alone.stderr
     arguments = ("tools.launch", "2", *TINY, *overrides)
     both = subprocess.run(
-        capture_output=True, check=False, **command(songs, tmp_path / "two", *arguments)
+        capture_output=True, text=True, check=False, **command(songs, tmp_path / "two", *arguments)
     )  # type: ignore[call-overload]
     assert both.returncode == 0, both.stderr
     assert "2 process(es)" in both.stdout

@@ -4,13 +4,16 @@ import errno
 import fcntl
 import json
 import os
+import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demucs.environment import describe
 from demucs.errors import ConfigError, DemucsError
 from demucs.experiments import (
     LOCK,
@@ -26,7 +29,7 @@ from demucs.stopping import Interrupted
 FIELDS = {
     "schema", "signature", "name", "epochs", "epoch", "state", "message", "job_id", "array_job_id",
     "array_task_id", "restarts", "host", "pid", "processes", "started", "updated",
-    "seconds_per_epoch", "log",
+    "seconds_per_epoch", "log", "environment",
 }  # fmt: skip
 HOLD = """
 import sys
@@ -72,6 +75,17 @@ def test_a_run_is_recorded_as_agreed(tmp_path: Path) -> None:
     assert expected.items() <= content.items()
     assert content["started"] <= content["updated"]
     assert RunRecord.read(tmp_path) == began
+
+
+def test_an_environment_names_machine_versions_and_devices() -> None:
+    found = describe(["card 0"])
+    assert found["devices"] == ["card 0"]
+    assert found["versions"]["python"] == platform.python_version()
+    assert found["versions"]["torch"] == metadata.version("torch")
+    assert found["cores"] >= 1
+    assert found["memory_gib"] > 0
+    assert found["commit"] is None or len(found["commit"].removesuffix("+changes")) == 40
+    json.dumps(found)
 
 
 def test_without_slurm_and_epochs(tmp_path: Path) -> None:

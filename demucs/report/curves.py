@@ -1,0 +1,135 @@
+"""The training curves: what a history holds, as panels of series that a browser draws."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from demucs.report.sources import Run, number
+
+Epoch = Mapping[str, Any]
+Value = Callable[[Epoch], Any]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart: what is drawn in it, by the name of the line."""
+
+    name: str
+    title: str
+    unit: str
+    definition: str
+    lines: Mapping[str, Value]
+
+
+def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Charts with at least one number, each with `series` and with `notes` on gaps."""
+    histories = [run.history for run in runs]
+    found = []
+    for panel in _panels([epoch for history in histories for epoch in history]):
+        series = [
+            _series(index, name, value, history)
+            for name, value in panel.lines.items()
+            for index, history in enumerate(histories)
+        ]
+        series = [one for one in series if any(value is not None for _, value in one["points"])]
+        if series:
+            found.append({
+                "name": panel.name, "title": panel.title, "unit": panel.unit,
+                "definition": panel.definition, "lines": list(panel.lines),
+                "series": [{key: one[key] for key in ("run", "name", "points")} for one in series],
+                "epochs": max(one["points"][-1][0] for one in series),
+                "notes": [note for one in series for note in _gaps(one, runs)],
+            })  # fmt: skip
+    return found
+
+
+def _panels(epochs: Sequence[Epoch]) -> list[Panel]:
+    stems = _names(epochs, "valid", "nsdr_")
+    weights = list(dict.fromkeys(
+        key for epoch in epochs for key, value in _stage(epoch, "valid").items()
+        if isinstance(value, Mapping)
+    ))  # fmt: skip
+    tested = [("nSDR", "nsdr"), ("SDR", "sdr"), ("SDR, median", "sdr_med")]
+    return [
+        Panel("loss", "Loss", "", "the training objective, reconstruction and penalty together; "
+              "valid: on whole validation songs, of the best of the model and its averages",
+              {"train": _at("train", "loss"), "valid": _at("valid", "loss")}),
+        Panel("nsdr", "Validation nSDR", "dB", "10 log10 of the energy of a stem over that of its "
+              "error, whole songs, mean over songs; mean: over the stems; of the best of the model "
+              "and its averages",
+              {"mean": _at("valid", "nsdr"), **{s: _at("valid", f"nsdr_{s}") for s in stems}}),
+        Panel("weights", "Validation nSDR of the model and its averages", "dB", "main: the weights "
+              "as trained; ema: their exponential moving averages, by batch and by epoch; mean "
+              "over the stems",
+              {one: _at("valid", one, "nsdr") for one in weights}),
+        Panel("weights_loss", "Validation loss of the model and its averages", "", "as above, the "
+              "loss: what the best is chosen by, unless test.metric says nsdr",
+              {one: _at("valid", one, "loss") for one in weights}),
+        Panel("reco", "Reconstruction loss", "", "the loss without the penalty",
+              {"train": _differing("train"), "valid": _differing("valid")}),
+        Panel("penalty", "Penalty on singular values", "", "sum over layers of the squared largest "
+              "singular value, before svd.penalty scales it; train: estimated, mean over the "
+              "epoch; valid: exact, at its end",
+              {"train": _at("train", "penalty"), "valid": _at("valid", "penalty")}),
+        Panel("lr", "Learning rate", "", "of the optimiser, as the history has it",
+              {"learning rate": _first(("train", "lr"), ("lr",), ("optim", "lr"))}),
+        Panel("test", "Test songs", "dB", "nSDR and SDR as the table of numbers defines them, mean "
+              "over the stems, at the epochs that were tested",
+              {name: _at("test", key) for name, key in tested}),
+    ]  # fmt: skip
+
+
+def _stage(epoch: Epoch, name: str) -> Mapping[str, Any]:
+    found = epoch.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _names(epochs: Iterable[Epoch], stage: str, start: str) -> list[str]:
+    return list(dict.fromkeys(
+        key.removeprefix(start) for epoch in epochs for key in _stage(epoch, stage)
+        if key.startswith(start)
+    ))  # fmt: skip
+
+
+def _at(*keys: str) -> Value:
+    def value(epoch: Epoch) -> Any:
+        found: Any = epoch
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
+    return value
+
+
+def _first(*places: tuple[str, ...]) -> Value:
+    def value(epoch: Epoch) -> Any:
+        return next((found for one in places if (found := _at(*one)(epoch)) is not None), None)
+
+    return value
+
+
+def _differing(stage: str) -> Value:
+    """The reconstruction loss, where it is not the whole loss."""
+
+    def value(epoch: Epoch) -> Any:
+        reco, loss = _at(stage, "reco")(epoch), _at(stage, "loss")(epoch)
+        return None if reco == loss else reco
+
+    return value
+
+
+def _series(run: int, name: str, value: Value, history: Sequence[Epoch]) -> dict[str, Any]:
+    """Points are epochs, counted from 1, that have the value; None stands for NaN and the like."""
+    raw = [(epoch, value(metrics)) for epoch, metrics in enumerate(history, 1)]
+    points = [[epoch, number(one)] for epoch, one in raw if one is not None]
+    return {"run": run, "name": name, "points": points}
+
+
+def _gaps(series: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:
+    """Where a value is no finite number: the line is broken there."""
+    bad = [str(epoch) for epoch, value in series["points"] if value is None]
+    if not bad:
+        return []
+    which = f"{runs[series['run']].name}, " if len(runs) > 1 else ""
+    more = f" and {len(bad) - 8} more" if len(bad) > 8 else ""
+    return [f"{which}{series['name']}: no finite number at epoch {', '.join(bad[:8])}{more}"]

@@ -1,0 +1,162 @@
+"""Puts a report together: reads runs, separates excerpts, renders the page, writes the folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demucs.errors import ConfigError, DemucsError
+from demucs.evaluation.progress import Progress
+from demucs.report.page import render
+from demucs.report.place import PAGE, check_place, new_folder
+from demucs.report.songs import check_names, chosen
+from demucs.report.sources import Run
+
+if TYPE_CHECKING:
+    from demucs.report.sound import Excerpt
+
+MOST = 30  # players; a page with more sounds is no page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a report shows.
+
+    Attributes:
+        title: of the page; None: the names of the runs.
+        metric: that songs are chosen by, and that the table of songs shows first.
+        tracks: songs with a player; empty: chosen by the metric.
+        players: how many are chosen; 0 for none.
+        seconds: that are played of each.
+        start: of the stretch in seconds; None: the busiest stretch of each song.
+        musdb: folder of the songs.
+    """
+
+    title: str | None = None
+    metric: str = "sdr"
+    tracks: Sequence[str] = ()
+    players: int = 3
+    seconds: float = 20.0
+    start: float | None = None
+    musdb: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.players <= MOST or len(self.tracks) > MOST:
+            raise ConfigError(f"--players {max(self.players, len(self.tracks))}: 0 to {MOST}")
+        if not 1 <= self.seconds <= 600:
+            raise ConfigError(f"--seconds {self.seconds:g}: give 1 to 600")
+        if self.start is not None and not 0 <= self.start < 1e6:
+            raise ConfigError(f"--start {self.start:g}: give seconds from the start of the song")
+
+
+def make_report(
+    runs: Sequence[Run], out: Path, options: Options, *, progress: bool = True
+) -> list[str]:
+    """Writes `out/index.html` and its files; an earlier report there is replaced.
+
+    Returns:
+        What could not be shown, one line each; the page says it too.
+
+    Raises:
+        ConfigError: an option or the folder cannot work.
+        DatasetError: the folder of songs does not exist.
+        MissingToolError: a package that is needed is not installed.
+        OSError: the folder cannot be written.
+    """
+    check_place(out)
+    with new_folder(out) as folder:
+        players, problems = _players(runs, folder, options, progress=progress)
+        text = render(runs, players, problems, options.title, options.metric)
+        (folder / PAGE).write_text(text, encoding="utf-8")
+    return problems
+
+
+def _players(
+    runs: Sequence[Run], folder: Path, options: Options, *, progress: bool
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The players for the page, and what kept others from it."""
+    if options.players == 0 and not options.tracks:
+        return [], ["players were not asked for (--players 0)"]
+    from demucs.report.sound import write_player
+
+    problems: list[str] = []
+    work = [*_recordings(runs, options), *_to_separate(runs, options, problems)]
+    made: list[dict[str, Any]] = []
+    with Progress("excerpts", len(work), len(work), pieces="songs", show=progress) as bar:
+        for name, excerpt in work:
+            try:
+                made.append(write_player(folder, len(made) + 1, excerpt()))
+                bar.done(name, "separated and written", 1)
+            except DemucsError as error:
+                problems.append(f"{name}: {error}")
+                bar.done(name, "failed", 1)
+    return made, problems
+
+
+Work = list[tuple[str, "Callable[[], Excerpt]"]]
+
+
+def _recordings(runs: Sequence[Run], options: Options) -> Work:
+    """What was separated earlier; a song that is asked for by name is looked for among it."""
+    from demucs.report.separated import Stretch, recorded_excerpt
+
+    stretch = Stretch(seconds=options.seconds, start=options.start)
+    found: Work = []
+    for index, run in enumerate(runs):
+        for place in run.recordings:
+            if not options.tracks or place.name in options.tracks:
+                make = partial(recorded_excerpt, place, index, run, stretch)
+                found.append((f"{run.name}/{place.name}", make))
+    return found[: max(options.players, len(options.tracks))]
+
+
+def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> Work:
+    """What the releases separate now."""
+    if not any(run.release for run in runs):
+        if not any(run.recordings for run in runs):
+            problems.append("nothing to listen to: " + "; ".join(
+                f"{run.name}: {run.missing.get('release', 'no release')}" for run in runs
+            ))  # fmt: skip
+        return []
+    from demucs.report.separated import (
+        Stretch,
+        load_models,
+        separate_excerpt,
+        song_names,
+        songs_folder,
+    )
+
+    songs, reason = songs_folder(options.musdb, runs)
+    if songs is None:
+        problems.append(f"no song could be separated: {reason}")
+        return []
+    there = song_names(songs)
+    recorded = [place.name for run in runs for place in run.recordings]
+    check_names(options.tracks, [*there, *recorded], f"in {songs}")
+    wanted = _wanted(runs, options, there, problems)
+    if not wanted:
+        problems.append(f"no song could be separated: {songs.name} has none of the evaluated songs")
+        return []
+    models = load_models(runs, lambda run, text: problems.append(f"{run.name}: {text}"))
+    if not models:
+        return []
+    stretch = Stretch(seconds=options.seconds, start=options.start)
+    return [
+        (name, partial(separate_excerpt, songs, name, why, models, stretch))
+        for name, why in wanted.items()
+    ]
+
+
+def _wanted(
+    runs: Sequence[Run], options: Options, there: Sequence[str], problems: list[str]
+) -> dict[str, str]:
+    """Songs to separate, and why each."""
+    if options.tracks:
+        return {name: "as asked for" for name in dict.fromkeys(options.tracks) if name in there}
+    by_metric = chosen(runs, options.metric, options.players)
+    if not by_metric:
+        return dict.fromkeys(there[: options.players], "there is no evaluation to choose by")
+    missing = [name for name in by_metric if name not in there]
+    problems += [f"{name}: it is not among the songs that are here" for name in missing]
+    return {name: why for name, why in by_metric.items() if name in there}

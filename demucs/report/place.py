@@ -1,0 +1,85 @@
+"""Writing a folder of files so that nobody sees half of one, and nothing of others is lost."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from demucs.errors import ConfigError
+from demucs.report.sound import AUDIO, PICTURES
+
+PAGE = "index.html"
+MARK = "demucs-report-1"  # `<meta name="generator">` of our pages
+
+
+def check_place(folder: Path) -> None:
+    """Raises ConfigError where a report cannot be put: only an earlier one may be replaced."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ConfigError(f"--out {folder} is no folder: give the name of one, which may be new")
+    if folder.is_dir():
+        names = {one.name for one in folder.iterdir()}
+        others = sorted(names - {PAGE, AUDIO, PICTURES})
+        if names and (others or not _is_ours(folder / PAGE)):
+            what = others[0] if others else "no report of this tool"
+            raise ConfigError(
+                f"--out {folder} holds something else ({what}): nothing of it is replaced. "
+                "Give the name of a new folder, or of an earlier report"
+            )
+    parent = _nearest(folder.absolute().parent)
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"--out {folder}: {parent} cannot be written; give another folder")
+
+
+def _nearest(folder: Path) -> Path:
+    return next(one for one in (folder, *folder.parents) if one.exists())
+
+
+def _is_ours(page: Path) -> bool:
+    try:
+        with page.open("rb") as file:
+            return f'content="{MARK}"'.encode() in file.read(4096)
+    except OSError:
+        return False
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder that takes the place of `folder` once the block succeeds.
+
+    Whatever ends the block otherwise, an interrupt too, leaves what was there before.
+
+    Raises:
+        ConfigError: see `check_place`.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    check_place(folder)
+    folder = folder.absolute()
+    made = [one for one in folder.parents if not one.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.new-", dir=folder.parent))
+    old = work.with_name(f"{work.name}.old")
+    try:
+        yield work
+        umask = os.umask(0)
+        os.umask(umask)
+        work.chmod(0o777 & ~umask)  # mkdtemp gives 0700; a report is meant to be shared
+        check_place(folder)
+        if folder.exists():
+            folder.rename(old)
+        try:
+            work.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        for one in made:
+            try:
+                one.rmdir()
+            except OSError:
+                break
+        raise
+    shutil.rmtree(old, ignore_errors=True)

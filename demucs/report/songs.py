@@ -1,0 +1,105 @@
+"""The table of songs, and which of them get a player."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from demucs.errors import ConfigError
+from demucs.evaluation.names import DEFINITIONS, title
+from demucs.report.sources import Run
+from demucs.report.summary import measured, stems_of
+
+
+def songs_table(runs: Sequence[Run], metric: str) -> dict[str, Any]:
+    """For the browser: `metrics`, `stems`, and a row a song with the values of each run.
+
+    Args:
+        metric: what is shown first.
+    """
+    stems, metrics = stems_of(runs), measured(runs)
+    names = sorted({name for run in runs if run.results for name in run.results.tracks})
+    return {
+        "stems": stems,
+        "metrics": [
+            {"name": one, "title": title(one), "definition": _of_a_track(one)} for one in metrics
+        ],
+        "metric": metric if metric in metrics else next(iter(metrics), None),
+        "songs": [_song(name, runs, stems, metrics) for name in names],
+    }
+
+
+def _of_a_track(metric: str) -> str:
+    """The definition of one song's number."""
+    return DEFINITIONS[metric].replace("; mean over tracks of these medians", "").replace(
+        "; mean over tracks", ""
+    )  # fmt: skip
+
+
+def _song(
+    name: str, runs: Sequence[Run], stems: Sequence[str], metrics: Sequence[str]
+) -> dict[str, Any]:
+    values: dict[str, list[list[float | None]]] = {}
+    for metric in metrics:
+        values[metric] = []
+        for run in runs:
+            track = run.results.tracks.get(name) if run.results else None
+            row = track.values.get(metric, {}) if track else {}
+            values[metric].append([row.get(stem) for stem in stems])
+    tracks = [run.results.tracks.get(name) if run.results else None for run in runs]
+    return {
+        "name": name,
+        "seconds": next((track.seconds for track in tracks if track and track.seconds), None),
+        "values": values,
+        "notes": list(dict.fromkeys(note for track in tracks if track for note in track.notes)),
+        "failed": [track.failed if track else None for track in tracks],
+        "seen": any(track.seen for track in tracks if track),
+    }
+
+
+def song_means(run: Run, metric: str) -> dict[str, float]:
+    """By song, the mean over its stems; songs without a value are left out."""
+    found: dict[str, float] = {}
+    for name, track in (run.results.tracks if run.results else {}).items():
+        row = [value for value in track.values.get(metric, {}).values() if value is not None]
+        if row and track.failed is None:
+            found[name] = float(np.mean(row))
+    return found
+
+
+def chosen(runs: Sequence[Run], metric: str, players: int) -> dict[str, str]:
+    """Songs for players, and why each: best, worst, median, and others evenly between them.
+
+    By the mean over the stems of the first run that has the metric, or another one.
+    """
+    for one in (metric, *measured(runs)):
+        for run in runs:
+            means = song_means(run, one)
+            if means:
+                return _spread(means, f"{title(one)} of {run.name}", players)
+    return {}
+
+
+def _spread(means: Mapping[str, float], what: str, players: int) -> dict[str, str]:
+    ranked = sorted(means, key=lambda name: (-means[name], name))
+    last = len(ranked) - 1
+    places = np.linspace(0, last, min(players, len(ranked))).astype(int)
+    if players == 1:
+        places = np.array([last // 2])
+    named = {last // 2: "median", last: "worst", 0: "best"}
+    return {
+        ranked[
+            int(place)
+        ]: f"{named.get(int(place), f'rank {place + 1} of {last + 1}')} by the mean "
+        f"{what}: {means[ranked[int(place)]]:.2f}"
+        for place in dict.fromkeys(places)
+    }
+
+
+def check_names(asked: Sequence[str], there: Sequence[str], where: str) -> None:
+    """Raises ConfigError if a song that is asked for is not there; lists some."""
+    for name in asked:
+        if name not in there:
+            some = ", ".join(sorted(there)[:10]) or "none"
+            more = f" and {len(there) - 10} more" if len(there) > 10 else ""
+            raise ConfigError(f"--tracks: there is no song {name!r} {where}: {some}{more}")

@@ -1,0 +1,121 @@
+"""The sounds of one player: files, their spectrograms, and what is said of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from demucs.audio import write_audio
+from demucs.audio.levels import common_gain
+from demucs.evaluation.metrics import nsdr
+from demucs.report.pictures import levels, marks, write_picture
+
+AUDIO, PICTURES = "audio", "spectrograms"
+KEYS = "123456789abcdefghijknopqrstuvwxyz"  # without l (loop) and m (mixture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """One thing to hear.
+
+    Attributes:
+        kind: `mixture`, `reference` or `estimate`.
+        wav: `[C, T]`.
+        stem: of references and estimates.
+        run: number of the run that an estimate is of.
+    """
+
+    kind: str
+    wav: Tensor
+    stem: str = ""
+    run: int | None = None
+
+
+@dataclass(kw_only=True)
+class Excerpt:
+    """What a player plays: signals of one length.
+
+    Attributes:
+        name: of the song.
+        why: it was chosen.
+        start: where it begins in the song, in seconds; None if that is not known.
+        samplerate: Hz.
+    """
+
+    name: str
+    why: str
+    start: float | None
+    samplerate: int
+    signals: list[Signal]
+    notes: list[str] = field(default_factory=list)
+
+
+def write_player(folder: Path, number: int, excerpt: Excerpt) -> dict[str, Any]:
+    """Writes files of an excerpt into `folder/audio` and `folder/spectrograms`.
+
+    Integers saturate at full scale, so where a sample is beyond it all signals have one gain, which
+    leaves them comparable.
+
+    Returns:
+        The player, for the page: names of files relative to `folder`, and what is said.
+    """
+    signals = _of_one_length(excerpt)
+    gain = common_gain([one.wav for one in signals])
+    notes = list(excerpt.notes)
+    if gain < 1:
+        decibels = 20 * torch.tensor(gain).log10().item()
+        notes.append(
+            f"all signals are {-decibels:.1f} dB softer than they are, since the loudest would "
+            "clip; their balance is as it is"
+        )
+    pictures = [levels(one.wav, excerpt.samplerate) for one in signals]
+    loudest = max(float(one.max()) for one in pictures[:1] or pictures)
+    (folder / PICTURES).mkdir(exist_ok=True, parents=True)
+    made = []
+    keys = iter(KEYS)
+    for index, (signal, picture) in enumerate(zip(signals, pictures, strict=True)):
+        file = f"{number:02}_{index:02}_{signal.kind}"
+        audio, image = f"{AUDIO}/{file}.flac", f"{PICTURES}/{file}.png"
+        write_audio(folder / audio, signal.wav * gain, excerpt.samplerate, bits=16, clip="none")
+        write_picture(folder / image, picture, loudest)
+        made.append({
+            "kind": signal.kind, "stem": signal.stem, "run": signal.run, "audio": audio,
+            "picture": image, "key": "m" if signal.kind == "mixture" else next(keys, ""),
+            "nsdr": _nsdr(signal, signals),
+        })  # fmt: skip
+    return {
+        "name": excerpt.name,
+        "why": excerpt.why,
+        "start": excerpt.start,
+        "seconds": signals[0].wav.shape[-1] / excerpt.samplerate,
+        "signals": made,
+        "stems": list(dict.fromkeys(one.stem for one in signals if one.stem)),
+        "marks": marks(excerpt.samplerate),
+        "notes": notes,
+    }
+
+
+def _of_one_length(excerpt: Excerpt) -> list[Signal]:
+    lengths = [one.wav.shape[-1] for one in excerpt.signals]
+    if len(set(lengths)) > 1:
+        excerpt.notes.append(
+            f"the files have {min(lengths)} to {max(lengths)} samples: all are cut to the shortest"
+        )
+    return [
+        Signal(kind=one.kind, wav=one.wav[:, : min(lengths)], stem=one.stem, run=one.run)
+        for one in excerpt.signals
+    ]
+
+
+def _nsdr(signal: Signal, signals: Sequence[Signal]) -> float | None:
+    """Of an estimate, against the reference; None without one, or if that is silent."""
+    if signal.kind != "estimate":
+        return None
+    for one in signals:
+        alike = one.kind == "reference" and one.stem == signal.stem
+        if alike and one.wav.shape == signal.wav.shape and one.wav.any():
+            return float(nsdr(one.wav[None, None], signal.wav[None, None]))
+    return None

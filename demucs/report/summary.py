@@ -1,0 +1,170 @@
+"""The numbers of the evaluations: by metric and stem, with intervals and definitions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from demucs.data.official import TEST_NAMES
+from demucs.evaluation.names import DEFINITIONS, VALUES, title
+from demucs.evaluation.published import published
+from demucs.report.sources import Run
+
+
+def stems_of(runs: Sequence[Run]) -> list[str]:
+    """The stems of all evaluations, each once, in their order."""
+    found = [stem for run in runs if run.results for stem in run.results.sources]
+    return list(dict.fromkeys(found))
+
+
+def measured(runs: Sequence[Run]) -> list[str]:
+    """The metrics that an evaluation has, in the order of the definitions."""
+    return [
+        metric
+        for metric in VALUES
+        if any(
+            metric in track.values
+            for run in runs
+            if run.results
+            for track in run.results.tracks.values()
+        )
+    ]
+
+
+def summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """The section's data: `stems`, `tables`, `definitions`, `published`, `warnings`."""
+    stems = stems_of(runs)
+    metrics = measured(runs)
+    rows = _rows(runs, stems, metrics)
+    used = {row["metric"] for table in rows for row in table["rows"]}
+    return {
+        "stems": stems,
+        "tables": rows,
+        "definitions": _definitions(metrics, mixture="baseline" in used),
+        "published": _published(runs),
+        "warnings": warnings(runs),
+    }
+
+
+def _rows(
+    runs: Sequence[Run], stems: Sequence[str], metrics: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A table for each metric: for each run its mean and its median over tracks."""
+    columns = [run.results.aggregates() if run.results else {} for run in runs]
+    tables = []
+    for metric in metrics:
+        rows = []
+        for name in (metric, f"{metric}_med"):
+            for index, found in enumerate(columns):
+                if name in found:
+                    rows.append(_row(name, index, found[name], stems))
+        if metric == "nsdr":
+            for index, run in enumerate(runs):
+                mixture = run.results.baseline().get("nsdr") if run.results else None
+                if mixture:
+                    rows.append(_row("baseline", index, mixture, stems))
+        tables.append({"title": title(metric), "metric": metric, "rows": rows})
+    return tables
+
+
+def _row(name: str, run: int, column: Mapping[str, Any], stems: Sequence[str]) -> dict[str, Any]:
+    kind = "mixture" if name == "baseline" else "median" if name.endswith("_med") else "mean"
+    intervals = column["intervals"]
+    cells = [(column["mean"], intervals["mean"])]
+    cells += [(column["stems"].get(stem), intervals["stems"].get(stem)) for stem in stems]
+    return {
+        "metric": name,
+        "kind": kind,
+        "title": "mixture" if kind == "mixture" else kind,
+        "run": run,
+        "cells": [{"value": value, "interval": interval} for value, interval in cells],
+        "songs": max(column["tracks"].values(), default=0),
+    }
+
+
+def _definitions(metrics: Sequence[str], *, mixture: bool) -> dict[str, list[tuple[str, str]]]:
+    """By metric, the definitions of what its table shows; under `all`, those of every table."""
+    found = {metric: [(title(metric), DEFINITIONS[metric])] for metric in metrics}
+    if "sdr" in found:
+        found["sdr"].append(("median (sdr_med)", DEFINITIONS["sdr_med"]))
+    if "nsdr" in found and mixture:
+        found["nsdr"].append(("mixture", DEFINITIONS["baseline"]))
+    found["all"] = [
+        ("mean, median", "over the tracks that have a value; for the papers' SDR, the median"),
+        ("all", DEFINITIONS["mean"].replace("column above it", "row")),
+        ("95 % interval", f"under each number: {DEFINITIONS['interval']}"),
+    ]
+    return found
+
+
+def is_musdb_test(run: Run) -> bool:
+    """Whether an evaluation is of all test songs of MUSDB18, by their names."""
+    if run.results is None:
+        return False
+    good = {name for name, track in run.results.tracks.items() if track.failed is None}
+    return good == TEST_NAMES
+
+
+def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Rows of published models and of these runs; None where no run can stand beside them."""
+    content = published()
+    own = []
+    for index, run in enumerate(runs):
+        column = run.results.aggregates().get("sdr_med") if run.results else None
+        if column and run.results and set(run.results.sources) == set(content["sources"]):
+            values = [column["mean"], *(column["stems"][stem] for stem in content["sources"])]
+            own.append({"run": index, "values": values, "comparable": is_musdb_test(run)})
+    if not own:
+        return None
+    rows = [
+        {"model": row["model"], "source": row["source"], "values": [row["all"], *row["stems"]]}
+        for row in content["rows"]
+    ]
+    return {
+        "sources": content["sources"],
+        "rows": rows,
+        "own": own,
+        "definition": f"{content['test_set']}. {content['definition']}",
+        "comparable": all(row["comparable"] for row in own),
+    }
+
+
+def warnings(runs: Sequence[Run]) -> list[tuple[int, str]]:
+    """By the number of the run: what speaks against its numbers."""
+    found: list[tuple[int, str]] = []
+    for index, run in enumerate(runs):
+        found += [(index, note) for note in run.notes]
+        if run.results is None:
+            continue
+        found += [(index, text) for text in run.results.warnings()]
+        failed = run.results.failed()
+        if failed:
+            found.append(
+                (index, f"{len(failed)} of {len(run.results.tracks)} songs failed and count in no "
+                 "number: the table of songs says why")
+            )  # fmt: skip
+        if not run.results.complete:
+            found.append((index, "the evaluation was not finished: songs are missing"))
+        if not is_musdb_test(run):
+            found.append(
+                (index, "these are not the 50 test songs of MUSDB18-HQ: its numbers are not "
+                 "comparable with published ones")
+            )  # fmt: skip
+    return found + _unlike(runs)
+
+
+def _unlike(runs: Sequence[Run]) -> list[tuple[int, str]]:
+    """Other songs, or other settings, than those of the first run that was evaluated."""
+    there = [(index, run) for index, run in enumerate(runs) if run.results]
+    found = []
+    for index, run in there[1:]:
+        one, other = there[0][1].results, run.results
+        if one is None or other is None:
+            continue
+        if set(one.tracks) != set(other.tracks):
+            found.append((index, f"other songs than {there[0][1].name}: compare with care"))
+        for key in ("shifts", "overlap", "split", "backend"):
+            if one.settings.get(key) != other.settings.get(key):
+                found.append(
+                    (index, f"{key} is {other.settings.get(key)}, and of {there[0][1].name} it is "
+                     f"{one.settings.get(key)}")
+                )  # fmt: skip
+    return found

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Draws the figures of all results again, from their JSON: what `make results` runs.
+
+    python3 graphing_scripts/redraw.py demucs_results
+
+For each folder in there, calls the scripts of this folder that have something to draw from it.
+Figures of a training go to FOLDER/figures, those of a study beside its JSON.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    options = parse_options()
+    jobs = [job for folder in folders(options.results) for job in jobs_of(folder)]
+    if not jobs:
+        sys.exit(
+            f"redraw: {options.results} has no results: give demucs_results, or one of its folders"
+        )
+    failed = [job for job in jobs if subprocess.run([sys.executable, *job], check=False).returncode]
+    for job in failed:
+        print(f"redraw: this failed: python3 {' '.join(job)}", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the program with a message if it is wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", type=Path, help="demucs_results, or one folder of it")
+    return parser.parse_args(argv)
+
+
+def folders(results: Path) -> list[Path]:
+    """The folder itself, and those in it."""
+    return [results, *sorted(one for one in results.glob("*/") if one.is_dir())]
+
+
+def jobs_of(folder: Path) -> Iterator[list[str]]:
+    """Command lines of the scripts that have something to draw here."""
+    figures = ["--out", str(folder / "figures")]
+    evaluations = sorted(folder.glob("evaluation*.json"))
+    if (folder / "history.json").exists():
+        yield job("training_curves", folder / "history.json", *figures)
+    if (folder / "evaluation.json").exists():
+        yield job("track_distribution", folder / "evaluation.json", *figures)
+    if len(evaluations) > 1:
+        later = [path for path in evaluations if path.name != "evaluation.json"]
+        yield job("test_metrics", *later, *figures)
+    if next(folder.glob("audio/mixture.*"), None):
+        yield job("spectrograms", folder / "audio", *figures)
+    if (folder / "study.json").exists():
+        yield job("blind_quality", folder / "study.json")
+    if (folder / "trial.json").exists():
+        yield job("distil_trial", folder / "trial.json")
+    if speeds := sorted(folder.glob("bench_*.json")):
+        yield job("speed", *speeds, *figures)
+    if (folder / "scaling.json").exists():
+        yield job("scaling", folder / "scaling.json", *figures)
+
+
+def job(script: str, *arguments: object) -> list[str]:
+    return [str(SCRIPTS / f"{script}.py"), *map(str, arguments)]
+
+
+if __name__ == "__main__":
+    main()

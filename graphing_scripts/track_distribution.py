@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Metrics track by track: the distribution for each stem, beside the published rows.
+
+    python3 graphing_scripts/track_distribution.py release_models/evaluation_SIG.json --out FOLDER
+
+Reads results (JSON) of tools.test_pretrained, one or several. Draws a figure for each metric,
+`track_distribution_METRIC`, as PNG and SVG, into `--out` or beside the first file: for each stem a
+box (quartiles and median), every track as a point, and from 8 tracks on a violin. The figure of
+SDR has the published numbers too: medians over the 50 test songs of MUSDB18-HQ, to be compared
+with the median in the box, and only if the results are of these songs. Needs matplotlib and numpy,
+and runs from any folder.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from _scores import METRICS, Scores, read_scores
+from _style import COLOURS, MARKERS, footnotes, parser, save, say, warn
+
+PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "published.json"
+TITLES = {"nsdr": "nSDR (dB)", "sdr": "SDR (dB)", "isr": "ISR (dB)", "sir": "SIR (dB)",
+          "sar": "SAR (dB)", "si_sdr": "SI-SDR (dB)", "l1_freq": "L1-freq", "bleedless":
+          "bleedless", "fullness": "fullness", "log_wmse": "log-WMSE"}  # fmt: skip
+VIOLIN = 8  # tracks; a density of fewer is made up
+HATCHES = ("", "///", "...", "xxx")
+
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ends the program with a message if it is wrong."""
+    made = parser(__doc__)
+    add = made.add_argument
+    add("results", nargs="+", type=Path, metavar="FILE", help="results of tools.test_pretrained")
+    some = f"which of {', '.join(METRICS)} (default: nsdr, sdr, isr, sir, sar if measured)"
+    add("--metrics", nargs="+", choices=METRICS, metavar="NAME", help=some)
+    return made.parse_args(argv)
+
+
+def main() -> None:
+    options = parse_options()
+    plt.rcParams.update({"font.size": 11})
+    found, failed = [], False
+    for path in options.results:
+        try:
+            one = read_scores(path)
+            if not one.tracks and path.suffix != ".json":
+                raise ValueError(f"{path} has no values by track: give results (JSON)")
+            found.append(one)
+        except ValueError as error:
+            warn("track_distribution", error)
+            failed = True
+    if found:
+        usual = [name for name in METRICS[:5] if any(name in one.metrics() for one in found)]
+        for metric in options.metrics or usual or ["nsdr"]:
+            try:
+                figure = draw(found, metric)
+                save(figure, options.out or found[0].path.parent, f"track_distribution_{metric}")
+            except OSError as error:
+                warn("track_distribution", f"{error}: give another folder with --out")
+                failed = True
+                break
+    sys.exit(1 if failed else 0)
+
+
+def draw(found: Sequence[Scores], metric: str) -> plt.Figure:
+    """One metric: a group of boxes for each stem, one of each evaluation."""
+    stems = list(dict.fromkeys(stem for one in found for stem in one.sources))
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8")) if metric == "sdr" else None
+    if published and not set(stems) <= set(published["sources"]):
+        published = None
+    wide = 0.6 + 0.5 * len(found) + (0.6 if published else 0)
+    wide = 1.5 + wide * (len(stems) + bool(published)) + (2.6 if published else 0)
+    figure, axes = plt.subplots(figsize=(min(13, max(6.5, wide)), 5.2), layout="constrained")
+    step = 0.8 / (len(found) + (1.2 if published else 0))
+    notes = []
+    for number, one in enumerate(found):
+        for place, stem in enumerate(stems):
+            values = sorted(one.values(metric, stem).values())
+            if values:
+                put(axes, values, place - 0.4 + step * (number + 0.5), 0.8 * step, number)
+        notes += notes_of(one, metric, stems, several=len(found) > 1)
+    if not axes.has_data():
+        say(axes, f"{TITLES[metric]} is of no track in these results")
+        axes.set_yticks([])
+    columns = list(stems)
+    if published and axes.has_data():
+        columns.append("mean of the medians")
+        for number, one in enumerate(found):
+            mean = one.aggregates.get("sdr_med", {}).get("mean")
+            if mean is not None:
+                axes.plot(len(stems) - 0.4 + step * (number + 0.5), mean, linestyle="", marker="_",
+                          markersize=22, markeredgewidth=3, color=COLOURS[number % 7])  # fmt: skip
+        add_published(figure, axes, published, stems, 0.4 - 0.6 * step, step)
+        notes += comparable(found, published)
+    axes.set_xticks(
+        range(len(columns)), [name.replace("mean of the ", "mean of\nthe ") for name in columns]
+    )
+    axes.set_xlim(-0.6, len(columns) - 0.4)
+    axes.set_ylabel(TITLES[metric])
+    axes.grid(axis="y", alpha=0.3)
+    add_legend(figure, found, metric)
+    footnotes(figure, notes)
+    return figure
+
+
+def put(axes: plt.Axes, values: list[float], place: float, width: float, number: int) -> None:
+    """A box, points, and a violin where there are enough of them, at `place`."""
+    colour = COLOURS[number % len(COLOURS)]
+    if len(values) >= VIOLIN and len(set(values)) > 1:
+        violin = axes.violinplot([values], positions=[place], widths=width, showextrema=False)
+        for body in violin["bodies"]:
+            body.set(facecolor=colour, alpha=0.2, edgecolor=colour)
+    black = {"color": "black", "linewidth": 1.2}
+    axes.boxplot(
+        [values], positions=[place], widths=0.45 * width, showfliers=False, patch_artist=True,
+        boxprops={"facecolor": "none", "hatch": HATCHES[number % 4], "edgecolor": colour,
+                  "linewidth": 1.5},
+        medianprops={"color": "black", "linewidth": 2.5}, whiskerprops=black, capprops=black,
+        manage_ticks=False,
+    )  # fmt: skip
+    # The same little shift for the same rank, so that a second call gives the same figure.
+    shift = 0.2 * width * np.sin(2.4 * np.arange(len(values)))
+    axes.plot(place + shift, values, linestyle="", marker=MARKERS[number % len(MARKERS)],
+              color=colour, markersize=3.5, alpha=0.75, markeredgewidth=0)  # fmt: skip
+
+
+def add_published(
+    figure: plt.Figure, axes: plt.Axes, published: dict[str, Any], stems: Sequence[str],
+    shift: float, step: float,
+) -> None:  # fmt: skip
+    """The published numbers as markers to the right of each stem's boxes."""
+    rows = published["rows"]
+    handles = []
+    for number, row in enumerate(rows):
+        values = dict(zip(published["sources"], row["stems"], strict=True))
+        points = [(place, values[stem]) for place, stem in enumerate(stems)]
+        points.append((len(stems), row["all"] if len(stems) == len(values) else None))
+        points = [(place, value) for place, value in points if value is not None]
+        spread = step * 0.9 * (number / (len(rows) - 1) - 0.5)
+        look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7]}
+        axes.plot([place + shift + spread for place, _ in points], [value for _, value in points],
+                  linestyle="", markerfacecolor="white", markeredgewidth=1.4, markersize=6,
+                  **look)  # fmt: skip
+        label = f"{row['model']}\n{row['source']}"
+        handles.append(plt.Line2D([], [], linestyle="", markerfacecolor="white", label=label,
+                                  markeredgewidth=1.4, markersize=6, **look))  # fmt: skip
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8.5,
+                  title=f"published medians,\n{published['test_set']}", title_fontsize=9,
+                  alignment="left", labelspacing=0.8)  # fmt: skip
+
+
+def add_legend(figure: plt.Figure, found: Sequence[Scores], metric: str) -> None:
+    """Above the panel: what is shown, and which boxes are whose if there are several."""
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=COLOURS[number % 7],
+                      hatch=HATCHES[number % 4], linewidth=1.5,
+                      label=f"{name}: {len(one.tracks)} tracks")
+        for number, (name, one) in enumerate(zip(names_of(found), found, strict=True))
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper center", frameon=False, title=title(metric),
+                  title_fontsize=12, ncols=min(3, len(found)))  # fmt: skip
+
+
+def names_of(found: Sequence[Scores]) -> list[str]:
+    """Names of the models, with the file's where two are the same."""
+    names = [one.name for one in found]
+    return [
+        name if names.count(name) == 1 else f"{name} ({one.path.name})"
+        for name, one in zip(names, found, strict=True)
+    ]
+
+
+def title(metric: str) -> str:
+    windows = metric in ("sdr", "isr", "sir", "sar")
+    return f"{TITLES[metric].removesuffix(' (dB)')} of each track" + (
+        " (median over its windows of 1 s)" if windows else ""
+    )
+
+
+def notes_of(one: Scores, metric: str, stems: Sequence[str], *, several: bool) -> list[str]:
+    head = f"{one.name}: " if several else ""
+    notes = [head + note for note in one.notes]
+    for stem in stems:
+        missing = len(one.tracks) - len(one.values(metric, stem))
+        if one.tracks and missing == len(one.tracks):
+            notes.append(f"{head}{stem} was not measured")
+        elif missing:
+            notes.append(f"{head}{stem} has no value in {missing} of {len(one.tracks)} tracks")
+    if 0 < len(one.tracks) < VIOLIN:
+        notes.append(f"{head}{len(one.tracks)} tracks are too few for a violin")
+    return notes
+
+
+def comparable(found: Sequence[Scores], published: dict[str, Any]) -> list[str]:
+    """Words where the published rows are of other songs."""
+    notes = []
+    for one in found:
+        name = re.sub(r"[^a-z0-9]", "", str(one.data.get("name", "")).lower())
+        tracks = len(one.tracks)
+        if not ("musdb18hq" in name and one.data.get("split") == "test" and tracks == 50):
+            what = f"{tracks} tracks of “{one.data.get('name', 'an unknown set')}”"
+            notes.append(
+                f"NOT COMPARABLE with the published rows: {one.name} was measured on {what}, "
+                f"they on {published['test_set']}"
+            )
+    return notes or ["compare the published numbers with the medians in the boxes"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A few seconds of a test song, separated by the release of an archived run, as FLAC files."""
+
+import argparse
+from pathlib import Path
+
+from demucs.audio import write_audio
+from demucs.audio.levels import common_gain
+from demucs.errors import ConfigError, DatasetError
+from demucs.files import atomic_path
+from demucs.report.separated import (
+    Stretch,
+    load_models,
+    separate_excerpt,
+    song_names,
+    songs_folder,
+)
+from demucs.report.sources import Run, find_run
+
+
+def keep_sound(args: argparse.Namespace, folder: Path) -> None:
+    """Writes `audio/{mixture, STEM_reference, STEM_estimate}.flac`, 16 bits, at one common gain.
+
+    Raises:
+        ConfigError: there is no release of the run.
+        DatasetError: the songs are not here, or none has that name.
+    """
+    run = find_run(args.signature, outputs=args.dora_dir, repo=args.repo)
+    models = load_models([run], _refuse)
+    if not models:
+        raise ConfigError(
+            f"for sound, {args.repo} needs the release {args.signature}: make it with "
+            f"python3 -m tools.export {args.signature}, or give --no-sound"
+        )
+    songs, reason = songs_folder(args.musdb, [run])
+    if songs is None:
+        raise DatasetError(f"{reason}, or give --no-sound")
+    names = song_names(songs)
+    track = args.track or next(iter(names), "")
+    if track not in names:
+        raise DatasetError(
+            f"there is no song {track!r} in {songs}, but {', '.join(names[:5]) or 'none'}"
+        )
+    stretch = Stretch(seconds=args.seconds, start=args.start)
+    excerpt = separate_excerpt(songs, track, "", models, stretch)
+    gain = common_gain([one.wav for one in excerpt.signals])
+    for one in excerpt.signals:
+        name = "mixture" if one.kind == "mixture" else f"{one.stem}_{one.kind}"
+        with atomic_path(folder / "audio" / f"{name}.flac") as temporary:
+            write_audio(temporary, one.wav * gain, excerpt.samplerate, bits=16, clip="none")
+    begin = excerpt.start or 0.0
+    about = f"{track}, seconds {begin:.1f} to {begin + args.seconds:.1f}"
+    if gain < 1:
+        about += f", all files at a gain of {gain:.2f}, since the loudest would clip"
+    with atomic_path(folder / "audio" / "about.txt") as temporary:
+        temporary.write_text(f"{about}\n", encoding="utf-8")
+
+
+def _refuse(run: Run, reason: str) -> None:
+    raise ConfigError(f"{run.name}: {reason}")

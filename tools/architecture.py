@@ -1,0 +1,300 @@
+"""The layers of a network, with the shapes they really give, as JSON for a picture of it.
+
+    python3 -m tools.architecture --out docs/architecture.json
+    python3 -m tools.architecture --channels 16 cac=false hybrid_old=true norm_starts=100
+    python3 -m tools.architecture model=htdemucs --seconds 7.8
+    python3 -m tools.architecture --release 53288a8c --repo ./release_models
+
+The network is built from the defaults of its class and KEY=VALUE (`hdemucs.KEY=VALUE` of a training
+command is the same), or as a release says. It runs once on a mixture without content ("meta"
+tensors: shapes and no numbers), so it needs no weights and no time. Then
+`python3 graphing_scripts/architecture.py FILE` draws it.
+"""
+
+import argparse
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from demucs.errors import ConfigError, DemucsError
+from demucs.files import atomic_path
+from demucs.nn import MODELS, Demucs, HDemucs, ModelSpec, build_empty
+from demucs.nn.dconv import BLSTM, DConv, LocalState
+from demucs.nn.norms import GroupNorm
+from demucs.release import DEFAULT_FOLDER, ReleaseFolder, read_release_info
+
+FORMAT = "demucs-architecture-1"
+SOURCES = ["drums", "bass", "other", "vocals"]
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = parser().parse_args(argv)
+    try:
+        signature, spec = chosen(options)
+        text = as_text(describe(spec, options.seconds, signature))
+        if options.out is None:
+            print(text, end="")
+        else:
+            with atomic_path(options.out) as temporary:
+                Path(temporary).write_text(text, encoding="utf-8")
+            print(options.out)
+    except (DemucsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="python3 -m tools.architecture",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    found.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="arguments of the network")
+    found.add_argument("--channels", type=int, help="the same as channels=N")
+    found.add_argument("--release", metavar="NAME", help="the network of a release")
+    found.add_argument("--repo", type=Path, default=Path(DEFAULT_FOLDER), help="where releases are")
+    found.add_argument("--seconds", type=float, default=10, help="length of the mixture (10)")
+    found.add_argument("--out", type=Path, help="the file to write; otherwise it is printed")
+    return found
+
+
+def as_text(described: dict[str, Any]) -> str:
+    """JSON with each shape on one line."""
+    text = json.dumps(described, indent=1)
+    return (
+        re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda one: f"[{' '.join(one[1].split())}]", text) + "\n"
+    )
+
+
+def chosen(options: argparse.Namespace) -> tuple[str | None, ModelSpec]:
+    """The signature, if it is of a release, and the network that was asked for."""
+    given = list(options.overrides)
+    if options.channels is not None:
+        given.append(f"channels={options.channels}")
+    if options.release is None:
+        return None, spec_of(given)
+    if given:
+        raise ConfigError(f"--release says what the network is: leave {' '.join(given)} out")
+    path = ReleaseFolder(options.repo).path(options.release)
+    info = read_release_info(path)
+    return info.signature, info.spec
+
+
+def spec_of(overrides: Sequence[str]) -> ModelSpec:
+    """A network from `model=NAME` and KEY=VALUE."""
+    pairs = []
+    for one in overrides:
+        key, sign, text = one.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"{one!r} is no KEY=VALUE, as channels=16 is")
+        try:
+            pairs.append((key, yaml.safe_load(text)))
+        except yaml.YAMLError:
+            raise ConfigError(f"the value of {one!r} cannot be read: write it as in YAML") from None
+    name = str(dict(pairs).get("model", "hdemucs"))
+    values = {key.removeprefix(f"{name}."): value for key, value in pairs if key != "model"}
+    return ModelSpec(name=name, kwargs={"sources": SOURCES, **values})
+
+
+def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> dict[str, Any]:
+    """What the picture needs, as plain JSON; see the keys at the end of this function.
+
+    Args:
+        seconds: length of the mixture.
+        signature: of the release, if it is one.
+
+    Raises:
+        ConfigError: a network that this cannot describe, or arguments that do not go together.
+    """
+    if spec.name in MODELS and not issubclass(MODELS[spec.name], Demucs | HDemucs):
+        raise ConfigError(
+            f"model={spec.name} is another package's network: there is a picture of demucs, "
+            "hdemucs and htdemucs (hdemucs computes the same as torch_hdemucs)"
+        )
+    model = build_empty(spec).eval()
+    assert isinstance(model, Demucs | HDemucs)
+    samples = round(seconds * model.samplerate)
+    if samples < 1:
+        raise ConfigError(f"--seconds {seconds:g} is no length: give more than 0")
+    mixture = torch.empty(1, model.audio_channels, samples, device="meta")
+    layers = {one["name"]: one for one in _plain_layers(model)}
+    parts = {name: model.get_submodule(name) for name in [*layers, *_middle_names(model)]}
+    runs: dict[str, tuple[list[list[int]], list[list[int]]]] = {}
+
+    def remember(name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            given, found = inputs, output if isinstance(output, tuple) else (output,)
+            runs[name] = (_shapes(given), _shapes(found))
+
+        return hook
+
+    for name, part in parts.items():
+        part.register_forward_hook(remember(name))
+    spectrum = _without_transforms(model, mixture)
+    stems = model(mixture)
+    for name, layer in layers.items():
+        inputs, outputs = runs[name]
+        layer["input"], layer["output"] = inputs[0], outputs[0]
+    described = list(layers.values())
+    return {
+        "format": FORMAT,
+        "model": spec.name,
+        "signature": signature,
+        "arguments": _arguments(spec),
+        "sources": model.sources,
+        "samplerate": model.samplerate,
+        "seconds": samples / model.samplerate,
+        "mixture": list(mixture.shape[1:]),
+        "stems": list(stems.shape[1:]),
+        "spectrogram": spectrum,  # None in time-domain networks
+        "layers": described,  # in the order in which they run, branch by branch
+        "meeting": _meeting(described, runs),
+        "middle": _middle(model, runs, _arguments(spec)),
+        "parameters": _parameters(model, described),
+    }
+
+
+def _shapes(values: Sequence[Any]) -> list[list[int]]:
+    return [list(one.shape[1:]) for one in values if isinstance(one, Tensor)]
+
+
+def _without_transforms(model: nn.Module, mixture: Tensor) -> dict[str, Any] | None:
+    """Shapes on the way in; the way out, which the meta device lacks, is given its known shape."""
+    if not isinstance(model, HDemucs):
+        return None
+
+    def stems(spectrum: Tensor, output: Tensor) -> Tensor:
+        return spectrum[:, None].expand(-1, len(model.sources), -1, -1, -1)
+
+    def waveform(spectrum: Tensor, length: int) -> Tensor:
+        return spectrum.real.new_empty(*spectrum.shape[:-2], length)
+
+    for name, function in (("complex_stems", stems), ("waveform", waveform)):
+        setattr(model, name, function)
+    spectrum = model.spectrogram(mixture)
+    return {
+        "nfft": model.nfft,
+        "hop": model.nfft // 4,
+        "complex": list(spectrum.shape[1:]),
+        "features": list(model.features(spectrum).shape[1:]),
+        "complex_as_channels": model.cac,
+    }
+
+
+def _plain_layers(model: nn.Module) -> Iterator[dict[str, Any]]:
+    """Every layer with what can be said without running it."""
+    if isinstance(model, Demucs):
+        branches = {"time": ("encoder", "decoder")}
+    else:
+        branches = {"frequency": ("encoder", "decoder")}
+        if model.hybrid:
+            branches["time"] = ("tencoder", "tdecoder")
+    for branch, lists in branches.items():
+        for kind, name in zip(("encoder", "decoder"), lists, strict=True):
+            stack = model.get_submodule(name)
+            assert isinstance(stack, nn.ModuleList)
+            for index, layer in enumerate(stack):
+                level = index if kind == "encoder" else len(stack) - 1 - index
+                shape = getattr(layer, "shape", None)
+                merges = bool(shape and (shape.merges or not shape.frequency))
+                shared = branch == "frequency" and merges
+                yield {
+                    "name": f"{name}.{index}",
+                    "kind": kind,
+                    "branch": "shared" if shared else branch,
+                    "level": level,
+                    "only_convolution": bool(getattr(layer, "empty", False)),
+                    **_contents(layer, kind),
+                }
+
+
+def _contents(layer: nn.Module, kind: str) -> dict[str, Any]:
+    """Kernel, stride and what else there is in a layer (of bands: in that of the first)."""
+    bands = layer.layers if isinstance(getattr(layer, "layers", None), nn.ModuleList) else [layer]
+    one = bands[0]
+    residual = {id(part) for dconv in one.modules() if isinstance(dconv, DConv)
+                for part in dconv.modules()}  # fmt: skip
+    outside = [part for part in one.modules() if id(part) not in residual]
+    strided = TRANSPOSED if kind == "decoder" else CONVOLUTIONS
+    main = next(part for part in outside if isinstance(part, strided))
+    others = [part for part in outside if isinstance(part, CONVOLUTIONS) and part is not main]
+    return {
+        "kernel": list(main.kernel_size),
+        "stride": list(main.stride),
+        "rewrite": list(others[0].kernel_size) if others else None,  # the GLU's convolution
+        "dconv": bool(residual),
+        "lstm": any(isinstance(part, BLSTM) for part in one.modules()),
+        "attention": any(isinstance(part, LocalState) for part in one.modules()),
+        "norm": any(isinstance(part, GroupNorm) for part in outside),
+        "bands": len(bands),
+        "parameters": sum(weight.numel() for weight in layer.parameters()),
+    }
+
+
+def _meeting(
+    layers: list[dict[str, Any]], runs: dict[str, tuple[list[list[int]], list[list[int]]]]
+) -> dict[str, Any] | None:
+    """Where the time branch enters a layer of the other one, and where it leaves it again."""
+    ends = [one for one in layers if one["branch"] == "time" and one["only_convolution"]]
+    if not ends:
+        return None
+    level = ends[0]["level"]
+    inside = {one["kind"]: one["name"] for one in layers
+              if one["branch"] == "shared" and one["level"] == level}  # fmt: skip
+    outside = {one["kind"]: one["name"] for one in ends}
+    # A decoder layer gives its output, and what enters its transposed convolution.
+    return {
+        "from": outside["encoder"],
+        "into": inside["encoder"],
+        "added": runs[outside["encoder"]][1][0],
+        "out_of": inside["decoder"],
+        "back_to": outside["decoder"],
+        "given_back": runs[inside["decoder"]][1][1],
+    }
+
+
+def _middle_names(model: nn.Module) -> list[str]:
+    names = ("crosstransformer", "lstm")
+    return [name for name in names if isinstance(getattr(model, name, None), nn.Module)]
+
+
+def _middle(model: nn.Module, runs: dict[str, Any], arguments: dict[str, Any]) -> Any:
+    """What lies between encoders and decoders, None where nothing does."""
+    for name in _middle_names(model):
+        part = model.get_submodule(name)
+        found = {"name": name, "inputs": runs[name][0], "outputs": runs[name][1],
+                 "parameters": sum(weight.numel() for weight in part.parameters())}  # fmt: skip
+        if name == "lstm":
+            return {**found, "layers": arguments["lstm_layers"]}
+        return {**found, "layers": arguments["t_layers"], "heads": arguments["t_heads"]}
+    return None
+
+
+def _arguments(spec: ModelSpec) -> dict[str, Any]:
+    """All arguments of the network, given or by default."""
+    known = inspect.signature(MODELS[spec.name].__init__).parameters
+    defaults = {name: one.default for name, one in known.items() if one.default is not one.empty}
+    return {**defaults, **spec.kwargs}
+
+
+def _parameters(model: nn.Module, layers: list[dict[str, Any]]) -> dict[str, int]:
+    total = sum(weight.numel() for weight in model.parameters())
+    found = {branch: sum(one["parameters"] for one in layers if one["branch"] == branch)
+             for branch in ("frequency", "time", "shared")}  # fmt: skip
+    return {"total": total, **found, "other": total - sum(found.values())}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
