@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 LOWEST = 40.0  # Hz
-BANDS = 160
+BANDS = 128
 WINDOW = 0.093  # seconds: 4096 samples at 44.1 kHz
 COLUMNS = 1200  # of a spectrogram, at most
 
@@ -65,7 +65,7 @@ def spectrogram(audio: NDArray[np.float32], rate: int) -> tuple[NDArray, NDArray
         `[bands, frames]`, and the bands' `[bands + 1]` edges in Hz.
     """
     window = min(len(audio), 2 ** round(np.log2(WINDOW * rate)))
-    hop = max(1, window // 8, len(audio) // COLUMNS)
+    hop = max(1, window // 4, len(audio) // COLUMNS)
     frequencies, _, power = signal.spectrogram(
         audio, rate, "hann", nperseg=window, noverlap=max(0, window - hop), axis=0,
         scaling="spectrum", detrend=False,
