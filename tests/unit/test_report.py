@@ -367,6 +367,19 @@ def test_options_that_cannot_be(values, said):
         Options(**values)
 
 
+def test_no_place_of_this_machine_is_told(tmp_path):
+    folder = tmp_path / "xps" / "sig"
+    folder.mkdir(parents=True)
+    (folder / "history.json").write_text(json.dumps([epoch(1.0)]))
+    (folder / "evaluation.json").write_text("{}")
+    (folder / ".argv.json").write_text(json.dumps([f"dset.musdb={tmp_path}/songs", "epochs=2"]))
+    (folder / "config.yaml").write_text(f"dset:\n  musdb: {tmp_path}/songs\n")
+    run = find_run("sig", outputs=tmp_path, repo=tmp_path / "models")
+    text = render([run], [], [], None, "sdr")
+    assert str(tmp_path) not in text
+    assert "dset.musdb=songs epochs=2" in text
+
+
 def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert report.main(["nobody"]) == 1
