@@ -407,4 +407,7 @@ def test_songs_that_are_missing(tmp_path, monkeypatch):
     there = Options(musdb=str(tmp_path / "songs"), tracks=["Sung"])
     with pytest.raises(ConfigError, match=r"no song 'Sung' in .*: Song"):
         make_report([run], tmp_path / "b", there)
+    demo = find_run(str(DEMO), outputs=tmp_path, repo=tmp_path)
+    with pytest.raises(ConfigError, match=r"no song 'Sung' among the recordings.*: audio"):
+        make_report([demo], tmp_path / "b", Options(tracks=["Sung"]))
     assert not (tmp_path / "b").exists()
