@@ -17,7 +17,7 @@ LEFT_OUT = ("dora", "slurm", "hydra", "misc")
 def facts(run: Run) -> list[tuple[str, str]]:
     """What is known of a run, as pairs of a title and a text, in the order of reading."""
     found = [
-        ("overrides", " ".join(run.overrides) or (run.record.name if run.record else "")),
+        ("overrides", _overrides(run)),
         ("network", _network(run)),
         ("trained", _trained(run)),
         ("best state", _best(run)),
@@ -44,11 +44,11 @@ def differences(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     found = []
     for key, value in sorted(_flat(config).items()):
         usual = default.get(key)
-        places = isinstance(value, str) and "/" in value
         if key.partition(".")[0] in LEFT_OUT or _same(value, usual) or key == "dset.metadata":
             continue
-        shown = Path(value).name if places and not value.startswith("${") else _text(value)
-        found.append((key, shown, _text(usual) if key in default else "no such key"))
+        found.append(
+            (key, _without_place(_text(value)), _text(usual) if key in default else "no such key")
+        )
     return found
 
 
@@ -96,6 +96,17 @@ def _text(value: Any) -> str:
     if value is None:
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _overrides(run: Run) -> str:
+    words = run.overrides or (run.record.name.split() if run.record else [])
+    split = [word.partition("=") for word in words]
+    return " ".join(f"{key}{equals}{_without_place(value)}" for key, equals, value in split)
+
+
+def _without_place(value: str) -> str:
+    """The last part of a whole path, and other values as they are."""
+    return Path(value).name if value.startswith(("/", "~")) else value
 
 
 def _network(run: Run) -> str:

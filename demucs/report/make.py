@@ -113,8 +113,11 @@ def _recordings(runs: Sequence[Run], options: Options) -> Work:
 
 def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> Work:
     """What the releases separate now."""
+    recorded = [place.name for run in runs for place in run.recordings]
     if not any(run.release for run in runs):
-        if not any(run.recordings for run in runs):
+        if recorded:
+            check_names(options.tracks, recorded, "among the recordings of these runs")
+        else:
             problems.append("nothing to listen to: " + "; ".join(
                 f"{run.name}: {run.missing.get('release', 'no release')}" for run in runs
             ))  # fmt: skip
@@ -132,7 +135,6 @@ def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> 
         problems.append(f"no song could be separated: {reason}")
         return []
     there = song_names(songs)
-    recorded = [place.name for run in runs for place in run.recordings]
     check_names(options.tracks, [*there, *recorded], f"in {songs}")
     wanted = _wanted(runs, options, there, problems)
     if not wanted:

@@ -99,6 +99,8 @@ def find_run(
             f"{what} nothing to report of {name!r}: no history, no evaluation, no release and no "
             f"audio.{reasons} {_present(outputs, repo)}"
         )
+    for place in (folder, repo):  # a whole path says more about a machine than about a run
+        run.notes = [note.replace(f"{place}{os.sep}", "") for note in run.notes]
     return run
 
 
@@ -168,8 +170,8 @@ def _read_release(run: Run, signature: str, repo: Path) -> None:
                 run.missing.pop("config", None)
             return
     run.missing["release"] = (
-        f"there is no release {signature}{SUFFIX} in {repo}: make it with python3 -m tools.export "
-        f"{signature}"
+        f"there is no release {signature}{SUFFIX} in {repo.name}: make it with "
+        f"python3 -m tools.export {signature}"
     )
 
 

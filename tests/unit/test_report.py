@@ -367,6 +367,19 @@ def test_options_that_cannot_be(values, said):
         Options(**values)
 
 
+def test_no_place_of_this_machine_is_told(tmp_path):
+    folder = tmp_path / "xps" / "sig"
+    folder.mkdir(parents=True)
+    (folder / "history.json").write_text(json.dumps([epoch(1.0)]))
+    (folder / "evaluation.json").write_text("{}")
+    (folder / ".argv.json").write_text(json.dumps([f"dset.musdb={tmp_path}/songs", "epochs=2"]))
+    (folder / "config.yaml").write_text(f"dset:\n  musdb: {tmp_path}/songs\n")
+    run = find_run("sig", outputs=tmp_path, repo=tmp_path / "models")
+    text = render([run], [], [], None, "sdr")
+    assert str(tmp_path) not in text
+    assert "dset.musdb=songs epochs=2" in text
+
+
 def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert report.main(["nobody"]) == 1
@@ -394,4 +407,7 @@ def test_songs_that_are_missing(tmp_path, monkeypatch):
     there = Options(musdb=str(tmp_path / "songs"), tracks=["Sung"])
     with pytest.raises(ConfigError, match=r"no song 'Sung' in .*: Song"):
         make_report([run], tmp_path / "b", there)
+    demo = find_run(str(DEMO), outputs=tmp_path, repo=tmp_path)
+    with pytest.raises(ConfigError, match=r"no song 'Sung' among the recordings.*: audio"):
+        make_report([demo], tmp_path / "b", Options(tracks=["Sung"]))
     assert not (tmp_path / "b").exists()
