@@ -29,7 +29,8 @@ def load_plugins() -> None:
         except Exception as error:  # whatever is wrong in somebody's own module
             raise ConfigError(
                 f"{VARIABLE} names the module {name!r}, which cannot be imported "
-                f"({type(error).__name__}: {error}): put its folder on PYTHONPATH, or mend it"
+                f"({type(error).__name__}: {error}): put its folder on PYTHONPATH, or mend it. "
+                "Colons stand between several names"
             ) from error
         _loaded.add(name)
 

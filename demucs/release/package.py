@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import demucs
 from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
 from demucs.files import atomic_path
 from demucs.nn import ModelSpec, build_empty
@@ -67,11 +68,17 @@ def load_release(path: PathLike) -> tuple[nn.Module, ReleaseInfo]:
         model = _assembled(info.spec, tensors)
     except (ConfigError, RuntimeError) as error:
         raise ReleaseError(
-            f"{path} does not fit this version of demucs: {error}. It was exported by demucs "
-            f"{info.provenance.get('versions', {}).get('demucs', 'of an unknown version')}: "
-            "install that one, or export it again."
+            f"{path} does not fit this version of demucs: {error}{_exported_by(info)}"
         ) from error
     return model.eval(), info
+
+
+def _exported_by(info: ReleaseInfo) -> str:
+    """What to do about a release of another version; nothing to add where it is this one."""
+    version = info.provenance.get("versions", {}).get("demucs", "of an unknown version")
+    if version == demucs.__version__:
+        return ""
+    return f". It was exported by demucs {version}: install that one, or export it again."
 
 
 def _assembled(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -7,6 +7,7 @@ from typing import Any
 from demucs.data import AugmentConfig
 from demucs.errors import ConfigError
 from demucs.nn import BUILT_IN, ModelSpec, find_model
+from demucs.nn.build import GIVEN
 from demucs.training.config import DataConfig, TrainConfig
 from demucs.training.parse import read_section
 from demucs.training.quantise import check_quantisation
@@ -102,6 +103,12 @@ def _arguments(plain: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if name not in BUILT_IN:
         if own is not None and not isinstance(own, Mapping):
             raise ConfigError(f"model_args={own!r} must be keys and values, as {{channels: 8}}")
+        given = sorted(set(own or {}) & set(GIVEN))
+        if given:
+            raise ConfigError(
+                f"model_args has {', '.join(given)}, which every model is given: set "
+                "dset.sources, dset.channels, dset.samplerate or model_segment instead"
+            )
         return own or {}
     if own:
         raise ConfigError(

@@ -100,6 +100,8 @@ def test_arguments_in_the_wrong_place_are_refused(extensions: None) -> None:
         read_config(plain_config("model=hdemucs", "model_args={channels: 16}"))
     with pytest.raises(ConfigError, match="must be keys and values"):
         read_config(plain_config("model=toy", "model_args=16"))
+    with pytest.raises(ConfigError, match="model_args has sources"):
+        read_config(plain_config("model=toy", "model_args={sources: [a]}"))
     with pytest.raises(ConfigError, match="has no argument depth"):
         build_model(read_config(plain_config("model=toy", "model_args={depth: 2}")).spec)
 

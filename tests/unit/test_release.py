@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import demucs
 from demucs.errors import ModelNotFoundError, ReleaseError
 from demucs.nn import ModelSpec, build_model
 from demucs.release import (
@@ -172,9 +173,13 @@ def test_missing_file(tmp_path):
     [ModelSpec(name="tomorrow", kwargs={}), ModelSpec(name="hdemucs", kwargs={"sources": []})],
 )
 def test_release_of_another_version_is_refused(model, tmp_path, spec):
-    save_release(tmp_path / "a.safetensors", model.state_dict(), make_info(spec=spec))
-    with pytest.raises(ReleaseError, match=r"exported by demucs 0\.1\.0"):
-        load_release(tmp_path / "a.safetensors")
+    said = {"0.0.9": "(?=.*exported by demucs 0.0.9)", demucs.__version__: "(?!.*exported)"}
+    for version, words in said.items():
+        provenance = {"versions": {"demucs": version}}
+        info = make_info(spec=spec, provenance=provenance)
+        save_release(tmp_path / "a.safetensors", model.state_dict(), info)
+        with pytest.raises(ReleaseError, match=f"^{words}.*does not fit"):
+            load_release(tmp_path / "a.safetensors")
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
