@@ -98,7 +98,9 @@ def _head(found: Mapping[str, Any]) -> str:
         f"{_duration(found.get('training_seconds'))} of training and validation"
         if found.get("training_seconds")
         else "",
-        f"{found['processes']} process(es)" if found.get("processes") else "",
+        f"{found['processes']} process{'es' * (found['processes'] > 1)}"
+        if found.get("processes")
+        else "",
         f"SLURM job {slurm.get('job')}, queued again {slurm.get('restarts')} times"
         if slurm
         else "",
@@ -133,7 +135,7 @@ def _numbers(folder: Path) -> str:
             for column in columns.values()
         ]
         lines.append(f"| {stem} | {' | '.join(cells)} |")
-    told = "\n".join(f"- {SHOWN[key]}: {DEFINITIONS[key]}." for key in SHOWN if key in DEFINITIONS)
+    told = "\n".join(f"- `{key}`: {DEFINITIONS[key]}." for key in SHOWN if key in DEFINITIONS)
     return (
         f'Of {len(results.tracks)} test songs, in dB; "of the mixture" is the unprocessed mixture '
         f"taken as every stem:\n\n" + "\n".join(lines) + f"\n\n{told}"
