@@ -69,3 +69,9 @@ def _outside_code(text: str, change: Any) -> str:
         pieces += [change(text[last : code.start()]), code[0]]
         last = code.end()
     return "".join([*pieces, change(text[last:])])
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Tables wider than a phone scroll by themselves; the page does not."""
+    wide = '<div style="overflow-x: auto"><table>'
+    return html.replace("<table>", wide).replace("</table>", "</table></div>")
