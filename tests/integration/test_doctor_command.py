@@ -1,6 +1,7 @@
 """The dataset doctor's command: demo songs are clean, and a MUSDB18 stem file is read."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,9 @@ ASKED = ["--samplerate", str(RATE), "--segment", "5"]
 
 
 def call(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return warm.run([*DOCTOR, *map(str, arguments)], cwd=REPOSITORY)
+    # Processes of pytest may have a $COLUMNS, by which the table would be shortened.
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return warm.run([*DOCTOR, *map(str, arguments)], cwd=REPOSITORY, env=environment)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))  # where the benchmark finds what is beside it
 spec = importlib.util.spec_from_file_location("bench_memory", BENCHMARKS / "bench_memory.py")
 assert spec is not None
 assert spec.loader is not None

@@ -192,7 +192,7 @@ def test_the_second_run_of_an_experiment_is_refused(songs: Path, tmp_path: Path)
     ("overrides", "words"),
     [
         (["dset.musdb=/does/not/exist"], ["/does/not/exist", "DEMUCS_MUSDB"]),
-        (["model=unet"], ["model=unet", "model=hdemucs"]),
+        (["model=unet"], ["model=unet", "hdemucs", "DEMUCS_PLUGINS"]),
         (["weights=[1]"], ["weights=[1.0]", "vocals"]),
         (["epoch=3"], ["epoch"]),
         (["continue_from=12345678"], ["12345678", "none"]),

@@ -75,7 +75,7 @@ def test_the_picture_in_docs_is_of_the_default_network(tmp_path):
         (["depth=1"], "too shallow"),
         (["a=[1"], "cannot be read"),
         (["model=torch_hdemucs"], "another package's network"),
-        (["model=other"], "unknown model"),
+        (["model=other"], "model=other is unknown"),
         (["--seconds", "0"], "no length"),
         (["--release", "none", "--repo", "nowhere"], "none"),
         (["--release", "none", "channels=3"], "leave channels=3 out"),
