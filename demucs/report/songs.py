@@ -28,7 +28,7 @@ def songs_table(runs: Sequence[Run], metric: str | None) -> dict[str, Any]:
         "metrics": [
             {"name": one, "title": title(one), "definition": _of_a_track(one)} for one in metrics
         ],
-        "metric": first if first in metrics else next(iter(metrics), None),
+        "metric": next((one for one in (first, USUAL, *metrics) if one in metrics), None),
         "note": not_measured(runs, metric),
         "songs": [_song(name, runs, stems, metrics) for name in names],
     }
