@@ -36,14 +36,14 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="evaluations, one a run in their order (default: evaluation.json in the run's folder, "
         "then REPO/evaluation_SIG.json)")  # fmt: skip
     add("--musdb", metavar="PATH",
-        help="the songs to separate (default: $DEMUCS_MUSDB, then the run's own)")  # fmt: skip
+        help="songs to separate (default: $DEMUCS_MUSDB, then the release's)")  # fmt: skip
     add("--tracks", nargs="+", default=[], metavar="NAME", help="songs with a player")
     add("--players", type=int, default=3, metavar="N",
         help="how many songs get one: best, median, worst, ... (default: 3)")  # fmt: skip
     add("--seconds", type=float, default=20.0, metavar="S", help="of each song (default: 20)")
     add("--start", type=float, metavar="S",
         help="where they begin (default: where most stems are active)")  # fmt: skip
-    add("--metric", choices=VALUES, default="sdr", help="to choose and sort by (default: sdr)")
+    add("--metric", choices=VALUES, help="to choose and sort by (default: sdr)")
     add("--title", help="of the page (default: the names of the runs)")
     return parser.parse_args(argv)
 

@@ -1,13 +1,33 @@
 """The training curves: what a history holds, as panels of series that a browser draws."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from demucs.report.sources import Run, number
+from demucs.report.files import number
+from demucs.report.sources import Run
 
 Epoch = Mapping[str, Any]
-Value = Callable[[Epoch], Any]
+STAGES = ("train", "valid")  # of every epoch; songs are tested only now and then
+
+
+@dataclass(frozen=True)
+class Value:
+    """Reads one value of an epoch.
+
+    Attributes:
+        places: keys that lead to it; the first place that has it counts.
+    """
+
+    places: tuple[tuple[str, ...], ...]
+
+    def __call__(self, epoch: Epoch) -> Any:
+        return next((v for place in self.places if (v := _found(epoch, place)) is not None), None)
+
+    def is_due(self, epoch: Epoch) -> bool:
+        """Whether the epoch has the stage that the value is of."""
+        stages = {place[0] for place in self.places}
+        return not stages <= set(STAGES) or any(_stage(epoch, stage) for stage in stages)
 
 
 @dataclass(frozen=True)
@@ -66,13 +86,13 @@ def _panels(epochs: Sequence[Epoch]) -> list[Panel]:
               "loss: what the best is chosen by, unless test.metric says nsdr",
               {one: _at("valid", one, "loss") for one in weights}),
         Panel("reco", "Reconstruction loss", "", "the loss without the penalty",
-              {"train": _differing("train"), "valid": _differing("valid")}),
+              {**_reco("train", epochs), **_reco("valid", epochs)}),
         Panel("penalty", "Penalty on singular values", "", "sum over layers of the squared largest "
               "singular value, before svd.penalty scales it; train: estimated, mean over the "
               "epoch; valid: exact, at its end",
               {"train": _at("train", "penalty"), "valid": _at("valid", "penalty")}),
         Panel("lr", "Learning rate", "", "of the optimiser, as the history has it",
-              {"learning rate": _first(("train", "lr"), ("lr",), ("optim", "lr"))}),
+              {"learning rate": Value((("train", "lr"), ("lr",), ("optim", "lr")))}),
         Panel("test", "Test songs", "dB", "nSDR and SDR as the table of numbers defines them, mean "
               "over the stems, at the epochs that were tested",
               {name: _at("test", key) for name, key in tested}),
@@ -92,44 +112,49 @@ def _names(epochs: Iterable[Epoch], stage: str, start: str) -> list[str]:
 
 
 def _at(*keys: str) -> Value:
-    def value(epoch: Epoch) -> Any:
-        found: Any = epoch
-        for key in keys:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found
-
-    return value
+    return Value((keys,))
 
 
-def _first(*places: tuple[str, ...]) -> Value:
-    def value(epoch: Epoch) -> Any:
-        return next((found for one in places if (found := _at(*one)(epoch)) is not None), None)
+def _found(epoch: Epoch, keys: Iterable[str]) -> Any:
+    found: Any = epoch
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
-    return value
 
-
-def _differing(stage: str) -> Value:
-    """The reconstruction loss, where it is not the whole loss."""
-
-    def value(epoch: Epoch) -> Any:
-        reco, loss = _at(stage, "reco")(epoch), _at(stage, "loss")(epoch)
-        return None if reco == loss else reco
-
-    return value
+def _reco(stage: str, epochs: Iterable[Epoch]) -> dict[str, Value]:
+    """The reconstruction loss, where it is not the whole loss; a loss of NaN says nothing."""
+    reco, loss = _at(stage, "reco"), _at(stage, "loss")
+    pairs = ((number(reco(epoch)), number(loss(epoch))) for epoch in epochs)
+    differ = any(a is not None and b is not None and a != b for a, b in pairs)
+    return {stage: reco} if differ else {}
 
 
 def _series(run: int, name: str, value: Value, history: Sequence[Epoch]) -> dict[str, Any]:
-    """Points are epochs, counted from 1, that have the value; None stands for NaN and the like."""
+    """Points are epochs, counted from 1; None breaks the line: NaN and the like, or no data.
+
+    A value that most epochs have no data of, such as that of a run validated now and then, is
+    joined over them. `gaps` says where the line is broken, and why.
+    """
     raw = [(epoch, value(metrics)) for epoch, metrics in enumerate(history, 1)]
-    points = [[epoch, number(one)] for epoch, one in raw if one is not None]
-    return {"run": run, "name": name, "points": points}
+    absent = [epoch for epoch, metrics in enumerate(history, 1) if not value.is_due(metrics)]
+    if 2 * len(absent) > len(history):
+        absent = []
+    points = [[epoch, number(one)] for epoch, one in raw if one is not None or epoch in absent]
+    bad = [epoch for epoch, one in raw if one is not None and number(one) is None]
+    gaps = [
+        f"{what} at epoch {_listed(where)}"
+        for what, where in (("no finite number", bad), ("no data", absent)) if where
+    ]  # fmt: skip
+    return {"run": run, "name": name, "points": points, "gaps": gaps}
+
+
+def _listed(epochs: Sequence[int]) -> str:
+    more = f" and {len(epochs) - 8} more" if len(epochs) > 8 else ""
+    return ", ".join(str(epoch) for epoch in epochs[:8]) + more
 
 
 def _gaps(series: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:
-    """Where a value is no finite number: the line is broken there."""
-    bad = [str(epoch) for epoch, value in series["points"] if value is None]
-    if not bad:
-        return []
+    """Where the line is broken, and why."""
     which = f"{runs[series['run']].name}, " if len(runs) > 1 else ""
-    more = f" and {len(bad) - 8} more" if len(bad) > 8 else ""
-    return [f"{which}{series['name']}: no finite number at epoch {', '.join(bad[:8])}{more}"]
+    return [f"{which}{series['name']}: {'; '.join(series['gaps'])}"] if series["gaps"] else []

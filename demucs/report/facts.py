@@ -17,9 +17,12 @@ LEFT_OUT = ("dora", "slurm", "hydra", "misc")
 def facts(run: Run) -> list[tuple[str, str]]:
     """What is known of a run, as pairs of a title and a text, in the order of reading."""
     found = [
+        ("title", _kept(run, "title")),
+        ("command", _kept(run, "command")),
         ("overrides", _overrides(run)),
         ("network", _network(run)),
         ("trained", _trained(run)),
+        ("trained on", _environment(run)),
         ("best state", _best(run)),
         ("training data", _data(run)),
         ("test set seen", str(run.provenance.get("test_set_seen") or "")),
@@ -118,20 +121,54 @@ def _network(run: Run) -> str:
 
 
 def _trained(run: Run) -> str:
-    epochs = len(run.history) or run.provenance.get("epochs")
+    counts = run.kept.get("epochs")
+    kept: Mapping[str, Any] = counts if isinstance(counts, Mapping) else {}
+    epochs = len(run.history) or run.provenance.get("epochs") or kept.get("done")
     if not epochs:
         return ""
-    goal = run.record.epochs if run.record else run.config.get("epochs")
-    state = f", {run.record.state}" if run.record and run.record.state != "finished" else ""
-    when = f", {_date(run.record.started)}" if run.record and run.record.started else ""
-    processes = run.record.processes if run.record else 1
-    return (
-        f"{epochs} epochs"
-        + (f" of {goal}" if goal and goal != epochs else "")
-        + (f", {processes} processes" if processes > 1 else "")
-        + when
-        + state
-    )
+    record = run.record
+    goal = record.epochs if record else kept.get("asked") or run.config.get("epochs")
+    state = record.state if record else run.kept.get("state")
+    began = _date(record.started) if record else ""
+    ended = "" if record else _date(run.kept.get("ended"))
+    processes = record.processes if record else run.kept.get("processes")
+    parts = [
+        f"{epochs} epochs" + (f" of {goal}" if goal and goal != epochs else ""),
+        f"{processes} processes" if isinstance(processes, int) and processes > 1 else "",
+        began,
+        f"ended {ended}" if ended else "",
+        str(state) if state and state != "finished" else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _kept(run: Run, key: str) -> str:
+    """What `result.json` says, if it is text, without whole paths."""
+    found = run.kept.get(key)
+    if not isinstance(found, str) or found == run.name:
+        return ""
+    return " ".join(_without_place(word) for word in found.split())
+
+
+def _environment(run: Run) -> str:
+    """The machine and the versions, as the run or the one who kept it noted them."""
+    found = run.record.environment if run.record and run.record.environment else None
+    found = found or run.kept.get("environment")
+    if not isinstance(found, Mapping):
+        return ""
+    devices, memory = found.get("devices"), found.get("memory_gib")
+    parts = [
+        ", ".join(map(str, devices)) if isinstance(devices, list) else "",
+        str(found.get("processor") or ""),
+        f"{found['cores']} cores" if found.get("cores") else "",
+        f"{memory} GiB" if memory else "",
+        str(found.get("platform") or ""),
+        _versions(found.get("versions")),
+        f"commit {str(found['commit'])[:12]}" if found.get("commit") else "",
+    ]
+    noted = run.kept.get("environment_noted")
+    text = ", ".join(part for part in parts if part)
+    return f"{text} (noted {noted})" if text and noted else text
 
 
 def _best(run: Run) -> str:

@@ -10,8 +10,8 @@ from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.progress import Progress
 from demucs.report.page import render
 from demucs.report.place import PAGE, check_place, new_folder
-from demucs.report.songs import check_names, chosen
-from demucs.report.sources import Run
+from demucs.report.songs import check_names, chosen, not_measured
+from demucs.report.sources import Run, letter
 
 if TYPE_CHECKING:
     from demucs.report.sound import Excerpt
@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         title: of the page; None: the names of the runs.
-        metric: that songs are chosen by, and that the table of songs shows first.
+        metric: that songs are chosen by, and that the table of songs shows first; None: SDR.
         tracks: songs with a player; empty: chosen by the metric.
         players: how many are chosen; 0 for none.
         seconds: that are played of each.
@@ -34,7 +34,7 @@ class Options:
     """
 
     title: str | None = None
-    metric: str = "sdr"
+    metric: str | None = None
     tracks: Sequence[str] = ()
     players: int = 3
     seconds: float = 20.0
@@ -69,7 +69,18 @@ def make_report(
         players, problems = _players(runs, folder, options, progress=progress)
         text = render(runs, players, problems, options.title, options.metric)
         (folder / PAGE).write_text(text, encoding="utf-8")
-    return problems
+    note = not_measured(runs, options.metric)
+    return [*([note] if note else []), *_nothing_shown(runs), *problems]
+
+
+def _nothing_shown(runs: Sequence[Run]) -> list[str]:
+    """Runs of which the page has nothing but why."""
+    return [
+        f"{run.name}: there is nothing to show of it: "
+        + "; ".join([*dict.fromkeys(run.missing.values()), *run.notes])
+        for run in runs
+        if not run.is_shown
+    ]
 
 
 def _players(
@@ -83,11 +94,13 @@ def _players(
     problems: list[str] = []
     work = [*_recordings(runs, options), *_to_separate(runs, options, problems)]
     made: list[dict[str, Any]] = []
+    badges = "".join(letter(index) for index in range(len(runs))) if len(runs) > 1 else ""
     with Progress("excerpts", len(work), len(work), pieces="songs", show=progress) as bar:
         for name, excerpt in work:
             try:
-                made.append(write_player(folder, len(made) + 1, excerpt()))
-                bar.done(name, "separated and written", 1)
+                found = excerpt()
+                made.append(write_player(folder, len(made) + 1, found, badges))
+                bar.done(name, "written" if found.run is not None else "separated and written", 1)
             except DemucsError as error:
                 problems.append(f"{name}: {error}")
                 bar.done(name, "failed", 1)

@@ -14,12 +14,11 @@ from demucs.report.curves import curves
 from demucs.report.facts import differences, facts
 from demucs.report.place import MARK
 from demucs.report.songs import songs_table
-from demucs.report.sources import Run
+from demucs.report.sources import Run, letter
 from demucs.report.summary import glance, summary
 
 HERE = Path(__file__).with_name("page")
 SCRIPTS = ("common.js", "curves.js", "glance.js", "songs.js", "player.js")
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def render(
@@ -27,7 +26,7 @@ def render(
     players: Sequence[dict[str, Any]],
     problems: Sequence[str],
     title: str | None,
-    metric: str,
+    metric: str | None,
 ) -> str:
     """The text of `index.html`.
 
@@ -53,13 +52,14 @@ def render(
     style = (HERE / "style.css").read_text(encoding="utf-8")
     scripts = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     panels, songs, shown = curves(runs), songs_table(runs, metric), glance(runs)
+    players = [_named(player, runs) for player in players]
     data = {
-        "runs": [_letter(index) for index in range(len(runs))],
+        "runs": [letter(index) for index in range(len(runs))],
         "names": [run.name for run in runs],
         "glance": shown,
         "curves": panels,
         "songs": songs,
-        "players": list(players),
+        "players": players,
     }
     text = environment.get_template("index.html").render(
         title=title or " · ".join(run.name for run in runs),
@@ -80,14 +80,17 @@ def render(
     return _unicode(text)
 
 
-def _letter(index: int) -> str:
-    return LETTERS[index % 26] + (str(index // 26) if index >= 26 else "")
+def _named(player: dict[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
+    """With a `label` that tells players of several runs apart."""
+    run = player["run"]
+    of = f" of {letter(run)}, {runs[run].name}" if len(runs) > 1 and run is not None else ""
+    return player | {"label": f"{player['name']}{of}"}
 
 
 def _shown(index: int, run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
-        "letter": _letter(index),
+        "letter": letter(index),
         "facts": facts(run),
         "differences": differences(run.config),
         "missing": run.missing,
@@ -102,8 +105,8 @@ def embedded(data: Any) -> str:
         ValueError: a number that JSON does not have.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
     return _unicode(text)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 WINDOW = 2048  # samples
 ROWS, COLUMNS = 160, 900  # pixels
 LOWEST = 40.0  # Hz
+FLOOR = -120.0  # dB; what is no louder is silence
 RANGE = 80.0  # dB below the loudest
 MARKS = (100, 300, 1000, 3000, 10000)  # Hz, labelled in the page
 # From black over purple and orange to pale yellow, in equal steps of lightness.
@@ -41,7 +42,7 @@ def levels(wav: Tensor, samplerate: int) -> NDArray[np.float64]:
     count = min(COLUMNS, image.shape[1])
     starts = np.linspace(0, image.shape[1], count, endpoint=False).astype(int)
     pooled: NDArray[np.float64] = np.maximum.reduceat(image, starts, axis=1)
-    return 10 * np.log10(pooled + 1e-12)
+    return 10 * np.log10(pooled + 10 ** (FLOOR / 10))
 
 
 def _pooled(power: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
@@ -67,9 +68,18 @@ def marks(samplerate: int) -> list[tuple[str, float]]:
     ]
 
 
+def is_silent(decibels: NDArray[np.float64]) -> bool:
+    """Whether a picture shows nothing: less than the last bit of 16 can hold."""
+    return bool(decibels.max() < FLOOR + 1)
+
+
 def write_picture(path: Path, decibels: NDArray[np.float64], loudest: float) -> None:
-    """Writes levels in dB as a PNG of 256 colours, `loudest` and `RANGE` below it at the ends."""
+    """Writes levels in dB as a PNG of 256 colours, `loudest` and `RANGE` below it at the ends.
+
+    Silence is black, however soft the loudest is.
+    """
     scaled = np.clip((decibels - loudest) / RANGE + 1, 0, 1)
+    scaled[decibels < FLOOR + 1] = 0
     path.write_bytes(png((scaled * 255).round().astype(np.uint8), _palette()))
 
 

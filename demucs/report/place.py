@@ -57,8 +57,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
     check_place(folder)
     folder = folder.absolute()
     made = [one for one in folder.parents if not one.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.new-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.new-", dir=folder.parent))
+    except OSError as error:
+        raise ConfigError(
+            f"--out {folder}: {folder.parent} cannot be written ({error.strerror}); "
+            "give another folder"
+        ) from error
     old = work.with_name(f"{work.name}.old")
     try:
         yield work

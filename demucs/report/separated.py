@@ -32,7 +32,8 @@ class Stretch:
 def songs_folder(given: str | None, runs: Sequence[Run]) -> tuple[Path | None, str]:
     """The folder of the test songs, and why there is none.
 
-    It is what is given, else $DEMUCS_MUSDB, else where a run learnt from.
+    It is what is given, else $DEMUCS_MUSDB, else where a run learnt from, as its release has it
+    (a configuration that Hydra saved may name the variable instead of the place).
 
     Raises:
         DatasetError: a folder is given that does not exist.
@@ -44,10 +45,12 @@ def songs_folder(given: str | None, runs: Sequence[Run]) -> tuple[Path | None, s
         return _inside(root), ""
     candidates = {"DEMUCS_MUSDB": os.environ.get("DEMUCS_MUSDB")}
     for run in runs:
-        dset = run.config.get("dset")
-        if isinstance(dset, Mapping):
-            key = "musdb" if dset.get("use_musdb", True) else "wav"
-            candidates[f"the configuration of {run.name}"] = dset.get(key)
+        released = (run.info or {}).get("config")
+        for what, config in (("release", released), ("configuration", run.config)):
+            dset = config.get("dset") if isinstance(config, Mapping) else None
+            if isinstance(dset, Mapping):
+                key = "musdb" if dset.get("use_musdb", True) else "wav"
+                candidates[f"the {what} of {run.name}"] = dset.get(key)
     remedy = "give the folder of the test songs with --musdb PATH"
     said = []
     for source, value in candidates.items():
@@ -202,7 +205,7 @@ def recorded_excerpt(folder: Path, index: int, run: Run, stretch: Stretch) -> Ex
     ]
     name = "Recorded excerpt" if folder.name == "audio" else folder.name
     return Excerpt(name=name, why="separated earlier, in the folder of the results", start=None,
-                   samplerate=rate, signals=shown)  # fmt: skip
+                   samplerate=rate, signals=shown, run=index)  # fmt: skip
 
 
 def load_models(

@@ -7,24 +7,29 @@ import numpy as np
 
 from demucs.errors import ConfigError
 from demucs.evaluation.names import DEFINITIONS, title
+from demucs.evaluation.results import TrackResult
 from demucs.report.sources import Run
 from demucs.report.summary import measured, stems_of
 
+USUAL = "sdr"  # metric
 
-def songs_table(runs: Sequence[Run], metric: str) -> dict[str, Any]:
+
+def songs_table(runs: Sequence[Run], metric: str | None) -> dict[str, Any]:
     """For the browser: `metrics`, `stems`, and a row a song with the values of each run.
 
     Args:
-        metric: what is shown first.
+        metric: what is shown first; one that was not measured is said in `note`.
     """
     stems, metrics = stems_of(runs), measured(runs)
+    first = metric or USUAL
     names = sorted({name for run in runs if run.results for name in run.results.tracks})
     return {
         "stems": stems,
         "metrics": [
             {"name": one, "title": title(one), "definition": _of_a_track(one)} for one in metrics
         ],
-        "metric": metric if metric in metrics else next(iter(metrics), None),
+        "metric": next((one for one in (first, USUAL, *metrics) if one in metrics), None),
+        "note": not_measured(runs, metric),
         "songs": [_song(name, runs, stems, metrics) for name in names],
     }
 
@@ -51,10 +56,31 @@ def _song(
         "name": name,
         "seconds": next((track.seconds for track in tracks if track and track.seconds), None),
         "values": values,
-        "notes": list(dict.fromkeys(note for track in tracks if track for note in track.notes)),
+        "notes": _notes(tracks),
         "failed": [track.failed if track else None for track in tracks],
-        "seen": any(track.seen for track in tracks if track),
+        "seen": [bool(track and track.seen) for track in tracks],
     }
+
+
+def _notes(tracks: Sequence[TrackResult | None]) -> list[tuple[int | None, str]]:
+    """The notes of a song and the number of the run they are of; None if they are of all runs."""
+    there = [(run, track) for run, track in enumerate(tracks) if track]
+    found: list[tuple[int | None, str]] = []
+    for note in dict.fromkeys(note for _, track in there for note in track.notes):
+        owners = [run for run, track in there if note in track.notes]
+        found += [(None, note)] if len(owners) == len(tracks) else [(run, note) for run in owners]
+    return found
+
+
+def not_measured(runs: Sequence[Run], metric: str | None) -> str | None:
+    """What is said if a metric was asked for that no evaluation has."""
+    there = measured(runs)
+    if metric is None or metric in there or not there:
+        return None
+    return (
+        f"{metric} was asked for (--metric), and no evaluation has it: shown and chosen by is "
+        f"{title(there[0] if USUAL not in there else USUAL)}; there are {', '.join(there)}"
+    )
 
 
 def song_means(run: Run, metric: str) -> dict[str, float]:
@@ -67,12 +93,12 @@ def song_means(run: Run, metric: str) -> dict[str, float]:
     return found
 
 
-def chosen(runs: Sequence[Run], metric: str, players: int) -> dict[str, str]:
+def chosen(runs: Sequence[Run], metric: str | None, players: int) -> dict[str, str]:
     """Songs for players, and why each: best, worst, median, and others evenly between them.
 
     By the mean over the stems of the first run that has the metric, or another one.
     """
-    for one in (metric, *measured(runs)):
+    for one in (metric or USUAL, USUAL, *measured(runs)):
         for run in runs:
             means = song_means(run, one)
             if means:

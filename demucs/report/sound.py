@@ -11,7 +11,7 @@ from torch import Tensor
 from demucs.audio import write_audio
 from demucs.audio.levels import common_gain
 from demucs.evaluation.metrics import nsdr
-from demucs.report.pictures import levels, marks, write_picture
+from demucs.report.pictures import is_silent, levels, marks, write_picture
 
 AUDIO, PICTURES = "audio", "spectrograms"
 KEYS = "123456789abcdefghijknopqrstuvwxyz"  # without l (loop) and m (mixture)
@@ -43,6 +43,7 @@ class Excerpt:
         why: it was chosen.
         start: where it begins in the song, in seconds; None if that is not known.
         samplerate: Hz.
+        run: number of the run that it was recorded of; None for one of all runs.
     """
 
     name: str
@@ -50,14 +51,18 @@ class Excerpt:
     start: float | None
     samplerate: int
     signals: list[Signal]
+    run: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def write_player(folder: Path, number: int, excerpt: Excerpt) -> dict[str, Any]:
+def write_player(folder: Path, number: int, excerpt: Excerpt, taken: str = "") -> dict[str, Any]:
     """Writes files of an excerpt into `folder/audio` and `folder/spectrograms`.
 
     Integers saturate at full scale, so where a sample is beyond it all signals have one gain, which
     leaves them comparable.
+
+    Args:
+        taken: letters that mean something else on the page, and so are no keys.
 
     Returns:
         The player, for the page: names of files relative to `folder`, and what is said.
@@ -72,10 +77,18 @@ def write_player(folder: Path, number: int, excerpt: Excerpt) -> dict[str, Any]:
             "clip; their balance is as it is"
         )
     pictures = [levels(one.wav, excerpt.samplerate) for one in signals]
-    loudest = max(float(one.max()) for one in pictures[:1] or pictures)
+    heard = [one for one in pictures if not is_silent(one)]
+    if is_silent(pictures[0]):
+        notes.append(
+            "the mixture is silent, so its spectrogram is black"
+            + ("; those of the others start at the loudest of them" if heard else "")
+        )
+        loudest = max((float(one.max()) for one in heard), default=0.0)
+    else:
+        loudest = float(pictures[0].max())
     (folder / PICTURES).mkdir(exist_ok=True, parents=True)
     made = []
-    keys = iter(KEYS)
+    keys = iter([key for key in KEYS if key not in taken.lower()])
     for index, (signal, picture) in enumerate(zip(signals, pictures, strict=True)):
         file = f"{number:02}_{index:02}_{signal.kind}"
         audio, image = f"{AUDIO}/{file}.flac", f"{PICTURES}/{file}.png"
@@ -90,6 +103,7 @@ def write_player(folder: Path, number: int, excerpt: Excerpt) -> dict[str, Any]:
         "name": excerpt.name,
         "why": excerpt.why,
         "start": excerpt.start,
+        "run": excerpt.run,
         "seconds": signals[0].wav.shape[-1] / excerpt.samplerate,
         "signals": made,
         "stems": list(dict.fromkeys(one.stem for one in signals if one.stem)),

@@ -1,25 +1,27 @@
 """What a run left on the disk, read without torch; what is missing is noted, not an error."""
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from demucs.errors import ConfigError, DemucsError
-from demucs.evaluation.results import Results, TrackResult
-from demucs.experiments import RunRecord
+from demucs.evaluation.results import Results
+from demucs.experiments import CHECKPOINT, RUN, RunRecord
 from demucs.release.names import DEFAULT_FOLDER, SUFFIX, folder_name, model_files, name_of
+from demucs.report.files import finite, plain_dict, read_config, read_json
 
 HISTORY = "history.json"
 EVALUATION = "evaluation.json"
+RESULT = "result.json"
+ARGV = ".argv.json"
+HYDRA = ".hydra/config.yaml"
+CONFIG = "config.yaml"
 AUDIO = "audio"
+KEPT = Path("demucs_results")  # of the repository: results of runs, each in a folder
 SHOWN = 20  # names in a message
-PARTS = ("history", "results", "release", "config")
 
 
 @dataclass(kw_only=True)
@@ -34,6 +36,7 @@ class Run:
         config: resolved; empty if it is not known.
         overrides: as they were typed.
         record: `run.json`.
+        kept: `result.json`, of a run that was kept with `tools.archive`; empty without.
         history: metrics of each epoch.
         results: of the evaluation; values that are no finite numbers are None.
         recordings: folders with separated audio.
@@ -48,6 +51,7 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     record: RunRecord | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     results: Results | None = None
     recordings: list[Path] = field(default_factory=list)
@@ -59,11 +63,23 @@ class Run:
         found = (self.info or {}).get("provenance")
         return found if isinstance(found, Mapping) else {}
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is anything to draw, to tabulate or to hear."""
+        return bool(self.history or self.results or self.info or self.recordings)
+
+
+def letter(index: int) -> str:
+    """What a run is called in short, by its number: A, B, ..."""
+    return chr(ord("A") + index % 26) + (str(index // 26) if index >= 26 else "")
+
 
 def find_run(
     name: str, *, outputs: Path, repo: Path | None = None, evaluation: Path | None = None
 ) -> Run:
     """Finds a run by its signature, by the name of its release, or by a folder.
+
+    A run of which every file is missing or broken is one, too: `missing` and `notes` say why.
 
     Args:
         name: `SIG`, or the path of a folder such as `demucs_results/demo_c4a125af`.
@@ -72,7 +88,8 @@ def find_run(
         evaluation: its results; by default those in the folder, or `REPO/evaluation_NAME.json`.
 
     Raises:
-        ConfigError: there is nothing of that name; says what there is.
+        ConfigError: there is nothing of that name, or a folder that has no file of a run; says
+            what there is.
     """
     repo = Path(DEFAULT_FOLDER) if repo is None else repo
     as_folder = Path(name).expanduser()
@@ -88,37 +105,52 @@ def find_run(
         *([run.folder / EVALUATION] if run.folder else []),
         repo / f"evaluation_{folder_name(run.name)}.json",
     ]  # fmt: skip
-    _read_results(run, places, asked=evaluation is not None)
+    broken = _read_results(run, places, asked=evaluation is not None)
     model = run.results.model if run.results else {}
-    signature = str(model.get("signature") or run.name) if is_place else run.name
+    told = model.get("signature") or run.kept.get("signature")
+    signature = str(told or run.name) if is_place else run.name
     _read_release(run, signature, repo)
-    if not (run.history or run.results or run.info or run.recordings):
-        what = f"{folder} holds" if run.folder else "there is"
-        reasons = "".join(f" {text}." for text in run.notes)
+    _say_what_is_missing(run, signature, outputs, repo, broken)
+    if not run.is_shown and is_place and not _is_run(folder):
+        raise ConfigError(f"the folder {as_folder} has no file of a run. {_present(outputs, repo)}")
+    if not run.is_shown and run.folder is None and not (run.notes or broken):
+        hint = f"; do you mean {KEPT / name}?" if (KEPT / name).is_dir() else ""
         raise ConfigError(
-            f"{what} nothing to report of {name!r}: no history, no evaluation, no release and no "
-            f"audio.{reasons} {_present(outputs, repo)}"
+            f"there is no experiment and no release {name!r}{hint or '.'} {_present(outputs, repo)}"
         )
     for place in (folder, repo):  # a whole path says more about a machine than about a run
         run.notes = [note.replace(f"{place}{os.sep}", "") for note in run.notes]
     return run
 
 
+def _is_run(folder: Path) -> bool:
+    """Whether any file in it is one that runs leave, whatever it holds."""
+    files = (HISTORY, EVALUATION, RESULT, RUN, ARGV, HYDRA, CONFIG, CHECKPOINT)
+    return any((folder / name).exists() for name in files)
+
+
 def _present(outputs: Path, repo: Path) -> str:
     """What one could have asked for."""
-    try:
-        runs = sorted(one.name for one in (outputs / "xps").iterdir() if one.is_dir())
-    except OSError:
-        runs = []
-    releases = sorted({name_of(file) for file in model_files(repo)})
+    places = (
+        ("experiments", outputs / "xps", _folders(outputs / "xps")),
+        ("models", repo, sorted({name_of(file) for file in model_files(repo)})),
+        ("results", KEPT, _folders(KEPT)),
+    )
     said = []
-    for what, where, names in (("experiments", outputs / "xps", runs), ("models", repo, releases)):
+    for what, where, names in places:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         said.append(f"{what} in {where}: {', '.join(names[:SHOWN]) or 'none'}{more}")
     return (
         f"There are {'; '.join(said)}. Give one of these, or a folder with {HISTORY}, "
         f"{EVALUATION} or {AUDIO}/; other places with --outputs and --repo."
     )
+
+
+def _folders(place: Path) -> list[str]:
+    try:
+        return sorted(one.name for one in place.iterdir() if one.is_dir())
+    except OSError:
+        return []
 
 
 def _read_folder(run: Run) -> None:
@@ -128,24 +160,28 @@ def _read_folder(run: Run) -> None:
         run.missing["config"] = "no configuration was found"
         return
     run.record = RunRecord.read(folder)
-    history = read_json(folder / HISTORY, list, run.notes)
-    if history is not None and not all(isinstance(epoch, dict) for epoch in history):
-        run.notes.append(f"{HISTORY} cannot be read: its entries are no epochs")
-        history = None
-    run.history = history or []
-    if not run.history:
-        there = (folder / HISTORY).exists()
-        run.missing["history"] = (
-            f"its {HISTORY} has no epoch" if there else f"its folder has no {HISTORY}"
-        )
-    words = read_json(folder / ".argv.json", list, run.notes)
-    run.overrides = [str(word) for word in words or []]
-    for path in (folder / ".hydra" / "config.yaml", folder / "config.yaml"):
+    run.kept = read_json(folder / RESULT, dict, run.notes) or {}
+    _read_history(run, folder / HISTORY)
+    words = read_json(folder / ARGV, list, run.notes) or run.kept.get("overrides")
+    run.overrides = [str(word) for word in words] if isinstance(words, list) else []
+    for path in (folder / HYDRA, folder / CONFIG):
         if path.exists() and not run.config:
-            run.config = _read_config(path, run.notes)
+            run.config = read_config(path, run.notes)
     if not run.config:
         run.missing["config"] = "its folder has no config.yaml that can be read"
     run.recordings = _recordings(folder / AUDIO)
+
+
+def _read_history(run: Run, path: Path) -> None:
+    said: list[str] = []
+    history = read_json(path, list, said)
+    if history is not None and not all(isinstance(epoch, dict) for epoch in history):
+        said.append(f"{HISTORY} cannot be read: its entries are no epochs")
+        history = None
+    run.history = history or []
+    if not run.history:
+        empty = f"its {HISTORY} has no epoch" if path.exists() else f"its folder has no {HISTORY}"
+        run.missing["history"] = said[0] if said else empty
 
 
 def _recordings(folder: Path) -> list[Path]:
@@ -159,20 +195,17 @@ def _recordings(folder: Path) -> list[Path]:
 
 def _read_release(run: Run, signature: str, repo: Path) -> None:
     path = repo / f"{signature}{SUFFIX}"
-    if path.is_file():
-        try:
-            run.info, run.release = _release_info(path), path
-        except DemucsError as error:
-            run.notes.append(f"its release cannot be read: {error}")
-        else:
-            run.config = run.config or _plain_dict(run.info.get("config"))
-            if run.config:
-                run.missing.pop("config", None)
-            return
-    run.missing["release"] = (
-        f"there is no release {signature}{SUFFIX} in {repo.name}: make it with "
-        f"python3 -m tools.export {signature}"
-    )
+    if not path.is_file():
+        return
+    try:
+        run.info, run.release = _release_info(path), path
+    except DemucsError as error:
+        run.notes.append(f"its release cannot be read: {error}")
+        run.missing["release"] = f"{path.name} cannot be read"
+    else:
+        run.config = run.config or plain_dict(run.info.get("config"))
+        if run.config:
+            run.missing.pop("config", None)
 
 
 def _release_info(path: Path) -> dict[str, Any]:
@@ -182,71 +215,43 @@ def _release_info(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_results(run: Run, candidates: Sequence[Path], *, asked: bool) -> None:
+def _read_results(run: Run, candidates: Sequence[Path], *, asked: bool) -> str:
+    """Reads the first evaluation that can be read; returns why others could not."""
+    broken = []
     for path in candidates:
         if not path.exists() and not asked:
             continue
         try:
             run.results = finite(Results.load(path), run.notes)
-            return
+            break
         except ConfigError as error:
             if asked:
                 raise
-            run.notes.append(str(error))
-    run.missing["results"] = (
-        f"no evaluation was found: make it with python3 -m tools.test_pretrained -n {run.name}"
-    )
+            broken.append(f"{path.name} cannot be read: {error.__cause__ or error}")
+    if run.results and broken:
+        run.notes += broken
+    return "; ".join(broken)
 
 
-def finite(results: Results, notes: list[str]) -> Results:
-    """Results in which NaN and infinities are None, and a note of how many there were."""
-    count = 0
-    tracks: dict[str, TrackResult] = {}
-    for name, track in results.tracks.items():
-        parts: dict[str, Any] = {}
-        for kind in ("values", "baseline"):
-            parts[kind] = {}
-            for metric, row in getattr(track, kind).items():
-                parts[kind][metric] = {stem: number(value) for stem, value in row.items()}
-                count += sum(value is not None and number(value) is None for value in row.values())
-        tracks[name] = replace(track, **parts)
-    if count:
-        notes.append(
-            f"{count} values of the evaluation are NaN or infinite: they are left out of means, "
-            "medians and tables"
-        )
-    return replace(results, tracks=tracks)
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or None."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None
-
-
-def read_json(path: Path, kind: type[Any], notes: list[str]) -> Any:
-    """The content of a file; None where there is none or it is broken, which is noted."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        notes.append(f"{path.name} cannot be read: {error}")
-        return None
-    if not isinstance(found, kind):
-        notes.append(f"{path.name} cannot be read: it holds no {kind.__name__}")
-        return None
-    return found
-
-
-def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
-    try:
-        return _plain_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        notes.append(f"{path.name} cannot be read: {reason}")
-        return {}
-
-
-def _plain_dict(found: Any) -> dict[str, Any]:
-    return dict(found) if isinstance(found, Mapping) else {}
+def _say_what_is_missing(run: Run, signature: str, outputs: Path, repo: Path, broken: str) -> None:
+    """Why there is no release and no evaluation, with a remedy where one can work."""
+    experiment = outputs / "xps" / signature
+    trained = (experiment / CHECKPOINT).exists()
+    there = "" if repo == Path(DEFAULT_FOLDER) else f" --repo {repo}"
+    export = f"python3 -m tools.export {signature}"
+    evaluate = f"python3 -m tools.test_pretrained{there} -n {signature}"
+    if run.release is None and "release" not in run.missing:
+        if trained:
+            remedy = f": make it with {export}"
+        elif experiment.is_dir():
+            remedy = ", and the experiment has saved no checkpoint to make it of"
+        else:
+            remedy = ": weights are not kept with results; give the folder that has it with --repo"
+        run.missing["release"] = f"there is no release {signature}{SUFFIX} in {repo.name}{remedy}"
+    if run.results is None:
+        remedy = ""
+        if run.release is not None:
+            remedy = f": make it with {evaluate}"
+        elif trained:
+            remedy = f": make it with {export}, then {evaluate}"
+        run.missing["results"] = f"{broken or 'there is no evaluation.json of it'}{remedy}"

@@ -1,6 +1,7 @@
 """The numbers of the evaluations: by metric and stem, with intervals and definitions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from demucs.data.official import TEST_NAMES
@@ -29,6 +30,56 @@ def measured(runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def valued(run: Run, metric: str) -> list[str]:
+    """The stems that have a value of a metric in any song that did not fail."""
+    tracks = run.results.tracks.values() if run.results else ()
+    there = {
+        stem
+        for track in tracks if track.failed is None
+        for stem, value in track.values.get(metric, {}).items() if value is not None
+    }  # fmt: skip
+    return [stem for stem in (run.results.sources if run.results else ()) if stem in there]
+
+
+def shared(runs: Sequence[Run], metric: str) -> list[str] | None:
+    """The stems that every run with the metric has a value of; None where all have the same ones.
+
+    Means of different runs say something of each other only over the same stems.
+    """
+    found = [stems for run in runs if (stems := valued(run, metric))]
+    if all(set(stems) == set(found[0]) for stems in found):
+        return None
+    return [stem for stem in found[0] if all(stem in stems for stems in found)]
+
+
+def aggregates(run: Run, metric: str, over: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """`Results.aggregates` of a metric, and `baseline`; means are over some stems, if `over`."""
+    if run.results is None:
+        return {}
+    found = _aggregates(run, metric, run.results.sources)
+    if over is not None:
+        means = _aggregates(run, metric, over) if over else {}
+        for name, column in found.items():
+            mean = means.get(name)
+            column["mean"] = mean["mean"] if mean else None
+            column["intervals"]["mean"] = mean["intervals"]["mean"] if mean else None
+    return found
+
+
+def _aggregates(run: Run, metric: str, stems: Sequence[str]) -> dict[str, dict[str, Any]]:
+    if run.results is None:
+        return {}
+    tracks = {
+        name: replace(track, values={k: v for k, v in track.values.items() if k == metric})
+        for name, track in run.results.tracks.items()
+    }
+    results = replace(run.results, sources=list(stems), tracks=tracks)
+    found = results.aggregates()
+    if metric == "nsdr" and (mixture := results.baseline().get("nsdr")):
+        found["baseline"] = mixture
+    return found
+
+
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
     """The section's data: `stems`, `tables`, `definitions`, `published`, `warnings`."""
     stems = stems_of(runs)
@@ -48,20 +99,17 @@ def _rows(
     runs: Sequence[Run], stems: Sequence[str], metrics: Sequence[str]
 ) -> list[dict[str, Any]]:
     """A table for each metric: for each run its mean and its median over tracks."""
-    columns = [run.results.aggregates() if run.results else {} for run in runs]
     tables = []
     for metric in metrics:
-        rows = []
-        for name in (metric, f"{metric}_med"):
-            for index, found in enumerate(columns):
-                if name in found:
-                    rows.append(_row(name, index, found[name], stems))
-        if metric == "nsdr":
-            for index, run in enumerate(runs):
-                mixture = run.results.baseline().get("nsdr") if run.results else None
-                if mixture:
-                    rows.append(_row("baseline", index, mixture, stems))
-        tables.append({"title": title(metric), "metric": metric, "rows": rows})
+        over = shared(runs, metric)
+        columns = [aggregates(run, metric, over) for run in runs]
+        rows = [
+            _row(name, index, found[name], stems)
+            for name in (metric, f"{metric}_med", "baseline")
+            for index, found in enumerate(columns)
+            if name in found
+        ]
+        tables.append({"title": title(metric), "metric": metric, "rows": rows, "shared": over})
     return tables
 
 
@@ -110,7 +158,8 @@ def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
     for index, run in enumerate(runs):
         column = run.results.aggregates().get("sdr_med") if run.results else None
         if column and run.results and set(run.results.sources) == set(content["sources"]):
-            values = [column["mean"], *(column["stems"][stem] for stem in content["sources"])]
+            values = [column["stems"][stem] for stem in content["sources"]]
+            values.insert(0, None if None in values else column["mean"])  # published: of all stems
             own.append({"run": index, "values": values, "comparable": is_musdb_test(run)})
     if not own:
         return None
@@ -139,19 +188,26 @@ def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
         return None
     stems = stems_of(runs)
     found = []
+    over = shared(runs, name.removesuffix("_med"))
     for index, run in enumerate(runs):
-        column = run.results.aggregates().get(name) if run.results else None
+        column = aggregates(run, name.removesuffix("_med"), over).get(name)
         if column:
             row = _row(name, index, column, stems)
             found.append({"run": index, "cells": row["cells"]})
     beside = _published(runs) if name == "sdr_med" else None
     rows = []
     if beside and beside["comparable"] and list(stems) == list(beside["sources"]):
-        rows = [{"model": one["model"], "values": one["values"]} for one in beside["rows"]]
+        whole = all(one["values"][0] is not None for one in beside["own"])
+        rows = [
+            {"model": one["model"], "values": [one["values"][0] if whole else None,
+                                               *one["values"][1:]]}
+            for one in beside["rows"]
+        ]  # fmt: skip
     median = ", median over songs" if name == "sdr_med" else ", mean over songs"
     return {
         "title": f"{title(name.removesuffix('_med'))}{median}",
-        "stems": ["all", *stems],
+        "stems": ["all" if over is None else "shared", *stems],
+        "shared": over,
         "runs": found,
         "published": rows,
     }
@@ -165,6 +221,7 @@ def warnings(runs: Sequence[Run]) -> list[tuple[int, str]]:
         if run.results is None:
             continue
         found += [(index, text) for text in run.results.warnings()]
+        found += [(index, text) for text in _without_values(run)]
         failed = run.results.failed()
         if failed:
             found.append(
@@ -181,6 +238,22 @@ def warnings(runs: Sequence[Run]) -> list[tuple[int, str]]:
     return found + _unlike(runs)
 
 
+def _without_values(run: Run) -> list[str]:
+    """Stems that have no number at all, by metric: a mean over stems leaves them out."""
+    stems = run.results.sources if run.results else []
+    gone: dict[tuple[str, ...], list[str]] = {}
+    for metric in measured([run]):
+        there = valued(run, metric)
+        without = tuple(stem for stem in stems if stem not in there)
+        if there and without:
+            gone.setdefault(without, []).append(title(metric))
+    return [
+        f"{', '.join(without)} has no value of {', '.join(metrics)} in any song: means over stems "
+        "leave it out"
+        for without, metrics in gone.items()
+    ]
+
+
 def _unlike(runs: Sequence[Run]) -> list[tuple[int, str]]:
     """Other songs, or other settings, than those of the first run that was evaluated."""
     there = [(index, run) for index, run in enumerate(runs) if run.results]
@@ -189,6 +262,12 @@ def _unlike(runs: Sequence[Run]) -> list[tuple[int, str]]:
         one, other = there[0][1].results, run.results
         if one is None or other is None:
             continue
+        if set(one.sources) != set(other.sources):
+            both = [stem for stem in one.sources if stem in other.sources]
+            found.append(
+                (index, f"other stems than {there[0][1].name} ({', '.join(other.sources)}): means "
+                 f"are compared over the stems that both have: {', '.join(both) or 'none'}")
+            )  # fmt: skip
         if set(one.tracks) != set(other.tracks):
             found.append((index, f"other songs than {there[0][1].name}: compare with care"))
         for key in ("shifts", "overlap", "split", "backend"):

@@ -66,19 +66,43 @@ def test_a_folder_of_results_is_a_run(tmp_path):
     assert run.results is not None
     assert run.recordings == [DEMO / "audio"]
     assert list(run.missing) == ["release"]
-    assert "tools.export c4a125af" in run.missing["release"]
+    # There is no experiment to export: no remedy that cannot work.
+    assert "weights are not kept with results" in run.missing["release"]
+    assert "tools.export" not in run.missing["release"]
     told = dict(facts(run))
     assert told["network"] == "hdemucs, 16 channels"
+    assert told["command"] == "make demo"  # of result.json, as what follows
+    assert "AMD EPYC, 2 cores" in told["trained on"]
     assert told["evaluated"].startswith("4 test songs of songs; 2026-11-23 22:45 UTC")
 
 
 def test_nothing_at_all_lists_what_there_is(tmp_path):
     (tmp_path / "xps" / "0a1b2c3d").mkdir(parents=True)
     (tmp_path / "53288a8c.safetensors").touch()
-    with pytest.raises(ConfigError, match=r"nothing to report of 'x'.*0a1b2c3d.*53288a8c.*--repo"):
+    with pytest.raises(ConfigError, match=r"no release 'x'.*0a1b2c3d.*53288a8c.*--repo"):
         find_run("x", outputs=tmp_path, repo=tmp_path)
     with pytest.raises(ConfigError, match=r"no folder .*nowhere"):
         find_run(str(tmp_path / "nowhere"), outputs=tmp_path, repo=tmp_path)
+
+
+def test_a_folder_under_the_results_is_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demucs_results" / "first").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"do you mean demucs_results/first\?"):
+        find_run("first", outputs=tmp_path, repo=tmp_path)
+
+
+def test_a_run_of_which_nothing_can_be_read_does_not_stop_the_others(tmp_path):
+    empty = tmp_path / "xps" / "empty"
+    empty.mkdir(parents=True)
+    (empty / "history.json").write_text("[]")
+    (empty / "evaluation.json").write_text('{"schema"')
+    runs = [make_run(), find_run("empty", outputs=tmp_path, repo=tmp_path)]
+    problems = make_report(runs, tmp_path / "page", Options(players=0))
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert any(text.startswith("empty: there is nothing to show") for text in problems)
+    assert "its history.json has no epoch" in page
+    assert "evaluation.json cannot be read" in page
 
 
 @pytest.mark.parametrize(
@@ -105,9 +129,8 @@ def test_a_broken_release_and_evaluation_are_said(tmp_path):
     (folder / "evaluation.json").write_text('{"schema": ')
     (tmp_path / "sig.safetensors").write_bytes(b"no weights")
     run = find_run("sig", outputs=tmp_path, repo=tmp_path)
-    said = " ".join(run.notes)
-    assert "is not the results of an evaluation" in said
-    assert "its release cannot be read" in said
+    assert "evaluation.json cannot be read" in run.missing["results"]
+    assert "its release cannot be read" in " ".join(run.notes)
     with pytest.raises(ConfigError, match="not the results"):
         find_run("sig", outputs=tmp_path, repo=tmp_path, evaluation=folder / "history.json")
 
@@ -186,6 +209,19 @@ def test_runs_that_were_measured_otherwise_are_warned_of():
     assert any(run == 1 and "not finished" in text for run, text in said)
 
 
+def test_means_of_runs_with_other_stems_are_over_those_they_share():
+    fewer = make_results(sources=STEMS[:3])
+    for track in fewer.tracks.values():
+        for row in [*track.values.values(), *track.baseline.values()]:
+            row.pop("vocals")
+    found = summary([make_run(), make_run("two", results=fewer)])
+    table = found["tables"][0]
+    assert table["shared"] == STEMS[:3]
+    means = {row["run"]: row["cells"][0]["value"] for row in table["rows"][:2]}
+    assert means == {0: 2.0, 1: 2.0}  # over four stems the first would have 2.5
+    assert any(run == 1 and text.startswith("other stems") for run, text in found["warnings"])
+
+
 # --- curves ---
 
 
@@ -193,8 +229,9 @@ def test_curves_break_where_a_number_is_missing():
     history = [epoch(1.0), epoch(math.nan), epoch(0.5, math.inf), {"train": {"loss": "x"}}, {}]
     found = {panel["name"]: panel for panel in curves([make_run(history=history)])}
     train = found["loss"]["series"][0]
-    assert train["points"] == [[1, 1.0], [2, None], [3, 0.5], [4, None]]
-    assert found["loss"]["notes"][0] == "train: no finite number at epoch 2, 4"
+    assert train["points"] == [[1, 1.0], [2, None], [3, 0.5], [4, None], [5, None]]
+    said = "train: no finite number at epoch 2, 4; no data at epoch 5"
+    assert found["loss"]["notes"][0] == said
     assert found["nsdr"]["lines"] == ["mean", *STEMS]
     assert set(found) == {"loss", "nsdr", "weights", "weights_loss"}
 
@@ -242,8 +279,15 @@ def test_the_table_has_songs_of_all_runs():
     b, z = found["songs"][1], found["songs"][3]
     assert b["values"]["sdr"] == [[1, 0, -1, -2]] * 2
     assert z["values"]["sdr"] == [[None] * 4] * 2
-    assert (z["failed"], z["notes"]) == ([None, "cut short"], ["odd"])
+    assert (z["failed"], z["notes"]) == ([None, "cut short"], [(1, "odd")])
     assert "mean over tracks" not in found["metrics"][0]["definition"]
+
+
+def test_a_metric_that_was_not_measured_is_said():
+    found = songs_table([make_run()], "bleedless")
+    assert found["metric"] == "sdr"
+    assert "bleedless was asked for" in found["note"]
+    assert songs_table([make_run()], "nsdr")["note"] is None
 
 
 # --- sound ---
@@ -383,7 +427,7 @@ def test_no_place_of_this_machine_is_told(tmp_path):
 def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert report.main(["nobody"]) == 1
-    assert "nothing to report of 'nobody'" in capsys.readouterr().err
+    assert "no release 'nobody'" in capsys.readouterr().err
     assert report.main([str(DEMO), "--results", "a", "b"]) == 1
     assert "--results has 2 files for 1 runs" in capsys.readouterr().err
     monkeypatch.setattr(report, "run", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))

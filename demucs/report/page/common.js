@@ -27,6 +27,16 @@ function shownNumber(value, digits = 2) {
   return value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
 }
 
+// What is folded away is printed too.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const one of opened) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of opened) one.open = false;
+});
+
 function runBadge(run) {
   return DATA.runs.length > 1 ? element("span", { class: `badge run${run % 4}` }, DATA.runs[run]) : null;
 }

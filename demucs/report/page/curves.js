@@ -152,7 +152,7 @@ class Chart {
           this.dots.append(drawn("circle", { class: `dot ${colour}`, cx: x, cy: this.y(point[1]), r: 5 }));
         }
       }
-      place.textContent = parts.join(" · ");
+      place.replaceChildren(...parts.flatMap((part, index) => [index ? " · " : "", element("span", {}, part)]));
       spoken.push(`${name} ${parts.join(", ")}`);
     }
     this.plot.setAttribute("aria-valuemin", "1");

@@ -1,5 +1,12 @@
 // The figure at the head of the numbers: a row a stem, a mark a run, a line for its interval.
 
+/** How wide a name is drawn, in pixels: as `.glance .stem` has it. */
+function widthOf(text, place) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `600 13px ${getComputedStyle(place).fontFamily}`;
+  return pen.measureText(text).width;
+}
+
 function drawGlance(figure, data) {
   const place = figure.querySelector(".plot");
   const width = Math.max(240, Math.floor(place.clientWidth));
@@ -13,7 +20,8 @@ function drawGlance(figure, data) {
   ].filter((one) => one !== null);
   if (!values.length) return;
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values, 1e-6)];
-  const left = 14 + 8 * Math.min(12, Math.max(...data.stems.map((one) => one.length)));
+  const names = data.stems.map((stem) => (stem.length > 12 ? `${stem.slice(0, 11)}…` : stem));
+  const left = 14 + Math.ceil(Math.max(...names.map((name) => widthOf(name, place))));
   const right = width - 58;
   const x = (value) => left + ((value - low) / (high - low)) * (right - left);
   const svg = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
@@ -25,8 +33,7 @@ function drawGlance(figure, data) {
   const spoken = [];
   data.stems.forEach((stem, index) => {
     const top = index * rowHeight + 8;
-    const name = stem.length > 12 ? `${stem.slice(0, 11)}…` : stem;
-    svg.append(drawn("text", { class: "stem", x: left - 8, y: top + 9 * data.runs.length + 4, "text-anchor": "end" }, name));
+    svg.append(drawn("text", { class: "stem", x: left - 8, y: top + 9 * data.runs.length + 4, "text-anchor": "end" }, names[index]));
     for (const one of data.published) {
       if (one.values[index] === null) continue;
       const stroke = drawn("line", { class: "published", x1: x(one.values[index]), x2: x(one.values[index]), y1: top - 2, y2: top + rowHeight - 12 });

@@ -154,7 +154,7 @@ class Player {
 
   mark() {
     this.card.classList.toggle("playing", this.playing);
-    this.play.setAttribute("aria-label", `${this.playing ? "Pause" : "Play"} ${this.data.name}`);
+    this.play.setAttribute("aria-label", `${this.playing ? "Pause" : "Play"} ${this.data.label}`);
   }
 
   draw(known) {

@@ -30,12 +30,19 @@ class Songs {
     return this.metric ? this.metric.value : null;
   }
 
+  /** The stems that each run has a value of; a run without any value of the song does not count. */
+  sharedStems(rows) {
+    const has = (one) => one !== null && one !== undefined;
+    const there = rows.filter((row) => row.some(has));
+    return this.data.stems.map((_, index) => index).filter((index) => there.every((row) => has(row[index])));
+  }
+
   /** The value of a song: of a stem by its number, or the mean over stems. */
   value(song, run, stem) {
     const rows = song.values[this.metricName()];
     if (!rows) return null;
     if (stem !== "mean") return rows[run][stem];
-    const there = rows[run].filter((one) => one !== null && one !== undefined);
+    const there = this.sharedStems(rows).map((one) => rows[run][one]).filter((one) => one !== null && one !== undefined);
     return there.length ? there.reduce((sum, one) => sum + one, 0) / there.length : null;
   }
 
@@ -133,8 +140,9 @@ class Songs {
   row(song) {
     const failed = song.failed.flatMap((reason, run) => reason === null ? [] :
       [element("small", { class: "failed" }, runBadge(run), `failed: ${reason}`)]);
-    const notes = song.notes.map((note) => element("small", {}, note));
-    const seen = song.seen ? [element("small", { class: "failed" }, "the model was trained on it")] : [];
+    const notes = song.notes.map(([run, text]) => element("small", {}, run === null ? null : runBadge(run), text));
+    const seen = song.seen.flatMap((one, run) => one ?
+      [element("small", { class: "failed" }, runBadge(run), "the model was trained on it")] : []);
     const cells = this.shown.map((column) => {
       const value = column.get(song) ?? null;
       const title = column.kind === "value" && DATA.runs.length > 1 ? `${column.title} ${DATA.runs[column.run]}` : column.title;

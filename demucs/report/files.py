@@ -1,0 +1,66 @@
+"""Single files of a run: JSON, YAML and numbers that may be broken, which is noted and no error."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demucs.evaluation.results import Results, TrackResult
+
+
+def finite(results: Results, notes: list[str]) -> Results:
+    """Results in which NaN and infinities are None, and a note of how many there were."""
+    count = 0
+    tracks: dict[str, TrackResult] = {}
+    for name, track in results.tracks.items():
+        parts: dict[str, Any] = {}
+        for kind in ("values", "baseline"):
+            parts[kind] = {}
+            for metric, row in getattr(track, kind).items():
+                parts[kind][metric] = {stem: number(value) for stem, value in row.items()}
+                count += sum(value is not None and number(value) is None for value in row.values())
+        tracks[name] = replace(track, **parts)
+    if count:
+        notes.append(
+            f"{count} values of the evaluation are NaN or infinite: they are left out of means, "
+            "medians and tables"
+        )
+    return replace(results, tracks=tracks)
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
+
+
+def read_json(path: Path, kind: type[Any], notes: list[str]) -> Any:
+    """The content of a file; None where there is none or it is broken, which is noted."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        notes.append(f"{path.name} cannot be read: {error}")
+        return None
+    if not isinstance(found, kind):
+        notes.append(f"{path.name} cannot be read: it holds no {kind.__name__}")
+        return None
+    return found
+
+
+def read_config(path: Path, notes: list[str]) -> dict[str, Any]:
+    try:
+        return plain_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        notes.append(f"{path.name} cannot be read: {reason}")
+        return {}
+
+
+def plain_dict(found: Any) -> dict[str, Any]:
+    return dict(found) if isinstance(found, Mapping) else {}
