@@ -13,6 +13,9 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+# Names of runs and stems are words, not formulas: a `$` in them is a dollar.
+plt.rcParams["text.parse_math"] = False
+
 # Okabe-Ito colours: told apart by colour-blind readers and, with the markers, in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "^", "s", "D", "v", "P", "X"]
@@ -22,8 +25,9 @@ STEMS = ["drums", "bass", "other", "vocals"]
 
 
 def style_of(number: int) -> dict[str, str]:
-    """Colour and marker of the N-th of a few things, for `axes.plot`."""
-    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    """Colour and marker of the N-th thing, for `axes.plot`; 49 of them differ."""
+    marker = number + number // len(COLOURS)
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[marker % len(MARKERS)]}
 
 
 def stem_style(stem: str, sources: list[str]) -> dict[str, str]:
@@ -43,7 +47,10 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 def save(figure: plt.Figure, folder: Path, name: str) -> None:
     """Writes NAME.png and NAME.svg, each whole or not at all, and prints their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"error: --out {folder} cannot be made ({error.strerror}): give another folder")
     # Without a date and with fixed identifiers, the same numbers give the same file.
     with plt.rc_context({"svg.hashsalt": "demucs", "svg.fonttype": "path"}):
         for suffix in ("png", "svg"):

@@ -68,8 +68,16 @@ def jobs_of(folder: Path) -> Iterator[list[str]]:
         yield job("speed", *speeds, "--out", folder)
     if runs := sorted(folder.glob("processes_*/history.json")):
         numbered = [f"{path.parent.name.removeprefix('processes_')}={path}" for path in runs]
-        size = json.loads((folder / "result.json").read_text(encoding="utf-8"))["batch_size"]
-        yield job("scaling", *numbered, "--batch-size", size, "--out", folder)
+        yield job("scaling", *numbered, *batch_size(folder), "--out", folder)
+
+
+def batch_size(folder: Path) -> list[object]:
+    """The option that a scaling needs, from result.json; nothing where that does not say."""
+    try:
+        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return ["--batch-size", int(found["batch_size"])]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def job(script: str, *arguments: object) -> list[str]:

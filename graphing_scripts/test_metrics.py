@@ -146,14 +146,19 @@ def merge(found: Sequence[Scores]) -> tuple[dict[int, dict[str, dict[str, float]
     twice: list[str] = []
     for one in found:
         table = by_epoch.setdefault(one.epoch or 0, {})
-        other = [key for key, values in one.aggregates.items() if table.get(key, values) != values]
+        other = [
+            key
+            for key, values in one.aggregates.items()
+            if any(table.get(key, {}).get(stem, value) != value for stem, value in values.items())
+        ]
         if other:
             names = ", ".join(dict.fromkeys(key.removesuffix("_med") for key in other))
             twice.append(
                 f"epoch {one.epoch} is there twice with other values of {names}: "
                 f"those of {one.path.name} are drawn"
             )
-        table.update(one.aggregates)
+        for key, values in one.aggregates.items():
+            table.setdefault(key, {}).update(values)
     return by_epoch, twice
 
 

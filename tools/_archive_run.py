@@ -50,7 +50,7 @@ def archive(args: argparse.Namespace, folder: Path) -> Path:
         "slurm": {"job": record.job_id, "restarts": record.restarts}
         if record and record.job_id
         else None,
-        "ended": record.updated if record else None,
+        "ended": record.updated if record and record.state != "running" else None,
         **_environment(record),
         "evaluation": _summary(evaluations.get("evaluation.json")),
     }
@@ -113,7 +113,9 @@ def _config(source: Path) -> str:
 def _environment(record: RunRecord | None) -> dict[str, Any]:
     if record and record.environment:
         return {"environment": record.environment, "environment_noted": "by the run"}
-    return {"environment": describe(), "environment_noted": "when it was archived"}
+    # The machine may be the same; the code may have changed since.
+    noted = {key: value for key, value in describe().items() if key != "commit"}
+    return {"environment": noted, "environment_noted": "when it was archived"}
 
 
 def _seconds(history: list[Mapping[str, Any]]) -> float | None:
@@ -136,6 +138,9 @@ def _summary(results: Results | None) -> dict[str, Any] | None:
 def _clean(text: str) -> str:
     """Without colours, and with paths as seen from the repository or the home folder."""
     text = COLOUR.sub("", text)
+    # A run of another checkout tells where that was: the folder above outputs/xps/SIGNATURE.
+    for place in set(re.findall(r"(/\S+?)/[^/\s]+/xps/\w+", text)):
+        text = text.replace(f"{place}/", "")
     for place, short in ((Path.cwd(), ""), (Path(__file__).resolve().parents[1], "")):
         text = text.replace(f"{place}/", short)
     return text.replace(f"{Path.home()}/", "~/")

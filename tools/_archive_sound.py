@@ -14,11 +14,12 @@ from demucs.report.separated import (
     song_names,
     songs_folder,
 )
+from demucs.report.sound import Excerpt
 from demucs.report.sources import Run, find_run
 
 
-def keep_sound(args: argparse.Namespace, folder: Path) -> None:
-    """Writes `audio/{mixture, STEM_reference, STEM_estimate}.flac`, 16 bits, at one common gain.
+def separate(args: argparse.Namespace) -> Excerpt:
+    """A stretch of a test song, and its stems by the release.
 
     Raises:
         ConfigError: there is no release of the run.
@@ -41,14 +42,19 @@ def keep_sound(args: argparse.Namespace, folder: Path) -> None:
             f"there is no song {track!r} in {songs}, but {', '.join(names[:5]) or 'none'}"
         )
     stretch = Stretch(seconds=args.seconds, start=args.start)
-    excerpt = separate_excerpt(songs, track, "", models, stretch)
+    return separate_excerpt(songs, track, "", models, stretch)
+
+
+def keep_sound(excerpt: Excerpt, folder: Path) -> None:
+    """Writes `audio/{mixture, STEM_reference, STEM_estimate}.flac`, 16 bits, at one common gain."""
     gain = common_gain([one.wav for one in excerpt.signals])
     for one in excerpt.signals:
         name = "mixture" if one.kind == "mixture" else f"{one.stem}_{one.kind}"
         with atomic_path(folder / "audio" / f"{name}.flac") as temporary:
             write_audio(temporary, one.wav * gain, excerpt.samplerate, bits=16, clip="none")
     begin = excerpt.start or 0.0
-    about = f"{track}, seconds {begin:.1f} to {begin + args.seconds:.1f}"
+    end = begin + excerpt.signals[0].wav.shape[-1] / excerpt.samplerate
+    about = f"{excerpt.name}, seconds {begin:.1f} to {end:.1f}"
     if gain < 1:
         about += f", all files at a gain of {gain:.2f}, since the loudest would clip"
     with atomic_path(folder / "audio" / "about.txt") as temporary:

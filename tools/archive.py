@@ -38,14 +38,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.signature is not None:
         from tools._archive_run import archive
-        from tools._archive_sound import keep_sound
+        from tools._archive_sound import keep_sound, separate
 
         name = args.name or args.signature
         if not is_valid_name(name):
             raise ConfigError(f"--name {name!r}: give a plain name, without folders, as my-run")
+        excerpt = None if args.no_sound else separate(args)  # first, since it can be refused
         folder = archive(args, args.results / name)
-        if not args.no_sound:
-            keep_sound(args, folder)
+        if excerpt is not None:
+            keep_sound(excerpt, folder)
         print(write_readme(folder))
     print(write_index(args.results))
     if args.signature is not None:

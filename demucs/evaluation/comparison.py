@@ -81,10 +81,13 @@ def doubts(first: Results, second: Results, names: Sequence[str] = ("A", "B")) -
     for name, results, other in zip(names, (first, second), (second, first), strict=True):
         alone = sorted(_measured(results) - _measured(other))
         if alone:
-            found.append(f"only in {name}: {', '.join(alone[:5])}; left out")
+            found.append(f"only in {name}: {_few(alone)}; left out")
     audio = [n for n in sorted(common) if _differ(first.tracks[n].audio, second.tracks[n].audio)]
     if audio:
-        found.append(f"other audio under the same name: {', '.join(audio[:5])}")
+        found.append(f"other audio under the same name: {_few(audio)}")
+    if set(first.sources) != set(second.sources):
+        shared = [stem for stem in first.sources if stem in second.sources]
+        found.append(f"they have other stems: compared, and in the mean, are {', '.join(shared)}")
     for key in sorted(first.settings.keys() & second.settings.keys() - {"device", "metrics"}):
         one, two = first.settings[key], second.settings[key]
         if one != two:
@@ -92,6 +95,11 @@ def doubts(first: Results, second: Results, names: Sequence[str] = ("A", "B")) -
     for name, results in zip(names, (first, second), strict=True):
         found += [f"{name}: {text}" for text in results.warnings()]
     return found
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _difference(metric: str, stem: str, one: Array, other: Array) -> Difference:

@@ -115,7 +115,8 @@ def test_it_has_a_few_seconds_of_sound(here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["ffffffff"], "there are: none"),
+        (["ffffffff"], "no release 'ffffffff'"),
+        (["ffffffff", "--no-sound"], "there are: none"),
         ([SIGNATURE, "--name", "a/b"], "--name 'a/b'"),
         ([SIGNATURE, "--log", "absent.out", "--no-sound"], "absent.out"),
         ([SIGNATURE], "tools.export 0a1b2c3d"),
