@@ -222,10 +222,11 @@ def test_charts_tell_values_by_pointer_and_key(visit, one):
     page.keyboard.press("ArrowRight")
     assert plot.get_attribute("aria-valuenow") == "2"
     box = plot.bounding_box()
-    page.mouse.move(box["x"] + box["width"] - 14, box["y"] + 50)
+    plot.hover(position={"x": box["width"] - 14, "y": 50})
     pointed = "document.querySelector(\"[data-chart='0'] .plot\").getAttribute('aria-valuenow')"
     until(page, f"{pointed} === '4'")  # the pointer is followed a frame later
-    page.mouse.move(box["x"] + 40, box["y"] + 50)
+    plot.hover(position={"x": 40, "y": 50})
+    until(page, f"{pointed} === '1'")
     assert page.locator("[data-chart='0'] .legend .at").inner_text() == "epoch 1"
     page.click("[data-chart='0'] .legend button >> nth=0")
     assert page.locator("[data-chart='0'] .plot path.line").count() == 1
