@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What benchmarks measured: how many times faster than the reference, and how long in itself.
 
-    python3 graphing_scripts/speed.py demucs_results/benchmarks/*.json --out FOLDER
+    python3 graphing_scripts/speed.py demucs_results/benchmarks/bench_*.json --out FOLDER
 
 Draws `speed.png` and `.svg` from the files that `benchmarks/bench_*.py --json FILE` write, a row
 for each of their tables, into `--out` or beside the first file. Bars are medians over rounds, dots

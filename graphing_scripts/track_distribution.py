@@ -72,13 +72,14 @@ def draw(found: Sequence[Scores], metric: str) -> plt.Figure:
     """One metric: a group of boxes for each stem, one of each evaluation."""
     stems = list(dict.fromkeys(stem for one in found for stem in one.sources))
     published = json.loads(PUBLISHED.read_text(encoding="utf-8")) if metric == "sdr" else None
+    notes = []
     if published and not set(stems) <= set(published["sources"]):
+        notes.append(f"the published rows are of {', '.join(published['sources'])}: left out")
         published = None
     wide = 0.6 + 0.5 * len(found) + (0.6 if published else 0)
     wide = 1.5 + wide * (len(stems) + bool(published)) + (2.6 if published else 0)
     figure, axes = plt.subplots(figsize=(min(13, max(6.5, wide)), 5.2), layout="constrained")
     step = 0.8 / (len(found) + (1.2 if published else 0))
-    notes = []
     for number, one in enumerate(found):
         for place, stem in enumerate(stems):
             values = sorted(one.values(metric, stem).values())

@@ -212,7 +212,9 @@ def finish(axes: dict[str, plt.Axes], runs: Sequence[Run], labels: dict[str, str
         if not panel.has_data():
             logs = any(run.path.is_file() and run.path.suffix != ".json" for run in runs)
             runs_here = "this run" if len(runs) == 1 else "these runs"
-            say(panel, f"{MISSING[key]}\nin {'what the log says of ' if logs else ''}{runs_here}")
+            broken = any("not finite" in note for run in runs for note in run.notes)
+            missing = MISSING[key].replace("no ", "no finite ") if broken else MISSING[key]
+            say(panel, f"{missing}\nin {'what the log says of ' if logs else ''}{runs_here}")
             panel.set_xticks([])
             panel.set_yticks([])
             continue
