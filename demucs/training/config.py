@@ -165,6 +165,7 @@ class SvdConfig:
     conv_only: bool
     convtr: bool
     bs: int
+    warm: bool
 
     def __post_init__(self) -> None:
         _check(self.penalty >= 0, f"svd.penalty={self.penalty} must not be negative")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from demucs.data.batch import Batch
 from demucs.errors import ConfigError
 from demucs.training.config import TrainConfig
+from demucs.training.leading import LeadingVectors
 from demucs.training.losses import batch_losses, weighted_mean
 from demucs.training.optim import gradient_norm
 from demucs.training.precision import Precision
@@ -70,6 +71,7 @@ class Step:
         self.precision = Precision(options.precision, next(module.parameters()).device)
         # Kept apart from the optimiser's state, which may be another run's, with its rates.
         self._rates = [float(group["lr"]) for group in optimiser.param_groups]
+        self.leading = LeadingVectors()
         self.skipped = 0
 
     def __call__(
@@ -144,7 +146,8 @@ class Step:
     def _penalties(self, epoch: int, batch: int) -> Penalties:
         svd, found = self.options.svd, {}
         if svd.penalty > 0 and penalty_applies(svd.proba, self.options.seed, epoch, batch):
-            found["penalty"] = (svd.penalty, svd_penalty(self.module, svd) / svd.proba)
+            value = svd_penalty(self.module, svd, leading=self.leading if svd.warm else None)
+            found["penalty"] = (svd.penalty, value / svd.proba)
         if self.quantiser is not None:
             found["ms"] = (self.quantiser.weight, self.quantiser.size())
         return found
@@ -180,8 +183,13 @@ class Step:
 
     def state_dict(self) -> dict[str, Any]:
         """What a step remembers of those before it."""
-        return {"skipped": self.skipped, "precision": self.precision.state_dict()}
+        return {
+            "skipped": self.skipped,
+            "precision": self.precision.state_dict(),
+            "leading": self.leading.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.skipped = int(state.get("skipped", 0))
         self.precision.load_state_dict(state.get("precision", {}))
+        self.leading.load_state_dict(state.get("leading", {}))

@@ -1,7 +1,8 @@
 """The penalty on the largest singular value of each weight.
 
 Défossez, "Hybrid Spectrogram and Waveform Source Separation" (arXiv:2111.03600), section 3.3: the
-sum over layers of σ²max, estimated by the randomised low-rank SVD of Halko et al. (2011).
+sum over layers of σ²max. There it is estimated anew in each step, by the randomised low-rank SVD of
+Halko et al. (2011): `svd.warm=false`. By default it is followed from step to step (`leading.py`).
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.training.config import SvdConfig
+from demucs.training.leading import LeadingVectors
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -40,7 +42,13 @@ def penalised_matrices(
     return matrices
 
 
-def svd_penalty(model: nn.Module, config: SvdConfig, *, exact: bool = False) -> Tensor:
+def svd_penalty(
+    model: nn.Module,
+    config: SvdConfig,
+    *,
+    exact: bool = False,
+    leading: LeadingVectors | None = None,
+) -> Tensor:
     """Sum over weights of the squared largest singular value; a scalar that has a gradient.
 
     Args:
@@ -48,11 +56,15 @@ def svd_penalty(model: nn.Module, config: SvdConfig, *, exact: bool = False) -> 
         config: which of them, and how the value is estimated. `proba` is not applied here: see
             `penalty_applies`.
         exact: by a full SVD; slow, for reports.
+        leading: what is known of these weights from the step before, in place of an estimate.
     """
-    total = next(model.parameters()).new_zeros(())
-    for matrix in penalised_matrices(
+    matrices = penalised_matrices(
         model, min_size=config.min_size, conv_only=config.conv_only, convtr=config.convtr
-    ):
+    )
+    if leading is not None and matrices:
+        return leading.squares(matrices)
+    total = next(model.parameters()).new_zeros(())
+    for matrix in matrices:
         if exact:
             top = torch.linalg.matrix_norm(matrix, 2)
         elif config.powm:

@@ -23,8 +23,9 @@ from demucs.training.step import MAX_SKIPPED, Step, place_seed
 from demucs.training.svd import penalised_matrices, penalty_applies, svd_penalty
 
 SVD = SvdConfig(
-    penalty=1, min_size=0, dim=8, niters=4, powm=False, proba=1, conv_only=False, convtr=True, bs=4
-)
+    penalty=1, min_size=0, dim=8, niters=4, powm=False, proba=1, conv_only=False, convtr=True, bs=4,
+    warm=False,
+)  # fmt: skip
 
 
 def svd_config(**changes: object) -> SvdConfig:
