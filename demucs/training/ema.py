@@ -28,12 +28,16 @@ class WeightAverage:
     def update(self, model: nn.Module) -> None:
         """Takes the present state of `model` in; the average lives on the model's device."""
         self.mass = self.mass * self.decay + 1
+        means, values = [], []
         for name, value in model.state_dict().items():
             mean = self.state.get(name)
             if mean is None or not value.is_floating_point():
                 self.state[name] = value.detach().clone()
             else:
-                mean.lerp_(value.to(mean), 1 / self.mass)
+                means.append(mean)
+                values.append(value.to(mean))
+        if means:  # all at once: a few kernels of a GPU, not one a weight
+            torch._foreach_lerp_(means, values, 1 / self.mass)
 
     def state_dict(self) -> dict[str, Any]:
         return {"decay": self.decay, "mass": self.mass, "state": dict(self.state)}

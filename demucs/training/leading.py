@@ -2,8 +2,8 @@
 
 A step moves the weights a little, so the singular vectors of the last step are nearly those of the
 next. A block of them is improved by one round of orthogonal iteration (Golub and Van Loan, Matrix
-Computations, 8.2.4) a step, which reads each matrix three times; estimating anew reads it five times
-and more, against many vectors, and then as often again for the gradient.
+Computations, 8.2.4) a step, which reads each matrix three times. Estimating anew reads it five
+times and more, against many vectors, and then twice as often for the gradient.
 """
 
 from collections.abc import Mapping, Sequence
@@ -111,4 +111,5 @@ def _leading_eigenvectors(grams: Tensor) -> Tensor:
         power = power @ power
     longest = power.norm(dim=1).argmax(dim=1)
     found = power.gather(2, longest[:, None, None].expand(-1, power.shape[1], 1))[:, :, 0]
-    return found / found.norm(dim=1, keepdim=True).clamp(min=tiny)
+    unit: Tensor = found / found.norm(dim=1, keepdim=True).clamp(min=tiny)
+    return unit

@@ -24,25 +24,30 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
 def build_optimiser(
     parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: OptimConfig
 ) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba, 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101)."""
+    """Adam (Kingma and Ba, 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101).
+
+    Fused where PyTorch can: all of a weight's update in one pass over memory.
+    """
     kinds: dict[str, type[torch.optim.Adam]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
     return kinds[config.optim](
         parameters,
+        fused=True,
         lr=config.lr,
         betas=(config.momentum, config.beta2),
         weight_decay=config.weight_decay,
     )
 
 
-def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
-    """The Euclidean norm of all gradients together; a scalar."""
-    norms = [
-        torch.linalg.vector_norm(parameter.grad)
-        for parameter in parameters
-        if parameter.grad is not None
-    ]
+def gradients(parameters: Iterable[nn.Parameter]) -> list[torch.Tensor]:
+    """Those that there are."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """The Euclidean norm of all together; a scalar."""
+    norms = torch._foreach_norm(tensors)
     total: torch.Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return total

@@ -14,7 +14,7 @@ from demucs.errors import ConfigError
 from demucs.training.config import TrainConfig
 from demucs.training.leading import LeadingVectors
 from demucs.training.losses import batch_losses, weighted_mean
-from demucs.training.optim import gradient_norm
+from demucs.training.optim import gradients, norm_of
 from demucs.training.precision import Precision
 from demucs.training.quantise import Quantiser
 from demucs.training.svd import penalty_applies, svd_penalty
@@ -106,15 +106,15 @@ class Step:
         self.optimiser.zero_grad()
         errors, penalties = self._gradients(Batch.of(examples), epoch, batch)
         self.precision.unscale(self.optimiser)
-        norm = float(gradient_norm(self.module.parameters()))
-        finite = math.isfinite(norm)
+        measures = self._measures(errors, penalties)
+        finite = math.isfinite(measures["grad"])
         if finite:
-            self._clip(norm)
+            self._clip(measures["grad"])
         excused = self.precision.apply(self.optimiser, finite=finite)
         if not finite:
             return self._skip(excused)
         self.skipped = 0
-        return self._measures(errors, penalties, norm)
+        return measures
 
     def _gradients(self, whole: Batch, epoch: int, batch: int) -> tuple[Tensor, Penalties]:
         """Adds up the gradients of micro-batches, of penalties with the last; errors `[S]`."""
@@ -155,19 +155,23 @@ class Step:
     def _clip(self, norm: float) -> None:
         limit = self.options.optim.clip_grad
         if 0 < limit < norm:
-            for parameter in self.module.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(limit / norm)
+            torch._foreach_mul_(gradients(self.module.parameters()), limit / norm)
 
-    def _measures(self, errors: Tensor, penalties: Penalties, norm: float) -> dict[str, float]:
-        reco = float(weighted_mean(errors, self.options.weights))
-        found = {"loss": reco, "reco": reco, "grad": norm}
-        found.update({f"reco_{n}": float(e) for n, e in zip(self.sources, errors, strict=True)})
+    def _measures(self, errors: Tensor, penalties: Penalties) -> dict[str, float]:
+        """What a call returns; the one time in a step that a GPU is waited for."""
+        norm = norm_of(gradients(self.module.parameters()))
+        reco = weighted_mean(errors, self.options.weights)
+        values = [norm, reco, *errors, *(value.detach() for _, value in penalties.values())]
+        grad, error, *others = torch.stack(values).tolist()
+        found = {"loss": error, "reco": error, "grad": grad}
+        found.update(zip((f"reco_{name}" for name in self.sources), others, strict=False))
         if self.options.svd.penalty > 0:  # also where it is left out: the mean is then of all steps
             found["penalty"] = 0.0
-        for name, (weight, value) in penalties.items():
-            found[name] = float(value.detach())
-            found["loss"] += weight * found[name]
+        for (name, (weight, _)), value in zip(
+            penalties.items(), others[len(self.sources) :], strict=True
+        ):
+            found[name] = value
+            found["loss"] += weight * value
         return found
 
     def _skip(self, excused: bool) -> dict[str, float]:

@@ -21,7 +21,7 @@ def exact(matrices: list[Tensor]) -> float:
 
 
 def some_matrices() -> list[Tensor]:
-    """Wide and tall ones, with fewer rows or columns than vectors, of rank 1, and of close values."""
+    """Wide, tall, smaller than the block of vectors, of rank 1, and of close values."""
     torch.manual_seed(0)
     close = torch.linalg.qr(torch.randn(40, 40))[0] @ torch.diag(1 + torch.arange(40) / 400)
     shapes = [(30, 90), (90, 30), (3, 50), (50, 3), (1, 7)]
