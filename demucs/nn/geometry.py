@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from demucs.errors import ConfigError
+from demucs.nn.convolution import Conv2d
 from demucs.nn.norms import GroupNorm
 
 
@@ -55,7 +56,7 @@ class LayerShape:
         if not self.frequency:
             return nn.Conv1d(channels, 2 * channels, 1 + 2 * context, padding=context)
         across = context if over_frequency else 0
-        return nn.Conv2d(
+        return Conv2d(
             channels,
             2 * channels,
             (1 + 2 * across, 1 + 2 * context),

@@ -13,6 +13,7 @@ from demucs.nn import build_model
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
 from demucs.stopping import Interrupted
 from demucs.training.blocks import RunConfig
+from demucs.training.compiling import compiled
 from demucs.training.distributed import Workers
 from demucs.training.learn import learn
 from demucs.training.optim import build_optimiser, parameter_groups
@@ -109,10 +110,7 @@ class Solver:
     def _called(self) -> nn.Module:
         """What a step calls: the model, in a world of several processes, compiled if wanted."""
         wrapped = self.workers.wrap(self.model)
-        if not self.options.compile:
-            return wrapped
-        compiled: nn.Module = torch.compile(wrapped, dynamic=False)  # type: ignore[assignment]
-        return compiled
+        return compiled(wrapped) if self.options.compile else wrapped
 
     def train(self) -> None:
         """Runs the epochs that are left.

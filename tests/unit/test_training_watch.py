@@ -130,13 +130,13 @@ def test_a_compiled_model_trains_the_same(
 
     def quickly(model: torch.nn.Module, **kwargs: Any) -> Any:
         asked.append(kwargs)
-        return compile_(model, backend="eager", **kwargs)
+        return compile_(model, **{**kwargs, "backend": "eager"})
 
     monkeypatch.setattr(torch, "compile", quickly)
     switches = ("epochs=1", "max_batches=2", "micro_batch=1", "misc.board=0")
     solver(songs, tmp_path / "plain", *switches).train()
     solver(songs, tmp_path / "compiled", *switches, "compile=true").train()
-    assert asked == [{"dynamic": False}]
+    assert asked == [{"dynamic": False, "backend": "inductor"}]
     plain, compiled = (load_checkpoint(tmp_path / name / NAME) for name in ("plain", "compiled"))
     assert plain["model"].keys() == compiled["model"].keys()
     for name, value in plain["model"].items():

@@ -64,10 +64,9 @@ class Winograd(nn.Module):
     @staticmethod
     def fits(conv: nn.Module, dtype: torch.dtype, flat: bool) -> bool:
         """Whether `conv` is of this kind and wide enough to gain."""
-        kernels = {nn.Conv1d: (3,), nn.Conv2d: (3, 3)}
         return (
             isinstance(conv, nn.Conv1d | nn.Conv2d)
-            and conv.kernel_size == kernels[type(conv)]
+            and conv.kernel_size == (3,) * (1 if isinstance(conv, nn.Conv1d) else 2)
             and conv.padding == tuple(1 for _ in conv.kernel_size)
             and dtype == torch.float32
             and conv.in_channels >= (WIDE_OVER_TIME if flat else WIDE)
