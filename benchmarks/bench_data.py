@@ -3,7 +3,7 @@
     python3 -m venv reference
     reference/bin/pip install torch==2.8.0 torchaudio==2.8.0 soundfile demucs==4.1.0 \\
         dora-search hydra-core hydra-colorlog musdb
-    python3 benchmarks/bench_data.py --public reference/bin/python [--rounds 7] [--batch 8]
+    python3 benchmarks/bench_data.py --public reference/bin/python [--rounds 5] [--batch 8]
                                      [--backend soundfile] [--json FILE] [KEY=VALUE ...]
 
 Later releases of torchaudio have no `info`, without which the public package measures no songs.
@@ -169,7 +169,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--public", required=True, help="python of the public package")
-    parser.add_argument("--rounds", type=int, default=7, help="default: 7")
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--batch", type=int, default=8, help="examples of a batch; default: 8")
     parser.add_argument("--songs", type=int, default=6, help="default: 6")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a song; default: 60")
