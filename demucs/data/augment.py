@@ -7,6 +7,7 @@ Domain" (1911.13254); repitch is in `demucs.data.repitch`, remix in `demucs.data
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from demucs.data.rng import Purpose, generator
@@ -84,9 +85,17 @@ class StemDraw:
 
     def apply(self, wav: Tensor) -> Tensor:
         """`[C, T]` to `[C, T]`: swaps (stereo only) and scales. The crop is made when reading."""
-        if self.swap and wav.shape[0] == 2:
-            wav = wav.flip(0)
-        return wav * self.gain
+        out = torch.empty_like(wav)
+        self.into(out, wav)
+        return out
+
+    def into(self, out: Tensor, wav: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
+        """Writes `wav` `[C, t]` to `out` `[C, T]`, T >= t: normalised, swapped, scaled, padded."""
+        frames = wav.shape[1]
+        order = (1, 0) if self.swap and wav.shape[0] == 2 else range(wav.shape[0])
+        for row, channel in zip(out, order, strict=True):  # a channel stays in the cache meanwhile
+            torch.sub(wav[channel], mean, out=row[:frames]).div_(std).mul_(self.gain)
+            row[frames:] = 0
 
 
 @dataclass(frozen=True)

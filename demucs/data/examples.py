@@ -8,7 +8,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from demucs.data.augment import AugmentConfig, StemDraw, Stretch, draw_stems, draw_stretch
@@ -101,11 +100,30 @@ class TrainingSet(Dataset[Tensor]):
         ]
         return cuts, draws
 
-    def read(self, cuts: Sequence[Cut], draws: Sequence[StemDraw]) -> Tensor:
-        """The example `[S, C, T]` that `cuts` describes."""
-        read = [self._read(cut, source) for cut, source in zip(cuts, self.sources, strict=True)]
-        stems = zip(draws, self._stretched(read), strict=True)
-        return torch.stack([draw.apply(wav) for draw, wav in stems])
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(S, C, T)` of an example."""
+        return len(self.sources), self.channels, self.example_frames
+
+    def read(
+        self, cuts: Sequence[Cut], draws: Sequence[StemDraw], out: Tensor | None = None
+    ) -> Tensor:
+        """The example `[S, C, T]` that `cuts` describes, written into `out` if that is given."""
+        out = torch.empty(self.shape) if out is None else out
+        waiting: list[tuple[Tensor, StemDraw, Job]] = []
+        for stem, cut, draw, source in zip(out, cuts, draws, self.sources, strict=True):
+            wav = cut.track.read(source, cut.start, cut.frames)
+            if cut.stretch is None:
+                draw.into(stem, wav, *self._level(cut.track))
+                continue
+            wav = cut.track.normalize(wav) if self.normalize else wav
+            job = Job(wav, cut.stretch, self.example_frames, speech=source in VOICES)
+            waiting.append((stem, draw, job))
+        if waiting and self._repitcher is not None:
+            done = self._repitcher([job for _, _, job in waiting], self.samplerate)
+            for (stem, draw, _), wav in zip(waiting, done, strict=True):
+                draw.into(stem, wav)
+        return out
 
     def with_seed(self, seed: int) -> "TrainingSet":
         """The same segments in the order and with the augmentation of another seed."""
@@ -150,20 +168,9 @@ class TrainingSet(Dataset[Tensor]):
             frames = Repitcher.frames_needed(frames, stretch)
         return Cut(track, start + offset, frames, stretch)
 
-    def _read(self, cut: Cut, source: str) -> Tensor | Job:
-        """`[C, T]` of one stem there, or what is still to be stretched to that."""
-        wav = cut.track.read(source, cut.start, cut.frames)
-        if self.normalize:
-            wav = cut.track.normalize(wav)
-        if cut.stretch is not None:
-            return Job(wav, cut.stretch, self.example_frames, speech=source in VOICES)
-        return F.pad(wav, (0, cut.frames - wav.shape[1]))
-
-    def _stretched(self, stems: Sequence[Tensor | Job]) -> list[Tensor]:
-        """All stems `[C, T]`, those that wait for it stretched in one call."""
-        jobs = [stem for stem in stems if isinstance(stem, Job)]
-        done = iter(self._repitcher(jobs, self.samplerate) if self._repitcher else [])
-        return [next(done) if isinstance(stem, Job) else stem for stem in stems]
+    def _level(self, track: Track) -> tuple[float, float]:
+        """What is subtracted from a track's samples, and what they are divided by."""
+        return track.level if self.normalize else (0.0, 1.0)
 
 
 @lru_cache(maxsize=4)

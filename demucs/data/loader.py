@@ -1,12 +1,13 @@
 """Batches of an epoch, the same on any number of workers and processes."""
 
+import math
 import signal
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from demucs.data.batch import Batch
 from demucs.data.checks import check_batch
@@ -137,7 +138,7 @@ def training_loader(
         _Guarded(dataset),
         batch_sampler=sampler,
         num_workers=num_workers,
-        collate_fn=_collate,
+        collate_fn=_as_it_is,
         worker_init_fn=_settle,
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
     )
@@ -145,25 +146,40 @@ def training_loader(
 
 
 class _Guarded(Dataset["Found | DemucsError"]):
-    """Hands an error over as an item, so it reaches the user without a worker's traceback."""
+    """Hands an error over as a batch, so it reaches the user without a worker's traceback."""
 
     def __init__(self, dataset: Examples) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: Index) -> Found | DemucsError:
+    def __getitems__(self, indices: Sequence[Index]) -> Found | DemucsError:
+        """The whole batch, which PyTorch's loader asks for at once."""
         try:
-            return self.dataset[index]
+            if isinstance(self.dataset, TrainingSet):
+                return _read_in_place(self.dataset, indices)
+            return Batch.stack([self.dataset[index] for index in indices])
         except DemucsError as error:
             return type(error)(str(error))
 
 
-def _collate(items: Sequence[Found | DemucsError]) -> Found | DemucsError:
-    for item in items:
-        if isinstance(item, DemucsError):
-            return item
-    if all(isinstance(item, Batch) for item in items):
-        return Batch.stack([item for item in items if isinstance(item, Batch)])
-    return torch.stack([item for item in items if isinstance(item, Tensor)])
+def _read_in_place(dataset: TrainingSet, indices: Sequence[Index]) -> Tensor:
+    """`[B, S, C, T]`, each stem written where it is to stand."""
+    batch = _room((len(indices), *dataset.shape))
+    for example, index in zip(batch, indices, strict=True):
+        dataset.read(*dataset.cuts(*index), out=example)
+    return batch
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    """Memory for a batch: in a reader's process, such as the process it reads for sees too."""
+    if get_worker_info() is None:
+        return torch.empty(shape)
+    count = math.prod(shape)
+    storage = torch.UntypedStorage._new_shared(4 * count, device="cpu")  # type: ignore[no-untyped-call]
+    return torch.empty(0).set_(storage, 0, shape)  # type: ignore[call-overload, no-any-return]
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def _settle(worker: int) -> None:

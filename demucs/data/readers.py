@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -108,12 +109,12 @@ class WavFolder:
                 start = file.seek(min(start, file.frames))
                 rest = file.frames - start
                 count = rest if frames is None else min(frames, rest)
-                samples = file.read(count, dtype="float32", always_2d=True)
+                samples = file.read(count, dtype=_decoded(file.subtype), always_2d=True)
         except (soundfile.SoundFileError, OSError) as error:
             raise _unreadable(path, error) from error
         if len(samples) < count:
             raise _unreadable(path, ValueError(f"cut off after {start + len(samples)} frames"))
-        return torch.from_numpy(np.ascontiguousarray(samples.T))
+        return _planar(samples)
 
 
 class StemFile:
@@ -196,6 +197,20 @@ class StemFile:
             except Exception as error:
                 raise _unreadable(self.file, error) from error
         return self._info
+
+
+def _decoded(subtype: str) -> str:
+    """As what samples are taken from libsndfile: 16 bits as they are, which we scale quicker."""
+    return "int16" if subtype == "PCM_16" else "float32"
+
+
+def _planar(samples: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
+    """`[T, C]` to `[C, T]` floats; 16-bit integers are scaled to ±1, as libsndfile does it."""
+    wav = np.empty(samples.shape[::-1], dtype=np.float32)
+    scale = np.float32(2.0**-15 if samples.dtype == np.int16 else 1.0)
+    for channel, row in enumerate(wav):  # quicker than a transposed copy
+        np.multiply(samples[:, channel], scale, out=row)
+    return torch.from_numpy(wav)
 
 
 def load_stempeg() -> ModuleType:

@@ -105,6 +105,30 @@ def test_mono_files_are_copied_and_stereo_is_averaged(
     torch.testing.assert_close(mono.read("drums"), torch.from_numpy(stereo).mean(0, keepdim=True))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [("wav", "PCM_16"), ("flac", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT")],
+)
+def test_samples_are_those_of_libsndfile(tmp_path: Path, suffix: str, subtype: str) -> None:
+    wav = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
+    wav[:2] = [[-1, 1], [0, -0.5]]
+    soundfile.write(tmp_path / f"bass.{suffix}", wav, RATE, subtype=subtype)
+    expected, _ = soundfile.read(
+        tmp_path / f"bass.{suffix}", start=100, frames=300, dtype="float32", always_2d=True
+    )
+    got = WavFolder(tmp_path).read("bass", 100, 300)
+    assert got.is_contiguous()
+    assert torch.equal(got, torch.from_numpy(expected.T.copy()))
+
+
+def test_large_finite_samples_are_read(tmp_path: Path) -> None:
+    """Their sum is not finite."""
+    wav = np.full((50, 2), 3e38, dtype=np.float32)
+    soundfile.write(tmp_path / "bass.wav", wav, RATE, subtype="FLOAT")
+    track = Track("song", ("bass",), RATE, 2, 50, 0.0, 1.0, WavFolder(tmp_path))
+    assert torch.equal(track.read("bass"), torch.from_numpy(wav.T.copy()))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_samples_that_are_not_finite_name_their_file(tmp_path: Path, value: float) -> None:
     write_track(tmp_path / "train" / "a")
