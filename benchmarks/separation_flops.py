@@ -10,7 +10,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 @torch.no_grad()
-def flops(model: nn.Module, samples: int) -> float:
+def flops(model: nn.Module, samples: int, convolutions_only: bool = False) -> float:
     """Of the convolutions, LSTMs and linear layers for one mixture of so many samples."""
     total = 0.0
 
@@ -18,7 +18,8 @@ def flops(model: nn.Module, samples: int) -> float:
         nonlocal total
         total += 2 * _products(module, inputs[0], output)
 
-    kinds = (*CONVOLUTIONS, *TRANSPOSED, nn.LSTM, nn.Linear)
+    others = () if convolutions_only else (nn.LSTM, nn.Linear)
+    kinds = (*CONVOLUTIONS, *TRANSPOSED, *others)
     hooks = [
         module.register_forward_hook(count)
         for module in model.modules()
@@ -32,7 +33,10 @@ def flops(model: nn.Module, samples: int) -> float:
 
 def _products(module: nn.Module, x: Tensor, output: Any) -> int:
     if isinstance(module, CONVOLUTIONS):
-        return output.numel() * module.weight[0].numel()
+        taps = module.weight[0]
+        if taps.dim() == 3 and x.shape[-2] == 1:
+            taps = taps[:, :1]  # those for neighbouring frequencies meet padding alone
+        return output.numel() * taps.numel()
     if isinstance(module, TRANSPOSED):
         return x.numel() * module.weight[0].numel()
     if isinstance(module, nn.LSTM):
