@@ -16,8 +16,8 @@ the same precision. A batch that does not fit the memory has no row.
 Here tf32 rounds convolutions and products alike on both sides, fp32 neither: PyTorch's own default,
 which is what the public command runs in, lets only convolutions round.
 
-It runs on a CPU too (`--device cpu --channels 8 --seconds 20 --segment 4`), without tf32; that shows that it
-works, not how fast a GPU is.
+It runs on a CPU too (`--device cpu --channels 8 --seconds 20 --segment 4`), without tf32; that
+shows that it works, not how fast a GPU is.
 """
 
 import argparse

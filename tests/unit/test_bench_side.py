@@ -44,5 +44,5 @@ def test_what_went_wrong_is_told(tmp_path: Path, code: str, said: str) -> None:
 
 
 def test_silence_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="said nothing for 0.2 s"):
+    with pytest.raises(SystemExit, match=r"said nothing for 0\.2 s"):
         side(tmp_path, "import time; time.sleep(60)", limit=0.2)
