@@ -25,7 +25,6 @@ stem written.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -38,6 +37,7 @@ from typing import Any
 import record
 import torch
 from separation_flops import flops
+from side import Side
 
 from demucs.nn import HDemucs, ModelSpec
 from demucs.nn.fast import has_bf16
@@ -54,26 +54,10 @@ PEERS = {
 REFERENCE = "demucs, fp32"
 
 
-class Side:
+def serving(python: str, side: str, precision: str, files: list[str]) -> Side:
     """A process that does a forward pass when it is told to."""
-
-    def __init__(self, python: str, side: str, precision: str, files: list[str]) -> None:
-        self.precision = precision
-        self.process = subprocess.Popen(
-            [python, str(SIDES), "serve", side, precision, *files],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=SIDES.parent,
-            env=environment(side),
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        if self.process.stdout.readline().strip() != "ready":
-            sys.exit(f"this side did not start: {python} {SIDES} serve {side} {precision}")
-
-    def ask(self, request: str) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+    command = [python, str(SIDES), "serve", side, precision, *files]
+    return Side(command, SIDES.parent, environment(side))
 
 
 def environment(side: str) -> dict[str, str]:
@@ -114,18 +98,18 @@ def bench_forward(
     ours = [str(work / "repo" / "bench.safetensors"), mixture]
     here = sys.executable
     sides = {
-        f"{name}, fp32": Side(python, f"peer:{name}", "fp32", theirs)
+        f"{name}, fp32": serving(python, f"peer:{name}", "fp32", theirs)
         for name, python in peers.items()
     }
     sides |= {
-        "ours, plain fp32": Side(here, "ours-plain-command", "fp32", ours),
-        "ours, library, fp32": Side(here, "ours-fp32-library", "fp32", ours),
-        "ours, fp32": Side(here, "ours-fp32-command", "fp32", ours),
+        "ours, plain fp32": serving(here, "ours-plain-command", "fp32", ours),
+        "ours, library, fp32": serving(here, "ours-fp32-library", "fp32", ours),
+        "ours, fp32": serving(here, "ours-fp32-command", "fp32", ours),
     }
     if has_bf16():
-        sides["demucs, bf16 autocast"] = Side(peers["demucs"], "peer:demucs", "bf16", theirs)
-        sides["ours, library, bf16"] = Side(here, "ours-bf16-library", "bf16", ours)
-        sides["ours, bf16"] = Side(here, "ours-bf16-command", "bf16", ours)
+        sides["demucs, bf16 autocast"] = serving(peers["demucs"], "peer:demucs", "bf16", theirs)
+        sides["ours, library, bf16"] = serving(here, "ours-bf16-library", "bf16", ours)
+        sides["ours, bf16"] = serving(here, "ours-bf16-command", "bf16", ours)
     stems = {}
     for index, side in enumerate(sides.values()):
         side.ask(f"save {work}/{index}.pt")  # the first pass is slower
@@ -137,10 +121,11 @@ def bench_forward(
             clock, processor = side.ask("forward")
             seconds[name].append(clock)
             used[name].append(processor)
-    peaks = {side.precision: side.ask("peak") for side in sides.values()}
+    precision = {name: "bf16" if "bf16" in name else "fp32" for name in sides}
+    peaks = {precision[name]: side.ask("peak") for name, side in sides.items()}
     memory = {name: side.ask("memory") for name, side in sides.items()}
     for side in sides.values():
-        side.process.kill()
+        side.end()
     work_done = flops(model, round(args.seconds * 44100))
     print(f"forward pass of {args.seconds} s stereo, {work_done / 1e9:.0f} GFLOP; peak of a matrix")
     print(
@@ -155,7 +140,7 @@ def bench_forward(
     cores = torch.get_num_threads()
     for index, (name, times) in enumerate(seconds.items()):
         median, processor = statistics.median(times), min(used[name])
-        share = work_done / (processor / cores) / peaks[sides[name].precision]
+        share = work_done / (processor / cores) / peaks[precision[name]]
         print(
             f"{name:22} {median:9.3f} {min(times):8.3f} {reference / median:6.2f} {processor:7.3f} "
             f"{least / processor:6.2f} {snr(stems[0], stems[index]):7.1f} {memory[name]:6.0f} "

@@ -7,17 +7,16 @@ a chunk, the context a model wants around it, and a shifted copy of the whole ar
 
 import math
 import random
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from demucs.chunks import Callback, Reporter, ordered_map, triangle
+from demucs.batches import Chunk, Runner
+from demucs.chunks import Callback, Reporter, triangle, window
 from demucs.errors import ConfigError
 from demucs.memory import MemoryGuard
 from demucs.passes import (
@@ -27,7 +26,6 @@ from demucs.passes import (
     plan,
     progress_bar,
     ready,
-    separate_chunk,
 )
 
 
@@ -48,6 +46,7 @@ def apply_model(
     seed: int = 0,
     rng: random.Random | None = None,
     guard: MemoryGuard | None = None,
+    batch: int | None = None,
 ) -> Tensor:
     """Separates `mix` `[B, C, T]` into stems `[B, S, C, T]`.
 
@@ -69,8 +68,10 @@ def apply_model(
             "end"), `audio_length` (samples), `models`. It may raise to abort.
         seed: of the random delays: equal seeds give equal stems.
         rng: the source of the delays, instead of a new one from `seed`.
-        guard: remembers, from one call to the next, how long a chunk fits the device's memory. A
-            chunk that does not fit is cut in half and so are those after it, with a warning.
+        guard: remembers, from one call to the next, what fits the device's memory. A batch that
+            does not fit is halved, then a chunk, and so are those after it, with a warning.
+        batch: chunks that a network is given at once; None: on a GPU what suits its memory, one
+            elsewhere. The stems are the same up to rounding.
 
     Returns:
         Stems in the order of `model.sources`, on the device of `mix`.
@@ -79,38 +80,24 @@ def apply_model(
         ConfigError: an argument out of its range, or channels that the model cannot take.
     """
     _check_mixture(mix)
-    check_arguments(shifts, overlap, transition_power, num_workers)
+    check_arguments(shifts, overlap, transition_power, num_workers, batch)
     guard = guard or MemoryGuard()
     members = members_of(model, mix.shape[1], segment if split else math.inf, overlap, guard)
     device = torch.device(device) if device is not None else mix.device
     passes = plan(members, mix.shape[-1], shifts, rng or random.Random(seed))
     fixed = {"audio_length": mix.shape[-1], "models": len(members)}
     report = Reporter(callback, callback_arg, fixed)
-    workers = num_workers if device.type == "cpu" else 0
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(passes, disable=not progress))
         for member in members:
             stack.enter_context(ready(member.module, device))
-        pool = stack.enter_context(ThreadPoolExecutor(workers)) if workers else None
-        job = _Job(mix, device, transition_power, pool, workers, report, bar, guard)
+        runner = Runner(passes, device, mix.device, len(mix), batch, num_workers, report, guard)
+        stack.enter_context(runner)
         total = mix.new_zeros(mix.shape[0], len(members[0].weights), *mix.shape[1:])
         for one in passes:
-            total += one.member.weights.to(total) * _run(one, job)[..., one.skip :]
+            stems = _run(one, mix, transition_power, runner, bar)
+            total += one.member.weights.to(total) * stems[..., one.skip :]
     return total.div_(torch.stack([one.member.weights for one in passes]).sum(0).to(total))
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What all passes share."""
-
-    mix: Tensor
-    device: torch.device
-    transition_power: float
-    pool: ThreadPoolExecutor | None
-    workers: int
-    report: Reporter
-    bar: "tqdm[Any]"
-    guard: MemoryGuard
 
 
 def _check_mixture(mix: Tensor) -> None:
@@ -121,24 +108,22 @@ def _check_mixture(mix: Tensor) -> None:
         )
 
 
-def _run(one: Pass, job: _Job) -> Tensor:
+def _run(one: Pass, mix: Tensor, power: float, runner: Runner, bar: "tqdm[Any]") -> Tensor:
     """The stems `[B, S, C, length]` of one pass: the weighted mean of its chunks."""
-    member, mix = one.member, job.mix
-    where = {"model_idx_in_bag": member.index, "shift_idx": one.shift_index}
-
-    def separate(chunk: tuple[int, int]) -> tuple[int, Tensor]:
-        offset, length = chunk
-        job.report({**where, "segment_offset": offset, "state": "start"})
-        stems = separate_chunk(member, mix, one.start + offset, length, job.device, job.guard)
-        job.report({**where, "segment_offset": offset, "state": "end"})
-        return offset, stems
-
-    total = mix.new_zeros(mix.shape[0], len(member.weights), mix.shape[1], one.length)
+    total = mix.new_zeros(mix.shape[0], len(one.member.weights), mix.shape[1], one.length)
     norm = mix.new_zeros(one.length)
-    weight = triangle(one.size, job.transition_power).to(mix)
-    for offset, stems in ordered_map(separate, one.chunks(), job.pool, job.workers):
-        length = stems.shape[-1]
+    weight = triangle(one.size, power).to(mix)
+    for chunk, stems in runner.run(_chunks(one, mix)):
+        offset, length = chunk.offset, chunk.length
         total[..., offset : offset + length] += weight[:length] * stems
         norm[offset : offset + length] += weight[:length]
-        job.bar.update(min(one.stride, one.length - offset))
+        bar.update(min(one.stride, one.length - offset))
+        del chunk, stems  # not to be held while the next one is worked on
     return total.div_(norm)
+
+
+def _chunks(one: Pass, mix: Tensor) -> Iterator[Chunk]:
+    for offset, length in one.chunks():
+        padded, before = one.member.context(length)
+        heard = window(mix, one.start + offset - before, padded)
+        yield Chunk(one, offset, length, heard, before)

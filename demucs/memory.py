@@ -1,4 +1,4 @@
-"""When a device runs out of memory: shorter chunks, instead of an end."""
+"""What fits a device's memory, and when it runs out: fewer or shorter chunks, not an end."""
 
 import logging
 from threading import Lock
@@ -6,6 +6,10 @@ from threading import Lock
 import torch
 
 SHORTEST = 0.1  # seconds; a chunk that does not fit is not made shorter than this
+MOST_AT_ONCE = 160.0  # seconds of audio: four chunks of HDemucs keep a GPU busy
+# Bytes for a second of audio: twice what the tensors of a forward pass take that live at the same
+# time (35 MiB in HDemucs of 48 channels, 51 in HTDemucs), for workspaces and what cannot be reused.
+_BYTES_A_SECOND = 100 * 2**20
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -22,11 +26,30 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class MemoryGuard:
-    """Remembers how long a chunk may be: `limit` samples; None as long as all have fitted."""
+    """Remembers what has not fitted.
+
+    Attributes:
+        limit: samples that a chunk may have; None as long as all have fitted.
+        batch: chunks that may be worked on at once; None likewise.
+    """
 
     def __init__(self) -> None:
         self.limit: int | None = None
+        self.batch: int | None = None
         self._lock = Lock()
+
+    def halve_batch(self, size: int) -> None:
+        """Notes that `size` chunks at once, more than one, were too much."""
+        with self._lock:
+            if self.batch is None or self.batch > size // 2:
+                self.batch = size // 2
+                _log.warning(
+                    "Out of memory for %d chunks at once: going on with %d. --batch %d avoids the "
+                    "attempt.",
+                    size,
+                    self.batch,
+                    self.batch,
+                )
 
     def halve(self, length: int, samplerate: int, error: BaseException) -> None:
         """Notes that a chunk of `length` samples was too much.
@@ -54,3 +77,24 @@ class MemoryGuard:
         """Gives back what torch keeps of the device's memory for later."""
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def seconds_at_once(device: torch.device) -> float:
+    """Seconds of audio that a network is to be given at once: by the free memory of a GPU, else 0.
+
+    More than that costs only memory, and less is worth a try if it does not fit.
+    """
+    if device.type != "cuda":
+        return 0.0
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return seconds_that_fit(free + kept)
+
+
+def seconds_that_fit(free: int) -> float:
+    """The same for so many bytes.
+
+    >>> [round(seconds_that_fit(gib * 2**30)) for gib in (2, 8, 80)]
+    [20, 82, 160]
+    """
+    return min(MOST_AT_ONCE, free / _BYTES_A_SECOND)

@@ -70,7 +70,9 @@ class Pass:
             yield offset, min(self.size, self.length - offset)
 
 
-def check_arguments(shifts: int, overlap: float, transition_power: float, workers: int) -> None:
+def check_arguments(
+    shifts: int, overlap: float, transition_power: float, workers: int, batch: int | None = None
+) -> None:
     """Raises ConfigError where an argument of `apply_model` is out of its range."""
     if shifts < 0:
         raise ConfigError(f"shifts={shifts}: give 0 (no random shift) or a positive number.")
@@ -80,6 +82,8 @@ def check_arguments(shifts: int, overlap: float, transition_power: float, worker
         raise ConfigError(f"transition_power={transition_power}: give a number of at least 1.")
     if workers < 0:
         raise ConfigError(f"num_workers={workers}: give 0 (no threads) or a positive number.")
+    if batch is not None and batch < 1:
+        raise ConfigError(f"batch={batch}: give a positive number of chunks.")
 
 
 def members_of(
@@ -173,6 +177,11 @@ def _forward(member: Member, mix: Tensor, start: int, length: int, device: torch
     padded, before = member.context(length)
     with torch.no_grad():
         stems: Tensor = member.module(window(mix, start - before, padded).to(device))
+    return cropped(stems, length)
+
+
+def cropped(stems: Tensor, length: int) -> Tensor:
+    """The middle `[..., length]` of what a network gave for a window."""
     extra = stems.shape[-1] - length
     return stems[..., extra // 2 : extra // 2 + length]
 

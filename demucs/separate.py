@@ -236,6 +236,7 @@ def _separator(options: Options) -> "Separator":
         segment=options.segment,
         jobs=options.jobs,
         precision=options.precision,
+        batch=options.batch,
         lean=True,
     )
 

@@ -52,7 +52,8 @@ class Options:
     mp3_bitrate: int
     mp3_preset: int
     jobs: int
-    precision: str
+    batch: int | None
+    precision: str | None
     recursive: bool
     root: Path | None
     resume: bool
@@ -278,11 +279,18 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
         "1: one (default: %(default)s)",
     )
     parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=integer(1),
+        help="chunks to give the network at once: more keep a GPU busy and need more of its memory "
+        "(default: by its memory, about 160 s of audio; 1 on the cpu)",
+    )
+    parser.add_argument(
         "--precision",
-        choices=["fp32", "bf16"],
-        default="fp32",
-        help="of the computations on the cpu: bf16 is faster on processors that have it, with "
-        "errors about 45 dB below the stems (default: %(default)s)",
+        choices=["fp32", "tf32", "bf16"],
+        help="of the computations: bf16 is faster on processors and GPUs that have it, with "
+        "errors about 45 dB below the stems; tf32 is for GPUs (default: tf32 on a GPU that has it, "
+        "else fp32)",
     )
 
 

@@ -9,7 +9,6 @@ import heapq
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from demucs.batches import Chunk, Runner
 from demucs.buffers import Signal, Sums
-from demucs.chunks import Callback, Reporter, ordered_map, triangle
+from demucs.chunks import Callback, Reporter, triangle
 from demucs.errors import ConfigError
 from demucs.memory import MemoryGuard
 from demucs.passes import (
@@ -28,7 +28,6 @@ from demucs.passes import (
     plan,
     progress_bar,
     ready,
-    separate_chunk,
 )
 
 
@@ -73,6 +72,7 @@ def apply_blocks(
     seed: int = 0,
     rng: random.Random | None = None,
     guard: MemoryGuard | None = None,
+    batch: int | None = None,
 ) -> Iterator[Block]:
     """Separates a signal block by block; the stems are those of `demucs.apply.apply_model`.
 
@@ -92,7 +92,7 @@ def apply_blocks(
         ConfigError: an argument out of its range, channels that the model cannot take, or a
             signal of another length than `total`.
     """
-    check_arguments(shifts, overlap, transition_power, num_workers)
+    check_arguments(shifts, overlap, transition_power, num_workers, batch)
     if total < 1:
         raise ConfigError(f"The mixture has {total} samples: give at least one.")
     signal = Signal(blocks, total, mean, scale)
@@ -101,28 +101,16 @@ def apply_blocks(
     device = torch.device(device) if device is not None else torch.device("cpu")
     passes = plan(members, total, shifts, rng or random.Random(seed))
     report = Reporter(callback, callback_arg, {"audio_length": total, "models": len(members)})
-    workers = num_workers if device.type == "cpu" else 0
     sums = Sums(len(members[0].weights), signal.channels)
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(passes, disable=not progress))
         for member in members:
             stack.enter_context(ready(member.module, device))
-        pool = stack.enter_context(ThreadPoolExecutor(workers)) if workers else None
-
-        def separate(task: _Task) -> tuple[_Task, Tensor]:
-            one = task.one
-            where = {"model_idx_in_bag": one.member.index, "shift_idx": one.shift_index}
-            where["segment_offset"] = task.offset
-            report({**where, "state": "start"})
-            stems = separate_chunk(
-                one.member, task.window[None], task.before, task.length, device, guard
-            )[0]
-            report({**where, "state": "end"})
-            return task, stems * task.weights
-
-        tasks = _tasks(passes, signal, transition_power)
-        for task, stems in ordered_map(separate, tasks, pool, workers):
-            sums.add(stems, task.one.start + task.offset)
+        cpu = torch.device("cpu")
+        runner = Runner(passes, device, cpu, 1, batch, num_workers, report, guard)
+        stack.enter_context(runner)
+        for task, stems in runner.run(_tasks(passes, signal, transition_power)):
+            sums.add(stems[0] * task.weights, task.one.start + task.offset)
             bar.update(min(task.one.stride, task.one.length - task.offset))
             start, done = sums.pop(task.finished)
             del task, stems  # hundreds of megabytes, while the next chunk is worked on
@@ -135,14 +123,9 @@ def apply_blocks(
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One chunk: its pass, where it lies there, what is heard, what it weighs."""
+class _Task(Chunk):
+    """One chunk, what it weighs, and what it finishes."""
 
-    one: Pass
-    offset: int
-    length: int
-    window: Tensor  # [C, padded], the chunk and its context
-    before: int  # samples of context before the chunk
     weights: Tensor  # [S or 1, 1, length]
     finished: int  # once it is done, so is the track up to this sample
 
@@ -170,7 +153,7 @@ def _tasks(passes: list[Pass], signal: Signal, power: float) -> Iterator[_Task]:
             one,
             offset,
             length,
-            signal.window(start - before, padded),
+            signal.window(start - before, padded)[None],
             before,
             weighing[index](offset, length) * shares[index],
             max(0, signal.total if following is None else following[0]),

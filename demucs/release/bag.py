@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from demucs.errors import ReleaseError
 from demucs.nn import ModelSpec
 from demucs.nn.fast import prepare
+from demucs.nn.mixed import mixed
 from demucs.release.bagfile import BagFile, checked_weights, read_bag, worst_seen
 from demucs.release.info import ReleaseInfo
 
@@ -57,15 +59,23 @@ class Bag(nn.Module):
         raise NotImplementedError("separate with a bag by demucs.apply.apply_model")
 
 
-def prepared(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """`demucs.nn.fast.prepare` of a network, or of each network of a bag.
+def prepared(
+    model: nn.Module, precision: str | None = None, device: torch.device | None = None
+) -> nn.Module:
+    """The network, or each network of a bag, as it is to run on `device` (None: the CPU).
+
+    Args:
+        precision: None is fp32 on a CPU, and on a GPU what `demucs.nn.mixed.mixed` says.
 
     Raises:
-        ConfigError: see there.
+        ConfigError: see `demucs.nn.fast.prepare` and `demucs.nn.mixed.mixed`.
     """
     if isinstance(model, Bag):
-        return Bag([prepare(one, precision) for one in model.models], model.weights).eval()
-    return prepare(model, precision)
+        models = [prepared(one, precision, device) for one in model.models]
+        return Bag(models, model.weights).eval()
+    if device is None or device.type == "cpu":
+        return prepare(model, precision or "fp32")
+    return mixed(model, precision, device)
 
 
 def load_bag(

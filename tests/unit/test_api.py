@@ -38,7 +38,7 @@ def test_the_parameters_are_the_public_ones() -> None:
     # inspect.signature(demucs.api.Separator) and save_audio of demucs 4.1.0
     public = ["model", "repo", "device", "shifts", "overlap", "split", "segment", "jobs"]
     public += ["progress", "callback", "callback_arg"]
-    assert list(inspect.signature(Separator).parameters) == [*public, "precision", "lean"]
+    assert list(inspect.signature(Separator).parameters) == [*public, "precision", "lean", "batch"]
     assert (
         inspect.signature(Separator).parameters["precision"].kind is inspect.Parameter.KEYWORD_ONLY
     )

@@ -203,7 +203,8 @@ def test_no_file_is_written_twice(tmp_path: Path) -> None:
 
 
 def test_precision(capsys: pytest.CaptureFixture[str]) -> None:
-    assert parse_options(["song.mp3"]).precision == "fp32"
+    assert parse_options(["song.mp3"]).precision is None  # what suits the device
+    assert parse_options(["song.mp3", "--precision", "tf32"]).precision == "tf32"
     assert parse_options(["song.mp3", "--precision", "bf16"]).precision == "bf16"
     with pytest.raises(SystemExit):
         parse_options(["song.mp3", "--precision", "fp8"])

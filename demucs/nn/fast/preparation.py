@@ -29,6 +29,8 @@ def prepare(model: nn.Module, precision: str = "fp32") -> nn.Module:
         ConfigError: another precision, or bf16 without such a processor or for a network that
             has no fast form.
     """
+    if precision == "tf32":
+        raise ConfigError("precision=tf32 is for a CUDA GPU: on the cpu use fp32 or bf16.")
     if precision not in PRECISIONS:
         raise ConfigError(f"precision={precision!r}: choose {' or '.join(PRECISIONS)}.")
     if precision == "bf16" and not has_bf16():
