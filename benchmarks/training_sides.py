@@ -106,7 +106,7 @@ class Answers:
         return time.perf_counter() - began
 
     def _batch(self) -> Tensor:
-        """`[B, S, C, T]`: another one each time, the same on both sides: notes and bursts of noise."""
+        """`[B, S, C, T]`: another each time, the same on both sides; notes and bursts of noise."""
         plain, dset = self.plain, self.plain["dset"]
         random = torch.Generator().manual_seed(self.steps)
         self.steps += 1
