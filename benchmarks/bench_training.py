@@ -116,9 +116,7 @@ class Case:
         return record.table(title, "s", seconds, REFERENCE, found)
 
     def _print(self, seconds: dict[str, list[float]], found: dict[str, Any]) -> None:
-        print(
-            f"\n{self.name} configuration, {self.batch} examples: {self.work / 1e9:.0f} GFLOP"
-        )
+        print(f"\n{self.name} configuration, {self.batch} examples: {self.work / 1e9:.0f} GFLOP")
         print(f"{'':22} {'s/step':>8} {'ex./s':>8} {'ratio':>6} {'MFU':>5} {'conv':>5} {'MiB':>7}")
         medians = {way: statistics.median(times) for way, times in seconds.items()}
         for way, median in medians.items():
