@@ -86,9 +86,11 @@ class Desk:
 
     def wait_for_epoch(self, number: str, epoch: int = 1) -> None:
         """Waits until the only experiment here has `epoch` epochs done."""
-        self.wait_for(
-            number, lambda: bool(self.experiments) and self.experiment.epochs_done >= epoch
-        )
+        self.wait_for(number, lambda: self.has_epochs(epoch))
+
+    def has_epochs(self, epoch: int = 1) -> bool:
+        """Whether the only experiment here has begun and has `epoch` epochs done."""
+        return bool(self.experiments) and self.experiment.epochs_done >= epoch
 
     @property
     def log(self) -> str:
