@@ -27,6 +27,7 @@ from tests.slurm.settings import write_settings
 
 HERE = Path(__file__).resolve().parent
 START_PATIENCE = 20  # seconds until a daemon answers
+PATIENCE = 900  # seconds for a job or a command: many shared machines are slow at times
 POLL = 0.1  # seconds between questions to the controller
 FOREIGN = ("SLURM", "SBATCH", "SRUN", "SALLOC", "SQUEUE", "SINFO")  # of a cluster we may be inside
 
@@ -90,7 +91,7 @@ class Cluster:
         *,
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
     ) -> "subprocess.CompletedProcess[str]":
         """Runs a command to its end where SLURM's programs find this cluster."""
         return subprocess.run(
@@ -133,7 +134,7 @@ class Cluster:
         return found
 
     def wait_until(
-        self, number: str, reached: Callable[[Job], bool], *, timeout: float = 120
+        self, number: str, reached: Callable[[Job], bool], *, timeout: float = PATIENCE
     ) -> Job:
         """Waits until a job is as it should; returns it.
 
@@ -147,11 +148,11 @@ class Cluster:
             time.sleep(POLL)
         return job
 
-    def wait(self, number: str, *, timeout: float = 120) -> Job:
+    def wait(self, number: str, *, timeout: float = PATIENCE) -> Job:
         """Waits until a job has ended, however often it is queued again before."""
         return self.wait_until(number, lambda job: job.has_ended, timeout=timeout)
 
-    def wait_array(self, number: str, *, timeout: float = 120) -> list[Job]:
+    def wait_array(self, number: str, *, timeout: float = PATIENCE) -> list[Job]:
         """Waits until all tasks of a job array have ended; returns them in their order."""
         deadline = time.monotonic() + timeout
         tasks = self.jobs(number)

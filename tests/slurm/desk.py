@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from tests.slurm.cluster import POLL, Cluster
+from tests.slurm.cluster import PATIENCE, POLL, Cluster
 from tests.slurm.experiment import Experiment
 from tests.slurm.jobs import Job
 
@@ -41,7 +41,7 @@ class Desk:
             self.environment["VIRTUAL_ENV"] = sys.prefix
 
     def type(
-        self, *command: str, cwd: Path | None = None, timeout: float = 120, **environment: str
+        self, *command: str, cwd: Path | None = None, timeout: float = PATIENCE, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         """A command, in the folder of the copy; returns when it has ended."""
         return self.cluster.run(
@@ -66,11 +66,13 @@ class Desk:
         """`sbatch OPTIONS slurm_scripts/train_slurm.sh EPOCHS OVERRIDES`; the job's number."""
         return self.submit(*options, "slurm_scripts/train_slurm.sh", str(epochs), *overrides)
 
-    def wait(self, number: str, *, timeout: float = 300) -> Job:
+    def wait(self, number: str, *, timeout: float = PATIENCE) -> Job:
         """Waits for the end of a job, however often it is queued again."""
         return self.cluster.wait(number, timeout=timeout)
 
-    def wait_for(self, number: str, reached: Callable[[], bool], *, timeout: float = 300) -> None:
+    def wait_for(
+        self, number: str, reached: Callable[[], bool], *, timeout: float = PATIENCE
+    ) -> None:
         """Waits until something is so while a job runs.
 
         Raises:

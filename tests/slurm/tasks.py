@@ -2,12 +2,9 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from tests.slurm.cluster import POLL
 
 
 def task_processes(number: str, program: str = "demucs.train") -> dict[int, int]:
@@ -42,15 +39,9 @@ def held(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def wait_for_signal(pid: int, number: signal.Signals, *, until: float) -> bool:
-    """Waits until a signal was sent to a process that is held, and so has not got it yet.
-
-    Returns:
-        Whether one came before `until`, by `time.monotonic`.
-    """
-    while not (came := bool(_pending(pid) & 1 << (number - 1))) and time.monotonic() < until:
-        time.sleep(POLL)
-    return came
+def awaits(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal was sent to a process that is held, and so has not got it yet."""
+    return bool(_pending(pid) & 1 << (number - 1))
 
 
 def _pending(pid: int) -> int:

@@ -25,7 +25,7 @@ def test_two_experiments_are_one_array_that_survives_a_signal(desk: Desk) -> Non
     second = f"{array}_1"
     desk.wait_for(second, lambda: any(is_within(one, "1") for one in desk.experiments))
     desk.cluster.ask("scancel", "--signal=USR1", second)
-    tasks = desk.cluster.wait_array(array, timeout=300)
+    tasks = desk.cluster.wait_array(array)
     assert [task.state for task in tasks] == ["COMPLETED"] * 2, logs(desk)
     assert [task.restarts for task in tasks] == [0, 1]
     assert {task.fields["Partition"] for task in tasks} == {"high"}

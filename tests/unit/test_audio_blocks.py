@@ -88,10 +88,17 @@ def _passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(source_module, "KEPT", 10)
 
 
+# What is converted does not depend on what decoded it, so one format has all of them.
+KINDS = [
+    *((channels, rate, "wav") for channels in (1, 2, 6, 8) for rate in (RATE, 8000, 48000, 192000)),
+    *((1, 192000, one) for one in ("flac", "ogg")),
+    *((channels, rate, one) for channels, rate in ((2, RATE), (6, 48000), (8, 8000))
+      for one in ("flac", "ogg", "m4a")),
+]  # fmt: skip
+
+
 @pytest.mark.usefixtures("_passes")
-@pytest.mark.parametrize("channels", [1, 2, 6, 8])
-@pytest.mark.parametrize("rate", [RATE, 8000, 48000, 192000])
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "m4a"])
+@pytest.mark.parametrize(("channels", "rate", "suffix"), KINDS)
 def test_a_source_is_the_file_converted(
     tmp_path: Path, channels: int, rate: int, suffix: str
 ) -> None:
@@ -101,8 +108,8 @@ def test_a_source_is_the_file_converted(
     elif suffix == "ogg":
         soundfile.write(path, noise(channels, 7000).T.numpy(), rate)
     else:
-        if shutil.which("ffmpeg") is None or rate == 192000:
-            pytest.skip("ffmpeg is not on PATH, or aac knows no such rate")
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("ffmpeg is not on PATH")
         write_audio(tmp_path / "a.wav", noise(channels, 7000), rate)
         encode = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "a.wav"), str(path)]
         subprocess.run(encode, check=True)

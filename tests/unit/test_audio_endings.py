@@ -1,7 +1,9 @@
 """Files that end too early: refused where a header counts the samples, else read with a warning."""
 
+import functools
 import logging
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,15 @@ UNCOUNTED = {
 }
 
 
+@functools.cache  # ffmpeg takes a third of a second, and each is cut in several ways
+def whole(name: str) -> bytes:
+    """What a file of this name holds that ends where it should."""
+    make = COUNTED[name] if name in COUNTED else UNCOUNTED[name][0]
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder, name))
+        return Path(folder, name).read_bytes()
+
+
 def both(path: Path) -> tuple[float, float]:
     """Seconds of a file, as a whole and in blocks, each read once."""
     wav, rate = read_audio(path)
@@ -81,7 +92,8 @@ def both(path: Path) -> tuple[float, float]:
 
 
 def cut(path: Path, share: float) -> None:
-    content = path.read_bytes()
+    """The beginning of the file of this name."""
+    content = whole(path.name)
     path.write_bytes(content[: int(len(content) * share)])
 
 
@@ -89,8 +101,7 @@ def cut(path: Path, share: float) -> None:
 def test_whole_files_are_silent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    make = COUNTED[name] if name in COUNTED else UNCOUNTED[name][0]
-    make(tmp_path / name)
+    (tmp_path / name).write_bytes(whole(name))
     with caplog.at_level(logging.WARNING):
         seconds = both(tmp_path / name)
     assert seconds == pytest.approx((3, 3), abs=0.1)
@@ -102,7 +113,6 @@ def test_whole_files_are_silent(
 @pytest.mark.parametrize("name", COUNTED)
 def test_with_a_count_the_cut_is_refused(tmp_path: Path, name: str, share: float) -> None:
     path = tmp_path / name
-    COUNTED[name](path)
     cut(path, share)
     for read in (read_audio, lambda path: AudioSource(path, RATE, 2)):
         with pytest.raises(AudioError, match=rf"^\S*{name} is damaged or cut short: .*Copy or dow"):
@@ -116,9 +126,8 @@ def test_without_a_count_it_is_read_as_far_as_it_goes(
 ) -> None:
     import re
 
-    make, said = UNCOUNTED[name]
+    _, said = UNCOUNTED[name]
     path = tmp_path / name
-    make(path)
     cut(path, share)
     with caplog.at_level(logging.WARNING):
         seconds = both(path)
@@ -153,7 +162,7 @@ def test_an_mp3_of_varying_bitrate_is_read_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.mp3"
-    UNCOUNTED["vbr.mp3"][0](path)
+    path.write_bytes(whole("vbr.mp3"))
     assert soundfile.info(path).frames < LENGTH - RATE // 4  # libsndfile trusts the first frame
     assert audio_info(path).frames >= LENGTH
     wav, _ = read_audio(path)
@@ -203,8 +212,7 @@ def test_an_ogg_file_cut_at_a_page_is_known_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.ogg"
-    UNCOUNTED["a.ogg"][0](path)
-    content = path.read_bytes()
+    content = whole("a.ogg")
     path.write_bytes(content[: content.rindex(b"OggS")])
     read_audio(path)
     assert "last page" in caplog.text

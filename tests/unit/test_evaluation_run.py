@@ -310,7 +310,7 @@ def test_stopped_while_tracks_are_scored():
     began = time.monotonic()
     found = run(
         Share(0.5, 0.5),
-        [Song("short", 1), Song("long", 2, seconds=6_000)],
+        [Song("short", 1), Song("long", 2, seconds=2_000)],
         metrics=["nsdr", "sdr"],
         workers=1,
         on_track=seen.append,

@@ -4,9 +4,7 @@ import hashlib
 import http.server
 import io
 import json
-import os
-import subprocess
-import sys
+import multiprocessing
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -308,15 +306,17 @@ def test_another_checksum_removes_the_file(published, server):
 def test_processes_that_want_one_file_fetch_it_once(tmp_path, server):
     """As the tasks of a SLURM job: the first one fetches, the others wait for it."""
     server.trouble = ["slow"]
-    code = f"""if True:
-        from pathlib import Path
-        from demucs.release.download import download
-        download("{server.url}/{NAME}", Path("cache/{NAME}"), "{CHECKSUM}", progress=False)
-    """
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    line = [sys.executable, "-c", code]
-    started = [subprocess.Popen(line, cwd=tmp_path, env=env) for _ in range(3)]
-    assert [one.wait(60) for one in started] == [0, 0, 0]
+    url, path = f"{server.url}/{NAME}", tmp_path / "cache" / NAME
+    fork = multiprocessing.get_context("fork")  # which need not import torch again
+    started = [
+        fork.Process(target=download, args=(url, path, CHECKSUM), kwargs={"progress": False})
+        for _ in range(3)
+    ]
+    for one in started:
+        one.start()
+    for one in started:
+        one.join(60)
+    assert [one.exitcode for one in started] == [0, 0, 0]
     assert len(server.asked) == 1
     assert kept(tmp_path) == [NAME]
 

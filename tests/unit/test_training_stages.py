@@ -56,16 +56,18 @@ class Calls:
         return self.calls >= self.number
 
 
-def solver(songs: Path, folder: Path, **kwargs: Any) -> Solver:
-    run = read_config(tiny_config(songs, *RUN))
+def solver(songs: Path, folder: Path, *overrides: str, **kwargs: Any) -> Solver:
+    run = read_config(tiny_config(songs, *RUN, *overrides))
     return Solver(run, find_songs(run), folder=folder, signature="abc", **kwargs)
 
 
-def end_of(folder: Path) -> dict[str, Any]:
+def end_of(folder: Path, epochs: int = 2) -> dict[str, Any]:
     content = load_checkpoint(folder / NAME)
     for epoch in content["history"]:
         assert epoch.pop("seconds").keys() == {"train", "valid", "test"}
-    results = [json.loads((folder / f"test/epoch_{k}.json").read_text()) for k in (1, 2)]
+    results = [
+        json.loads((folder / f"test/epoch_{k}.json").read_text()) for k in range(1, epochs + 1)
+    ]
     for one in results:
         one.pop("date")
     return {**content, "results": results}
@@ -99,12 +101,9 @@ def test_stopped_after_each_step_excerpt_and_song(
 @pytest.mark.parametrize(
     ("call", "where"),
     [
-        (2, "epoch 1 after 2 batches"),
         (4, "epoch 1 in its validation"),
         (9, "epoch 1 in its test"),
         (12, "epoch 2 after 1 batches"),
-        (14, "epoch 2 in its validation"),
-        (20, "epoch 2 in its test"),
     ],
 )
 def test_stopped_once(
@@ -117,20 +116,21 @@ def test_stopped_once(
 
 
 def test_two_processes_stopped_over_and_over(songs: Path, tmp_path: Path) -> None:
-    """Only the second is asked to stop, and the first agrees."""
+    """Only the second is asked to stop, and the first agrees; an epoch has all of the stages."""
 
     def work(workers: Workers) -> None:
-        solver(songs, tmp_path / "whole", workers=workers).train()
+        solver(songs, tmp_path / "whole", "epochs=1", workers=workers).train()
         stops = stopped_over_and_over(
             lambda: solver(
-                songs, tmp_path / "parts", workers=workers, should_stop=lambda: workers.rank == 1
+                songs, tmp_path / "parts", "epochs=1", workers=workers,
+                should_stop=lambda: workers.rank == 1,
             ),
-            limit=40,
-        )
-        assert stops >= 8
+            limit=20,
+        )  # fmt: skip
+        assert stops >= 4
 
     in_processes(2, work)
-    assert same(end_of(tmp_path / "parts"), end_of(tmp_path / "whole"))
+    assert same(end_of(tmp_path / "parts", epochs=1), end_of(tmp_path / "whole", epochs=1))
 
 
 def test_an_error_in_the_test_costs_the_test_alone(

@@ -1,5 +1,7 @@
 """What tests of training share: a tiny dataset, and configurations of a tiny model."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,11 @@ def write_songs(root: Path, **counts: int) -> Path:
 
 def plain_config(*overrides: str) -> dict[str, Any]:
     """The configuration as `demucs.train` hands it over."""
+    return copy.deepcopy(_composed(overrides))
+
+
+@functools.cache  # it takes Hydra a third of a second, and tests of resuming ask again and again
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         plain = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
     assert isinstance(plain, dict)
