@@ -27,15 +27,15 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import record
 import soundfile
+from side import Side
 
 SIDES = Path(__file__).with_name("data_sides.py")
 STEMS = ("drums", "bass", "other", "vocals")
@@ -52,39 +52,12 @@ READERS = 8  # processes that deliver to a GPU
 Rounds = dict[str, dict[str, list[dict[str, float]]]]  # by case and side
 
 
-class Side:
+def start(python: str, name: str, *arguments: str) -> Side:
     """A process that makes batches when it is told to."""
-
-    def __init__(self, python: str, name: str, *arguments: str) -> None:
-        self.python, self.name = python, name
-        self.said: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        paths = [str(SIDES.parents[1])] if name == "ours" else []  # each has its own `demucs`
-        self.process = subprocess.Popen(
-            [python, str(SIDES), name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.said, text=True,
-            env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
-        )  # fmt: skip
-        self.about: str = self._answer()
-
-    def batches(self, case: str, count: int) -> dict[str, float]:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps([case, count]) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the answer says so
-        found: dict[str, float] = self._answer()
-        return found
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        self.said.seek(0)
-        last = "".join(self.said.readlines()[-15:])
-        sys.exit(f"{last}\nerror: the side {self.name!r} ({self.python}) ended, see above")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    paths = [str(SIDES.parents[1])] if name == "ours" else []  # each has its own `demucs`
+    env = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)}
+    return Side([os.path.abspath(python), str(SIDES), name, *arguments], SIDES.parent, env)
 
 
 def write_songs(folder: Path, songs: int, seconds: float) -> None:
@@ -110,7 +83,7 @@ def measure(sides: dict[str, Side], rounds: int) -> Rounds:
     for number in range(rounds + 1):
         for case, batches in BATCHES.items():
             for name, side in sides.items():
-                answer = side.batches(case, batches)
+                answer = side.ask(json.dumps([case, batches]))
                 if number:
                     found[case][name].append(answer)
     return found
@@ -180,13 +153,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_songs(Path(folder), args.songs, args.seconds)
         given = (folder, str(args.batch), *args.overrides)
-        sides = {"public": Side(args.public, f"public-{args.backend}".rstrip("-"), *given)}
-        sides["ours"] = Side(sys.executable, "ours", *given)
+        sides = {
+            "public": start(
+                os.path.abspath(args.public), f"public-{args.backend}".rstrip("-"), *given
+            )
+        }
+        sides["ours"] = start(sys.executable, "ours", *given)
         for name, side in sides.items():
-            print(f"{name}: {side.about}")
+            print(f"{name}: {side.ask(json.dumps('about'))}")
         found = measure(sides, args.rounds)
         for side in sides.values():
-            side.process.kill()
+            side.end()
     print(f"one thread, batches of {args.batch}, {args.rounds} rounds, medians")
     show(found)
     record.write(args.json, "bench_data", tables(found))

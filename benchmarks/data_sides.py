@@ -285,10 +285,11 @@ def main(name: str, folder: str, batch: str, *overrides: str) -> None:
 
         torchaudio.load = functools.partial(torchaudio.load, backend=backend)
     side = {"ours": Ours, "public": Public}[kind](plain, Path(folder), int(batch), Clock())
-    print(json.dumps(side.about()), file=answers, flush=True)
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        case, batches = json.loads(line)
-        print(json.dumps(measured(side, case, batches)), file=answers, flush=True)
+        request = json.loads(line)
+        answer = side.about() if request == "about" else measured(side, *request)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":
