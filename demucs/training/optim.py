@@ -1,6 +1,6 @@
 """The optimiser that the configuration names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -39,6 +39,16 @@ def build_optimiser(
         betas=(config.momentum, config.beta2),
         weight_decay=config.weight_decay,
     )
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Takes on a saved state; also one of before optimisers were fused, which says so itself.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: it is of other parameters.
+    """
+    groups = [{**group, "fused": True} for group in state["param_groups"]]
+    optimiser.load_state_dict({**state, "param_groups": groups})
 
 
 def gradients(parameters: Iterable[nn.Parameter]) -> list[torch.Tensor]:

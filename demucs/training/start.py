@@ -11,6 +11,7 @@ from demucs.nn import torchaudio_network
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.blocks import RunConfig
+from demucs.training.optim import load_optimiser
 from demucs.training.reference import Reference
 from demucs.training.state import TrainingState
 from demucs.training.teacher import load_teacher
@@ -102,7 +103,7 @@ def _continue_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
             "optimiser's state does not fit; set continue_opt=false"
         )
     try:
-        state.optimiser.load_state_dict(content["optimiser"])
+        load_optimiser(state.optimiser, content["optimiser"])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"the optimiser's state of {origin} does not fit: {error}") from error
 

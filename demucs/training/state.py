@@ -15,6 +15,7 @@ from demucs.errors import CheckpointError
 from demucs.training.best import Best
 from demucs.training.config import EmaConfig
 from demucs.training.ema import WeightAverage
+from demucs.training.optim import load_optimiser
 from demucs.training.step import Step
 from demucs.training.teacher import OnlineTeacher
 
@@ -98,7 +99,7 @@ class TrainingState:
         """
         try:
             self.model.load_state_dict(content["model"])
-            self.optimiser.load_state_dict(content["optimiser"])
+            load_optimiser(self.optimiser, content["optimiser"])
             self.step.load_state_dict(content.get("step", {}))
             for name, average in self.averages.items():
                 device = next(self.model.parameters()).device

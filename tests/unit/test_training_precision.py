@@ -10,6 +10,7 @@ from training_support import SOURCES, tiny_config
 from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.training import read_config
+from demucs.training.optim import load_optimiser
 from demucs.training.precision import Precision
 from demucs.training.step import MAX_SKIPPED, DivergedError, Step
 
@@ -103,3 +104,13 @@ def test_another_attempt_draws_other_numbers(tmp_path: Path) -> None:
 def test_tensor_float_needs_a_gpu() -> None:
     with pytest.raises(ConfigError, match="precision=tf32 needs a GPU"):
         Precision("tf32", "cpu")
+
+
+def test_a_state_of_before_optimisers_were_fused_goes_on(tmp_path: Path) -> None:
+    """With a scaled loss too, which hands a fused optimiser what others refuse."""
+    _, _, step = trained(tmp_path, "precision=fp16", steps=2)
+    state = step.optimiser.state_dict()
+    old = {**state, "param_groups": [{**group, "fused": None} for group in state["param_groups"]]}
+    load_optimiser(step.optimiser, old)
+    assert step.optimiser.param_groups[0]["fused"] is True
+    assert "skipped" not in step(stems(), 0, 2)
