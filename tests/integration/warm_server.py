@@ -19,6 +19,7 @@ import safetensors.torch
 import scipy.signal
 import soundfile
 import torch
+import torch._dynamo  # which the first optimiser imports
 import tqdm
 
 LOADED = (dora, hydra, numpy, safetensors.torch, scipy.signal, soundfile, torch, tqdm)
