@@ -25,10 +25,13 @@ class Side:
     ) -> None:
         self._command, self._limit = list(command), limit
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            text=True, cwd=folder, env=dict(env),
-        )  # fmt: skip
+        try:
+            self.process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+                text=True, cwd=folder, env=dict(env),
+            )  # fmt: skip
+        except OSError as error:
+            sys.exit(f"a side does not start: {error}; give the path of a python")
         if self._line() != "ready":
             self._give_up("did not say that it is ready")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 VECTORS = 8  # of a matrix: the more, the closer may the largest singular values lie
 FIRST_ROUNDS = 10  # where nothing is known yet
 _SQUARINGS = 12  # of a matrix of VECTORS rows, to have its leading eigenvector
-_JITTER = 1e-6  # relative to a column's energy; the smallest that 32 bits tell from rounding
+_JITTER = 1e-10  # of a row's energy: far above the rounding of 64 bits
 
 
 class LeadingVectors:
@@ -30,22 +30,23 @@ class LeadingVectors:
     def squares(self, matrices: Sequence[Tensor]) -> Tensor:
         """The sum of the squared largest singular values, a scalar with a gradient.
 
-        Each is |M v|² for a unit vector v, so never above the exact value; the gradient, 2 M v vᵀ,
-        is the exact one where v is.
+        Each is |M v|² for a unit vector v, so not above the exact value but by rounding; the
+        gradient, 2 M v vᵀ, is the exact one where v is.
 
         Args:
             matrices: `[rows, columns]` each, at least one. Where the vectors kept are not of such
-                matrices, all start at random.
+                matrices, all start at random, in all processes alike.
         """
         with torch.no_grad():
             right = self._known(matrices)
             if right is None:
-                right = [_random(matrix) for matrix in matrices]
+                right = _random(matrices)
                 for _ in range(FIRST_ROUNDS):
                     right = _iterate(matrices, _images(matrices, right), right)
             images = _images(matrices, right)
-            weights = _leading_eigenvectors(torch.stack([one.T @ one for one in images]))
-            best = [one @ vectors for one, vectors in zip(weights, right, strict=True)]
+            grams = torch.stack([one.T @ one for one in map(Tensor.double, images)])
+            weights = _leading_eigenvectors(grams)
+            best = [_unit(one, vectors) for one, vectors in zip(weights, right, strict=True)]
             self.right = _iterate(matrices, images, right)
         return torch.stack(
             [(matrix @ one).square().sum() for matrix, one in zip(matrices, best, strict=True)]
@@ -53,7 +54,7 @@ class LeadingVectors:
 
     def _known(self, matrices: Sequence[Tensor]) -> list[Tensor] | None:
         """The vectors of the last step on the matrices' device; None if they are of others."""
-        if [v.shape[1] for v in self.right] != [m.shape[1] for m in matrices]:
+        if [tuple(v.shape) for v in self.right] != [(VECTORS, m.shape[1]) for m in matrices]:
             return None
         return [v.to(m) for m, v in zip(matrices, self.right, strict=True)]
 
@@ -65,8 +66,15 @@ class LeadingVectors:
         self.right = list(state.get("right", []))
 
 
-def _random(matrix: Tensor) -> Tensor:
-    return torch.randn(VECTORS, matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+def _random(matrices: Sequence[Tensor]) -> list[Tensor]:
+    source = torch.Generator().manual_seed(0)
+    return [torch.randn(VECTORS, m.shape[1], generator=source).to(m) for m in matrices]
+
+
+def _unit(weights: Tensor, vectors: Tensor) -> Tensor:
+    """The sum of the vectors, weighted, at length 1 (or 0, if all are 0)."""
+    found = weights @ vectors.double()
+    return (found / found.norm().clamp(min=torch.finfo(found.dtype).tiny)).to(vectors)
 
 
 def _images(matrices: Sequence[Tensor], right: list[Tensor]) -> list[Tensor]:
@@ -78,23 +86,30 @@ def _iterate(matrices: Sequence[Tensor], images: list[Tensor], right: list[Tenso
     """One round: the orthonormalised rows of (M Vᵀ)ᵀ M, given the images M Vᵀ.
 
     That order of the product is many times faster than Mᵀ (M Vᵀ) on a CPU. Rows are brought to
-    length 1, so that their Gram matrix is near the identity where they are near singular vectors,
-    and 32 bits are enough for its Cholesky factor L; then L⁻¹ is applied. Where they depend on each
-    other the result is shorter, never longer. A matrix of zeros leaves its vectors as they are.
+    length 1, and multiplied by the inverse of the Cholesky factor of their Gram matrix. In 64 bits:
+    where rows depend on each other, as those of a matrix of low rank, the factor is near singular.
+    A row that M takes to zero stays, as do all where something is not finite.
     """
-    new = [image.T @ matrix for matrix, image in zip(matrices, images, strict=True)]
-    lengths = torch.stack([vectors.norm(dim=1) for vectors in new])  # [matrices, VECTORS]
-    scales = 1 / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
+    new = [
+        _rows(image.T @ matrix, old)
+        for matrix, image, old in zip(matrices, images, right, strict=True)
+    ]
     grams = torch.stack([vectors @ vectors.T for vectors in new])
-    grams = grams * scales[:, :, None] * scales[:, None, :]
     identity = torch.eye(VECTORS, dtype=grams.dtype, device=grams.device)
     factors = torch.linalg.cholesky_ex(grams + _JITTER * identity)[0]
-    turns = torch.linalg.solve_triangular(factors, identity, upper=False) * scales[:, None, :]
-    alive = (lengths > 0).all(dim=1)
+    turns = torch.linalg.solve_triangular(factors, identity, upper=False)
+    found = [(turn @ vectors).to(old) for turn, vectors, old in zip(turns, new, right, strict=True)]
     return [
-        torch.where(here, turn @ vectors, old)
-        for here, turn, vectors, old in zip(alive, turns, new, right, strict=True)
+        torch.where(vectors.isfinite().all(), vectors, old)
+        for vectors, old in zip(found, right, strict=True)
     ]
+
+
+def _rows(new: Tensor, old: Tensor) -> Tensor:
+    """Rows of length 1, in 64 bits; the old one in the place of one that is zero."""
+    new = new.double()
+    lengths = new.norm(dim=1, keepdim=True)
+    return torch.where(lengths > 0, new / lengths, old.double())
 
 
 def _leading_eigenvectors(grams: Tensor) -> Tensor:

@@ -64,6 +64,36 @@ def test_it_follows_weights_that_move_until_another_value_is_the_largest() -> No
     assert worst < 1e-3
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("rows", "columns", "rank"),
+    [(640, 900, 1), (640, 900, 2), (60, 90, 3), (1, 600, 1), (4, 600, 4)],
+)
+def test_a_matrix_of_low_rank_is_as_good_as_any(
+    rows: int, columns: int, rank: int, seed: int
+) -> None:
+    """Its rows depend on each other, which Cholesky's factor feels."""
+    torch.manual_seed(seed)
+    leading = LeadingVectors()
+    matrix = torch.randn(rows, rank) @ torch.randn(rank, columns)
+    for noise in (0, 0, 0, 1e-6, 1e-3, 0):
+        moved = matrix + noise * torch.randn(rows, columns)
+        assert float(leading.squares([moved])) == pytest.approx(exact([moved]), rel=1e-3)
+        assert all(bool(one.isfinite().all()) for one in leading.right)
+
+
+def test_large_weights_and_those_that_are_not_finite_leave_the_vectors_sound() -> None:
+    torch.manual_seed(0)
+    leading, matrix = LeadingVectors(), torch.randn(20, 30)
+    for _ in range(40):
+        leading.squares([1e12 * matrix])
+    assert float(leading.squares([1e12 * matrix])) == pytest.approx(
+        1e24 * exact([matrix]), rel=1e-3
+    )
+    leading.squares([matrix * torch.nan])
+    assert float(leading.squares([matrix])) == pytest.approx(exact([matrix]), rel=1e-3)
+
+
 def test_weights_of_zeros_are_no_harm_and_are_found_when_they_grow() -> None:
     leading, zeros = LeadingVectors(), torch.zeros(9, 12)
     assert float(leading.squares([zeros])) == 0.0
