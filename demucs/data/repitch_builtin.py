@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft
 
 from demucs.data.augment import Stretch
 
@@ -60,6 +60,8 @@ class BuiltIn:
         speed = (1 + stretch.tempo / 100) * float(rate)
         wav = time_stretch(wav, speed, samplerate, SPEECH if speech else MUSIC)
         if rate != 1:
+            from scipy import signal  # a second or two, which a run with SoundTouch need not wait
+
             wav = signal.resample_poly(
                 wav, rate.numerator, rate.denominator, axis=0, window=STOPBAND
             )

@@ -74,7 +74,8 @@ def _random(matrices: Sequence[Tensor]) -> list[Tensor]:
 def _unit(weights: Tensor, vectors: Tensor) -> Tensor:
     """The sum of the vectors, weighted, at length 1 (or 0, if all are 0)."""
     found = weights @ vectors.double()
-    return (found / found.norm().clamp(min=torch.finfo(found.dtype).tiny)).to(vectors)
+    unit: Tensor = found / found.norm().clamp(min=torch.finfo(found.dtype).tiny)
+    return unit.to(vectors)
 
 
 def _images(matrices: Sequence[Tensor], right: list[Tensor]) -> list[Tensor]:
