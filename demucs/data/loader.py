@@ -3,6 +3,7 @@
 import math
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
@@ -18,6 +19,9 @@ from demucs.errors import ConfigError, DemucsError
 Index: TypeAlias = "tuple[int, int]"
 Examples: TypeAlias = TrainingSet | MixedSet
 Found: TypeAlias = Tensor | Batch
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class EpochSampler(Sampler["list[Index]"]):
@@ -86,7 +90,9 @@ class TrainingLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Found]:
-        for batch in self.loader:
+        with _signals_held():
+            batches = iter(self.loader)  # starts the readers
+        for batch in batches:
             if isinstance(batch, DemucsError):
                 raise batch
             yield batch
@@ -189,6 +195,20 @@ def _settle(worker: int) -> None:
     and the process that waits for it with an error, before it could save.
     """
     torch.set_num_threads(1)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Holds signals back; a process that is started inside does so until it settles."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -36,6 +36,8 @@ class Desk:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{cluster.environment['PATH']}",
             # On few cores, a thread that spins while it waits keeps others from working.
             "OMP_WAIT_POLICY": "PASSIVE",
+            # One thread a task on however many nodes: with more, sums are in another order.
+            "OMP_NUM_THREADS": "1",
         }
         if sys.prefix != sys.base_prefix:
             self.environment["VIRTUAL_ENV"] = sys.prefix

@@ -1,5 +1,7 @@
 """Training examples and their batches, on tracks held in memory."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,21 @@ def test_wrong_settings_are_refused(make: Callable[[], object], message: str) ->
 def test_positions_beyond_the_epoch_are_an_index_error() -> None:
     with pytest.raises(IndexError):
         dataset()[0, 10_000]
+
+
+def test_a_reader_that_is_told_to_end_while_it_starts_reads_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scheduler signals every process of a job, also one that has only just begun."""
+    from demucs.data import loader
+
+    settle = loader._settle
+
+    def told_first(worker: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        settle(worker)
+
+    monkeypatch.setattr(loader, "_settle", told_first)
+    data = dataset()
+    assert len(epoch_of(data, num_workers=1)) == len(data) // 4
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(loader._SIGNALS)
