@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import record
 import soundfile
-from side import Side
+from side import Side, environment
 
 SIDES = Path(__file__).with_name("data_sides.py")
 STEMS = ("drums", "bass", "other", "vocals")
@@ -54,9 +54,7 @@ Rounds = dict[str, dict[str, list[dict[str, float]]]]  # by case and side
 
 def start(python: str, name: str, *arguments: str) -> Side:
     """A process that makes batches when it is told to."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    paths = [str(SIDES.parents[1])] if name == "ours" else []  # each has its own `demucs`
-    env = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)}
+    env = environment(name == "ours", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     return Side([os.path.abspath(python), str(SIDES), name, *arguments], SIDES.parent, env)
 
 
@@ -153,12 +151,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_songs(Path(folder), args.songs, args.seconds)
         given = (folder, str(args.batch), *args.overrides)
+        public = f"public-{args.backend}".rstrip("-")
         sides = {
-            "public": start(
-                os.path.abspath(args.public), f"public-{args.backend}".rstrip("-"), *given
-            )
+            "public": start(args.public, public, *given),
+            "ours": start(sys.executable, "ours", *given),
         }
-        sides["ours"] = start(sys.executable, "ours", *given)
         for name, side in sides.items():
             print(f"{name}: {side.ask(json.dumps('about'))}")
         found = measure(sides, args.rounds)

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import record
 import soundfile
+from side import environment
 
 SIDES = Path(__file__).with_name("memory_sides.py")
 RATE = 44100
@@ -42,11 +43,10 @@ def make_song(path: Path, minutes: float) -> None:
 
 def measure(python: str, ours: bool, model: str, song: Path) -> tuple[str, float | None]:
     """A row: the seconds and the gigabytes of one separation; and these as a number."""
-    environment = {**os.environ, "PYTHONPATH": str(SIDES.parents[1]) if ours else ""}
     with tempfile.TemporaryDirectory(dir=song.parent) as out:
         done = subprocess.run(
             [python, str(SIDES), model, str(song), out],
-            capture_output=True, text=True, env=environment, check=False,
+            capture_output=True, text=True, env=environment(ours), check=False,
         )  # fmt: skip
     last = (done.stdout.splitlines() or [""])[-1].split()
     if done.returncode or last[:1] != ["measured"]:

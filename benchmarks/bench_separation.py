@@ -38,12 +38,12 @@ import record
 import torch
 from separation_flops import flops
 from side import Side
+from side import environment as environment_of
 
 from demucs.nn import HDemucs, ModelSpec
 from demucs.nn.fast import has_bf16
 from demucs.release import ReleaseInfo, save_release
 
-ROOT = Path(__file__).parents[1]
 SIDES = Path(__file__).with_name("separation_sides.py")
 SOURCES = ["drums", "bass", "other", "vocals"]
 PEERS = {
@@ -62,11 +62,8 @@ def serving(python: str, side: str, precision: str, files: list[str]) -> Side:
 
 def environment(side: str) -> dict[str, str]:
     """The caller's, but each side finds its own `demucs`."""
-    found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if side.startswith("peer"):
-        return found
     huge = {"THP_MEM_ALLOC_ENABLE": "1"} if side.endswith("command") else {}
-    return {**found, **huge, "PYTHONPATH": str(ROOT)}
+    return environment_of(not side.startswith("peer"), **huge)
 
 
 def peer_python(folder: Path, package: str) -> str:

@@ -34,7 +34,7 @@ from typing import Any
 import record
 import torch
 from separation_flops import flops
-from side import Side
+from side import Side, environment
 from training_clock import PHASES
 
 from demucs.nn import HDemucs
@@ -91,11 +91,9 @@ class Case:
     def start(self, way: str) -> Side:
         kind, more = self.ways[way]
         python = self.args.public if kind == "public" else sys.executable
-        env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        if kind == "ours":  # the public side must find its own `demucs`
-            env["PYTHONPATH"] = str(SIDES.parents[1])
         command = [python, str(SIDES), kind, self.args.device, str(self.weights)]
-        return Side([*command, *self.overrides, *more.split()], self.weights.parent, env)
+        command += [*self.overrides, *more.split()]
+        return Side(command, self.weights.parent, environment(kind == "ours"))
 
     def speeds(self) -> dict[str, Any]:
         sides = {way: self.start(way) for way in self.ways}

@@ -9,13 +9,13 @@ ours, and (arguments, state dict) for demucs.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from meter import peak_memory, product_seconds, wait
 
 Run = Callable[[torch.Tensor, str, int], tuple[torch.Tensor, bool]]
 
@@ -39,27 +39,17 @@ def main() -> None:
 def measured(
     run: Run, mix: torch.Tensor, precision: str, batch: int, device: torch.device, save: str = ""
 ) -> dict[str, object]:
-    on_gpu = device.type == "cuda"
-    if on_gpu:
+    if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    _finish(device)
+    wait(device)
     begin = time.perf_counter()
     stems, fitted = run(mix, precision, batch)
-    _finish(device)  # a GPU answers before it is done
+    wait(device)
     seconds = time.perf_counter() - begin
-    peak = torch.cuda.max_memory_allocated(device) if on_gpu else _process_peak()
+    peak = peak_memory(device)
     if save:
         torch.save(stems, save)
-    return {"seconds": seconds, "memory_mib": peak / 2**20, "fitted": fitted}
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _process_peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": seconds, "memory_mib": peak, "fitted": fitted}
 
 
 @contextmanager
@@ -75,16 +65,8 @@ def matrix_peak(precision: str, device: torch.device, rounds: int = 20) -> float
     """The fastest of some products of square matrices, FLOP/s by the clock."""
     size = 8192 if device.type == "cuda" else 1024
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = torch.randn(2, size, size, device=device).to(dtype)
-    best = float("inf")
     with computing(precision, device):
-        for _ in range(rounds):
-            _finish(device)
-            begin = time.perf_counter()
-            left @ right
-            _finish(device)
-            best = min(best, time.perf_counter() - begin)
-    return 2 * size**3 / best
+        return 2 * size**3 / min(product_seconds(size, dtype, device, rounds))
 
 
 def _ours(weights: str, device: torch.device) -> Run:

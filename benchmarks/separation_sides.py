@@ -19,6 +19,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from meter import process_peak
 
 
 def main() -> None:
@@ -50,8 +51,7 @@ def _answer(
         torch.save(forward(mix).float(), arguments[0])
         return 0.0
     if request == "memory":
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+        return process_peak()
     assert request == "peak"
     return matrix_peak(torch.bfloat16 if precision == "bf16" else torch.float32)
 

@@ -1,6 +1,7 @@
 """A process that is one side of a benchmark: one line of JSON for each line that it is sent."""
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -11,6 +12,14 @@ from typing import Any, NoReturn
 
 LIMIT = 1800.0  # seconds that an answer may take
 TOLD = 8  # last lines of what a side complained of
+
+
+def environment(ours: bool, **more: str) -> dict[str, str]:
+    """The caller's, and `more`; our `demucs` is found by our sides alone."""
+    found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if ours:
+        found["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    return {**found, **more}
 
 
 class Side:

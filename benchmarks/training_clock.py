@@ -5,10 +5,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
+from meter import product_seconds, wait
 
 PHASES = ("forward", "penalty", "backward", "optimiser", "averages")
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -23,8 +23,7 @@ class Clock:
         self.wrap(torch.Tensor, "backward", "backward")
 
     def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        wait(self.device)
 
     def timed(self, function: Callable[..., Any], phase: str) -> Callable[..., Any]:
         """The function, whose time counts as that of `phase`."""
@@ -68,26 +67,8 @@ def convolution_seconds(device: torch.device) -> Iterator[list[float]]:
     found.append(sum(times) / 1e6)
 
 
-def peak_memory(device: torch.device) -> float:
-    """MiB: of the GPU, or of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
-
-
 def matrix_peak(precision: str, device: torch.device, rounds: int = 11) -> float:
     """FLOP/s of a product of large square matrices in this precision: what can be attained."""
     size = 8192 if device.type == "cuda" else 2048
-    kind = _TYPES.get(precision, torch.float32)
-    left, right = torch.randn(2, size, size, device=device).to(kind)
-    seconds = []
-    for _ in range(rounds):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        began = time.perf_counter()
-        left @ right
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
+    seconds = product_seconds(size, _TYPES.get(precision, torch.float32), device, rounds)
     return 2 * size**3 / statistics.median(seconds[1:])

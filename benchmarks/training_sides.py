@@ -20,9 +20,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as demucs.train does; without
 
 import torch
 from hydra import compose, initialize_config_dir
+from meter import peak_memory
 from omegaconf import OmegaConf
 from torch import Tensor
-from training_clock import Clock, convolution_seconds, matrix_peak, peak_memory
+from training_clock import Clock, convolution_seconds, matrix_peak
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -121,9 +122,7 @@ class Answers:
         )
         notes = torch.sin(2 * torch.pi * pitch * time_axis)
         noise = torch.randn(size, stems, channels, frames, generator=random)
-        share = torch.linspace(1, 0, stems)[
-            :, None, None
-        ]  # from the first stem, all noise, to the last
+        share = torch.linspace(1, 0, stems)[:, None, None]  # of noise, from first stem to last
         beats = (torch.sin(2 * torch.pi * 2 * time_axis) > 0).float()
         return 0.2 * (share * noise * beats + (1 - share) * notes)
 

@@ -161,17 +161,14 @@ class Step:
         """What a call returns; the one time in a step that a GPU is waited for."""
         norm = norm_of(gradients(self.module.parameters()))
         reco = weighted_mean(errors, self.options.weights)
-        values = [norm, reco, *errors, *(value.detach() for _, value in penalties.values())]
-        grad, error, *others = torch.stack(values).tolist()
-        found = {"loss": error, "reco": error, "grad": grad}
-        found.update(zip((f"reco_{name}" for name in self.sources), others, strict=False))
+        values = {"loss": reco, "reco": reco, "grad": norm}
+        values.update({f"reco_{n}": e for n, e in zip(self.sources, errors, strict=True)})
         if self.options.svd.penalty > 0:  # also where it is left out: the mean is then of all steps
-            found["penalty"] = 0.0
-        for (name, (weight, _)), value in zip(
-            penalties.items(), others[len(self.sources) :], strict=True
-        ):
-            found[name] = value
-            found["loss"] += weight * value
+            values["penalty"] = torch.zeros_like(reco)
+        values.update({name: value.detach() for name, (_, value) in penalties.items()})
+        found = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+        for name, (weight, _) in penalties.items():
+            found["loss"] += weight * found[name]
         return found
 
     def _skip(self, excused: bool) -> dict[str, float]:
