@@ -8,6 +8,17 @@ from pathlib import Path
 
 from demucs.temporary import remove_stale, temporary_beside
 
+# Audio files by their names. Parts of the first are found at once, in the middle of a file too; of
+# the others a part may have to be decoded from the beginning.
+QUICK_SUFFIXES = (
+    ".wav", ".wave", ".flac", ".aiff", ".aif", ".aifc", ".w64", ".rf64", ".au", ".caf",
+)  # fmt: skip
+SLOW_SUFFIXES = (
+    ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".ac3", ".wma", ".wv", ".ape",
+    ".tta", ".mka", ".webm",
+)  # fmt: skip
+AUDIO_SUFFIXES = (*QUICK_SUFFIXES, *SLOW_SUFFIXES)
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:

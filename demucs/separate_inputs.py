@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.errors import AudioError
+from demucs.files import AUDIO_SUFFIXES
 from demucs.separate_names import filled, identity
 from demucs.separate_options import STANDARD, Options
 
 # Of the files in a folder, those with these suffixes; a file that is named may have any.
 # slurm_scripts/slurm_separate.sh has the same.
-SUFFIXES = ["wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma", "mp4", "webm"]
+SUFFIXES = [suffix[1:] for suffix in AUDIO_SUFFIXES] + ["mp4"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from demucs.audio.reading import sndfile_name
+from demucs.audio.sndfile import sndfile_name
 from demucs.errors import AudioError, ConfigError
 
 FORMATS = (".wav", ".flac", ".mp3")

@@ -1,128 +1,135 @@
-"""Files that end too early.
+"""Files that end too early, or hold something else than their headers tell.
 
-Where a header counts the samples, a file that has fewer is an error; where none does, as in an ogg
-or in many an mp3, it is read as far as it goes, with a warning if its end shows that it was cut.
+Where a header counts the samples, a file that was cut off is an error; where none does, as in an
+ogg or in many an mp3, it is read as far as it goes, with a warning if its end shows the cut. A
+header that is wrong about a file that is whole is a warning too.
 """
 
-import logging
-import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-from demucs.audio.mp3 import read_mp3
-from demucs.audio.riff import chunks
+from demucs.audio.layout import Link
+from demucs.audio.mp3 import Mp3
+from demucs.audio.ogg import ogg_ends
 from demucs.errors import AudioError
 
-_STREAMED = 2**31 - 2**16  # bytes; what a wav header says where its length was not known
-_PAGE = 2**16  # bytes, which no page of an ogg file exceeds
 _TRIMMED = 4 * 1152  # samples that decoders may take off the ends of an mp3
-_log = logging.getLogger(__name__)
+_SLACK = 2**12  # bytes after the samples that are not worth a word
 
 
 class CutShortError(AudioError):
-    """A file without all the samples that its header tells of."""
+    """A file without all the samples that its header tells of.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        reason: what is wrong, without the name of the file and the remedy.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = reason
         super().__init__(
-            f"{path} is damaged or cut short: not all the frames that its header tells of "
-            "can be decoded. Copy or download it again."
+            f"{path} is damaged or cut short: {reason}. Copy or download it again, or keep what "
+            "there is: ffmpeg -i IN OUT.wav"
         )
 
 
-def warn_of_cut(path: Path, sign: str) -> None:
-    _log.warning("%s seems to be cut short (%s): it is read as far as it goes.", path, sign)
+def seems_cut(sign: str) -> str:
+    """What is said of a file whose end shows that it was cut off, after its name; as below."""
+    return f"seems to be cut short ({sign}): it is read as far as it goes"
 
 
-def warn_of_damage(path: Path, sign: str) -> None:
-    _log.warning("%s seems to be damaged (%s): it is read as far as it goes.", path, sign)
+def seems_damaged(sign: str) -> str:
+    return f"seems to be damaged ({sign}): it is read as far as it goes"
 
 
-def is_cut_short(path: Path) -> bool:
-    """True if a wav, RF64, w64, aiff, caf or au file ends before its header says.
+def has_wrong_header(sign: str) -> str:
+    return f"has a wrong header ({sign}): it is read to its end"
 
-    libsndfile is silent on it.
 
-    Sizes of 2 GB and more in a plain wav file are those of programs that write to a pipe and
-    cannot know better.
+def check_header(path: Path, link: Link, frames: int | None, rate: int) -> None:
+    """Raises CutShortError if a header announces more than there is.
+
+    Args:
+        path: the file.
+        link: one of its streams.
+        frames: samples that a decoder finds in it; None if it does not know.
+        rate: Hz.
     """
-    with path.open("rb") as file:
-        if not file.seekable():
-            return False
-        size, head = path.stat().st_size, file.peek(4)[:4]
-        if head in _ENDS:
-            end: int = _ENDS[head](file)
-            return end > size
-        for kind, length in chunks(file):
-            if kind in (b"data", b"SSND"):
-                told = length < (2**62 if head == b"RF64" else _STREAMED)
-                return told and file.tell() + length > size
-    return False
+    data = link.data
+    if data is None or not data.is_cut or data.length is None:
+        return
+    if not data.there:
+        raise CutShortError(path, f"it holds no samples, and announces {data.length} bytes of them")
+    if frames is None:
+        raise CutShortError(path, f"{data.there} of {data.length} bytes of samples are there")
+    raise CutShortError(path, cut_off(frames, round(frames * data.length / data.there), rate))
 
 
-def _w64_end(file: BinaryIO) -> int:
-    """Bytes that the header tells of."""
-    told = int.from_bytes(file.read(24)[16:], "little")
-    return told if told < 2**62 else 0
+def cut_off(frames: int, whole: int, rate: int) -> str:
+    """What is said of a file with so many samples of the whole."""
+    return f"it is cut off after {frames / rate:.2f} s of {whole / rate:.2f} s"
 
 
-def _au_end(file: BinaryIO) -> int:
-    head = file.read(12)
-    begin, length = (int.from_bytes(head[place : place + 4], "big") for place in (4, 8))
-    return begin + length if length < 2**32 - 1 else 0
+def doubts(
+    path: Path, link: Link, frames: int, expected: int | None, rate: int, *, last: bool
+) -> Iterator[str]:
+    """Holds what was decoded of a link against what the file tells of it.
 
+    Args:
+        path: the file.
+        link: one of its streams.
+        frames: samples that were decoded.
+        expected: samples that the decoder knew of; None if it did not.
+        rate: Hz.
+        last: no other link follows.
 
-def _caf_end(file: BinaryIO) -> int:
-    file.seek(8)
-    while len(head := file.read(12)) == 12:
-        kind, length = head[:4], int.from_bytes(head[4:], "big", signed=True)
-        if kind == b"data" or length < 0:
-            return file.tell() + max(length, 0)
-        file.seek(length, os.SEEK_CUR)
-    return 0
-
-
-_ENDS = {b"riff": _w64_end, b".snd": _au_end, b"caff": _caf_end}
-
-
-def check_end(path: Path, frames: int) -> None:
-    """Looks at the end of a file of which `frames` frames were decoded, and warns of a cut one.
+    Yields:
+        What is to be said of the file, after its name.
 
     Raises:
-        CutShortError: an mp3 that counts its samples has clearly fewer.
+        CutShortError: samples that a header counts are missing.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-        if head == b"OggS":
-            if not _ogg_ends(path):
-                warn_of_cut(path, "the last page of an ogg stream is missing")
-        elif head[:3] == b"ID3" or head[:1] == b"\xff":
-            _check_mp3(path, frames)
-    except OSError as error:
-        _log.debug("%s: its end cannot be examined: %s", path, error)
+    if link.is_counted and expected is not None and frames < expected:
+        raise CutShortError(path, cut_off(frames, expected, rate))
+    if link.mp3 is not None:
+        sign = _mp3_sign(path, link.mp3, frames, rate, last)
+    elif last and _is_ogg(path) and not ogg_ends(path):
+        sign = "the last page of an ogg stream is missing"
+    elif link.flac is not None and link.flac.after is None and link.flac.told is None:
+        sign = "the last frame of a flac stream is not complete"
+    else:
+        sign = ""
+    if sign:
+        yield seems_cut(sign)
+    if wrong := _wrong_header(link, frames, rate):
+        yield has_wrong_header(wrong)
 
 
-def _check_mp3(path: Path, frames: int) -> None:
-    mp3 = read_mp3(path)
-    if mp3 is None:
-        return
-    if mp3.told is not None:
-        if frames < 0.95 * mp3.told - _TRIMMED:
-            raise CutShortError(path)
-        if frames < mp3.told - _TRIMMED:
-            warn_of_cut(path, f"{frames} of {mp3.told} samples")
-    elif not mp3.is_whole:
-        warn_of_cut(path, "the last frame of an mp3 is not complete")
+def _mp3_sign(path: Path, mp3: Mp3, frames: int, rate: int, last: bool) -> str:
+    if mp3.told is None:
+        return "" if mp3.is_whole or not last else "the last frame of an mp3 is not complete"
+    if last and frames < 0.95 * mp3.told - _TRIMMED:
+        raise CutShortError(path, cut_off(frames, mp3.told, rate))
+    return f"{frames} of {mp3.told} samples" if frames < mp3.told - _TRIMMED else ""
 
 
-def _ogg_ends(path: Path) -> bool:
-    """True if the last page is complete and says that it is the last."""
+def _wrong_header(link: Link, frames: int, rate: int) -> str:
+    """What a header tells that is not so, of a file that is whole."""
+    if link.flac is not None and link.flac.told not in (None, frames):
+        return (
+            f"it tells of {(link.flac.told or 0) / rate:.2f} s, and {frames / rate:.2f} s are there"
+        )
+    data = link.data
+    if data is None:
+        return ""
+    if data.missing:
+        return f"it announces {data.missing} bytes more than there are"
+    if data.patches:
+        return "it does not tell how long the file is"
+    if data.rest > _SLACK:
+        return f"{data.rest} bytes follow that it does not tell of, and are not read"
+    return ""
+
+
+def _is_ogg(path: Path) -> bool:
     with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * _PAGE))
-        tail = file.read()
-    place = tail.rfind(b"OggS")
-    if place < 0 or len(tail) < place + 27:
-        return False
-    sizes = tail[place + 27 : place + 27 + tail[place + 26]]
-    end = place + 27 + tail[place + 26] + sum(sizes)
-    return end <= len(tail) and bool(tail[place + 5] & 4)
+        return file.read(4) == b"OggS"

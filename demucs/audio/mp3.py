@@ -1,38 +1,70 @@
-"""The frames of an mp3 file, from their headers: how many there are, and whether the last is whole.
+"""The frames of an MPEG audio file (mp3, mp2), from their headers, and the streams they make up.
+
+Files that were joined end to end are several streams: each begins with a frame that counts those
+after it (Xing, Info or VBRI), or where the rate or the number of channels changes. A decoder that
+takes them for one stops at the first change, or where the first stream's count ends.
 
 Reference: ISO/IEC 11172-3, section 2.4.1.3 (the header of a frame).
 """
 
 import mmap
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-_KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # MPEG 1
-_KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # MPEG 2 and 2.5
-_RATES = (44100, 48000, 32000)  # halved in MPEG 2, and again in 2.5
+# kbit/s by (is MPEG 1, layer)
+_KBITS = {
+    (True, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = (44100, 48000, 32000)  # Hz; halved in MPEG 2, and again in 2.5
+_SLACK = 2  # frames beyond a count that are not another stream: writers count differently
+
+
+class Header(NamedTuple):
+    """One frame: its bytes, its samples in each channel, Hz, channels, layer.
+
+    `side` is how many bytes of its own information come before the data, where a count may stand.
+    """
+
+    length: int
+    samples: int
+    rate: int
+    channels: int
+    layer: int
+    side: int
+
+    @property
+    def kind(self) -> tuple[int, int, int]:
+        """What a decoder does not expect to change in a stream."""
+        return self.rate, self.channels, self.layer
 
 
 @dataclass(frozen=True)
 class Mp3:
-    """What the headers of an mp3 file tell.
+    """One stream of an MPEG file.
 
     Attributes:
-        told: samples of each channel that the first frame tells of, under the name Xing or Info,
-            which most encoders write; None if it does not.
+        told: samples of each channel that its first frame tells of; None if it does not.
         found: samples in the frames that there are, the first frame's not counted if it tells.
         is_whole: the last frame is complete.
+        start, end: bytes in the file.
     """
 
     told: int | None
     found: int
     is_whole: bool
+    start: int
+    end: int
 
 
-def read_mp3(path: Path) -> Mp3 | None:
-    """Reads the headers of all frames; None if they are not those of an mp3.
+def read_mp3(path: Path) -> tuple[Mp3, ...]:
+    """Reads the headers of all frames; empty if they are not those of an MPEG file.
 
     Raises:
         OSError: the file cannot be read.
@@ -41,18 +73,57 @@ def read_mp3(path: Path) -> Mp3 | None:
     return _read(path, state.st_size, state.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
-def _read(path: Path, size: int, changed: int) -> Mp3 | None:
+@lru_cache(maxsize=4096)
+def _read(path: Path, size: int, changed: int) -> tuple[Mp3, ...]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = _end(data)
-        told, found, is_whole = None, 0, True
-        for number, (place, length, samples) in enumerate(_frames(data, end)):
-            if number == 0:
-                told = _told(data[place : place + 256], samples)
-            if number or told is None:
-                found += samples
-            is_whole = place + length <= end
-    return Mp3(told, found, is_whole) if found else None
+        frames = list(_frames(data, end))
+        counts = {
+            index: count
+            for index, (place, header) in enumerate(frames)
+            if (count := _told(data, place, header)) is not None
+        }
+    begins = _begins(frames, counts) if frames else []
+    streams: list[Mp3] = []
+    for begin, after in pairwise([*begins, len(frames)]):
+        first = begin + (begin in counts)
+        last_place, last = frames[after - 1]
+        streams.append(
+            Mp3(
+                told=counts.get(begin) or None,
+                found=sum(header.samples for _, header in frames[first:after]),
+                is_whole=last_place + last.length <= end,
+                start=frames[begin][0] if streams else 0,
+                end=frames[after][0] if after < len(frames) else size,
+            )
+        )
+    return tuple(streams) if any(stream.found for stream in streams) else ()
+
+
+def _begins(frames: Sequence[tuple[int, Header]], counts: dict[int, int]) -> list[int]:
+    """The index of the first frame of each stream."""
+    begins = [0]
+    for index in range(1, len(frames)):
+        header, begin = frames[index][1], begins[-1]
+        changed = header.kind != frames[index - 1][1].kind
+        lasting = index + 1 < len(frames) and frames[index + 1][1].kind == header.kind
+        if index in counts or (changed and lasting and header.kind != frames[begin][1].kind):
+            _end_at_count(begins, index, frames, counts)
+            begins.append(index)
+    _end_at_count(begins, len(frames), frames, counts)
+    return begins
+
+
+def _end_at_count(
+    begins: list[int], after: int, frames: Sequence[tuple[int, Header]], counts: dict[int, int]
+) -> None:
+    """Ends the last stream, of frames up to `after`, where its count does, if it goes on."""
+    if begins[-1] not in counts:
+        return
+    begin = begins[-1]
+    counted = begin + 1 + counts[begin] // frames[begin][1].samples
+    if counts[begin] and after > counted + _SLACK:
+        begins.append(counted)
 
 
 def _end(data: mmap.mmap) -> int:
@@ -66,40 +137,65 @@ def _end(data: mmap.mmap) -> int:
     return max(0, end)
 
 
-def _frames(data: mmap.mmap, end: int) -> Iterator[tuple[int, int, int]]:
-    """Place, length (bytes) and samples of each frame."""
-    place = 0
-    while data[place : place + 3] == b"ID3":  # its size: four times seven bits
-        size = data[place + 6 : place + 10]
-        place += 10 + sum(byte << 7 * (3 - k) for k, byte in enumerate(size))
+def _frames(data: mmap.mmap, end: int) -> Iterator[tuple[int, Header]]:
+    """Place (bytes) and header of each frame."""
+    place = _after_tags(data, 0)
     in_step = False
     while place < end:
-        length, samples = _frame(data[place : place + 4])
-        if length and (in_step or _frame(data[place + length : place + length + 4])[0]):
-            yield place, length, samples
-            place, in_step = place + length, True
+        header = _header(_four(data, place))
+        if header and (in_step or _header(_four(data, place + header.length))):
+            yield place, header
+            place, in_step = place + header.length, True
+            continue
+        skipped = _after_tags(data, place)  # of files that were joined
+        if skipped > place:
+            place, in_step = skipped, False
             continue
         in_step, place = False, data.find(b"\xff", place + 1)
         if place < 0:
             return
 
 
-def _frame(header: bytes) -> tuple[int, int]:
-    """Length and samples of a frame; zeros where there is none of layer III."""
-    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
-        return 0, 0
-    version, bits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
-    if version == 1 or bits in (0, 15) or rate == 3:
-        return 0, 0
-    kbits = (_KBITS_1 if version == 3 else _KBITS_2)[bits]
+def _after_tags(data: mmap.mmap, place: int) -> int:
+    """The place after ID3 tags: version 1 of 128 bytes, version 2 of four times seven bits."""
+    while (name := data[place : place + 3]) in (b"ID3", b"TAG"):
+        if name == b"TAG":
+            place += 128
+        else:
+            size = data[place + 6 : place + 10]
+            place += 10 + sum(byte << 7 * (3 - k) for k, byte in enumerate(size))
+    return place
+
+
+def _four(data: mmap.mmap, place: int) -> bytes:
+    return data[place : place + 4]
+
+
+@lru_cache(maxsize=4096)
+def _header(head: bytes) -> Header | None:
+    """What four bytes say of a frame; None if they are not the head of one of layer II or III."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    bits, rate = head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or layer not in (2, 3) or bits in (0, 15) or rate == 3:
+        return None
+    is_1, mono = version == 3, head[3] >> 6 == 3
     hertz = _RATES[rate] // {3: 1, 2: 2, 0: 4}[version]
-    samples = 1152 if version == 3 else 576
-    return samples // 8 * kbits * 1000 // hertz + (header[2] >> 1 & 1), samples
+    samples = 1152 if is_1 or layer == 2 else 576
+    length = samples // 8 * _KBITS[is_1, layer][bits] * 1000 // hertz + (head[2] >> 1 & 1)
+    side = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}[is_1, mono]
+    return Header(length, samples, hertz, 1 if mono else 2, layer, side)
 
 
-def _told(first: bytes, samples: int) -> int | None:
-    place = max(first.find(b"Xing"), first.find(b"Info"))
-    with suppress(IndexError):
-        if place >= 0 and first[place + 7] & 1:
-            return int.from_bytes(first[place + 8 : place + 12], "big") * samples
+def _told(data: mmap.mmap, place: int, header: Header) -> int | None:
+    """Samples that a frame counts after it: None if it is not one for that, 0 if it lacks them."""
+    if header.layer != 3:
+        return None
+    for begin in (place + 4 + header.side, place + 6 + header.side):  # there, with a checksum
+        if data[begin : begin + 4] in (b"Xing", b"Info"):
+            frames = _four(data, begin + 8) if data[begin + 7] & 1 else b""
+            return int.from_bytes(frames, "big") * header.samples
+    if _four(data, place + 36) == b"VBRI":
+        return int.from_bytes(_four(data, place + 50), "big") * header.samples
     return None

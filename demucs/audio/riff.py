@@ -7,7 +7,7 @@ EBU Tech 3306 for RF64. Neither names an encoding; programs of today write UTF-8
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple
 
 _LONGEST = 2**20  # bytes of a chunk of texts
 _MOST = 1000  # chunks to look at
@@ -24,15 +24,28 @@ def read_info(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with path.open("rb") as file:
-        for kind, length in chunks(file):
-            if kind == b"LIST" and 4 <= length <= _LONGEST and file.read(4) == b"INFO":
-                for name, text in _fields(file.read(length - 4)):
+        for chunk in chunks(file):
+            size = chunk.length
+            if chunk.name == b"LIST" and 4 <= size <= _LONGEST and file.read(4) == b"INFO":
+                for name, text in _fields(file.read(size - 4)):
                     found.setdefault(name, text)
     return found
 
 
-def chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk of a wav, RF64 or aiff file, which is at its first byte."""
+class Chunk(NamedTuple):
+    """Name, place of the first byte, and length in bytes.
+
+    `long_size_at` is the place of the length in 64 bits, which the samples of an RF64 file have.
+    """
+
+    name: bytes
+    begin: int
+    length: int
+    long_size_at: int | None = None
+
+
+def chunks(file: IO[bytes]) -> Iterator[Chunk]:
+    """The chunks of a wav, RF64 or aiff file, which goes from its first byte to that of each."""
     head = file.read(12)
     form = (head[:4], head[8:])
     if form in ((b"RIFF", b"WAVE"), (b"RF64", b"WAVE")):
@@ -41,17 +54,18 @@ def chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
         order = "big"
     else:
         return
-    samples = _UNTOLD
+    samples, long_size_at = _UNTOLD, None
     for _ in range(_MOST):
         header = file.read(8)
         if len(header) < 8:
             return
-        kind, length, begin = header[:4], int.from_bytes(header[4:], order), file.tell()
-        if kind == b"data" and length == _UNTOLD:
+        name, length, begin = header[:4], int.from_bytes(header[4:], order), file.tell()
+        if name == b"data" and length == _UNTOLD:
             length = samples
-        yield kind, length
-        if kind == b"ds64":
-            file.seek(begin + 8)
+        yield Chunk(name, begin, length, long_size_at if name == b"data" else None)
+        if name == b"ds64":
+            long_size_at = begin + 8
+            file.seek(long_size_at)
             samples = int.from_bytes(file.read(8), "little")
         file.seek(begin + length + length % 2)
 

@@ -1,6 +1,6 @@
-"""Where the samples of one track come from: a folder of wav files, or one MUSDB18 stem file.
+"""Where the samples of one track come from: a folder of audio files, or one MUSDB18 stem file.
 
-Both readers seek: they decode the frames that are asked for, not the file. Tensors are
+Of wav, flac and stem files the frames that are asked for are decoded, not the file. Tensors are
 `[C, T]` float32 with the channels of the file; frames past the end are left out.
 """
 
@@ -11,18 +11,17 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import soundfile
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from demucs.audio.parts import part_info, read_part
 from demucs.data.official import stem_streams
-from demucs.errors import AudioError, MissingToolError
+from demucs.errors import AudioError, DatasetError, MissingToolError
+from demucs.files import AUDIO_SUFFIXES
 
 MIXTURE = "mixture"
 STEM_SUFFIX = ".stem.mp4"
-WAV_SUFFIXES = (".wav", ".flac")
 
 
 class Header(NamedTuple):
@@ -62,16 +61,26 @@ def register_layout(layout: Layout) -> Layout:
 
 
 class WavFolder:
-    """A folder with one `SOURCE.wav` (or `.flac`) for each source, and maybe `mixture.wav`."""
+    """A folder with an audio file for each source, and maybe for `mixture`.
+
+    Of several files of one name that of the kind which stands first in `AUDIO_SUFFIXES` is read.
+
+    Attributes:
+        files: those that are read, by source.
+        unread: names of the other files; `SOURCE.txt` and the like are among them.
+
+    Raises:
+        DatasetError: the folder cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files: Mapping[str, Path] = {
-            file.stem: file
-            for suffix in reversed(WAV_SUFFIXES)  # a .wav wins over a .flac of the same name
-            for file in sorted(folder.glob(f"*{suffix}"))
-            if not file.name.startswith(".")
-        }
+        names = [file for file in _entries(folder) if not file.name.startswith(".")]
+        known = [file for file in names if file.suffix.lower() in AUDIO_SUFFIXES]
+        known.sort(key=lambda file: AUDIO_SUFFIXES.index(file.suffix.lower()), reverse=True)
+        self.files: Mapping[str, Path] = {file.stem: file for file in known}
+        read = set(self.files.values())
+        self.unread = [file.name for file in names if file not in read]
 
     @property
     def name(self) -> str:
@@ -86,15 +95,11 @@ class WavFolder:
         return tuple(self.files)
 
     def path(self, source: str) -> Path:
-        return self.files.get(source, self.folder / f"{source}{WAV_SUFFIXES[0]}")
+        return self.files.get(source, self.folder / f"{source}.wav")
 
     def header(self, source: str) -> Header:
-        """Raises AudioError if the file is missing, empty or of an unknown format."""
-        path = self.path(source)
-        try:
-            info = soundfile.info(str(path))
-        except (soundfile.SoundFileError, OSError) as error:
-            raise _unreadable(path, error) from error
+        """Raises AudioError if the file cannot be read, or has a header that is wrong."""
+        info = part_info(self.path(source))
         return Header(info.samplerate, info.channels, info.frames)
 
     def read(self, source: str, start: int = 0, frames: int | None = None) -> Tensor:
@@ -103,18 +108,18 @@ class WavFolder:
         Raises:
             AudioError: the file cannot be read.
         """
-        path = self.path(source)
-        try:
-            with soundfile.SoundFile(str(path)) as file:
-                start = file.seek(min(start, file.frames))
-                rest = file.frames - start
-                count = rest if frames is None else min(frames, rest)
-                samples = file.read(count, dtype=_decoded(file.subtype), always_2d=True)
-        except (soundfile.SoundFileError, OSError) as error:
-            raise _unreadable(path, error) from error
-        if len(samples) < count:
-            raise _unreadable(path, ValueError(f"cut off after {start + len(samples)} frames"))
-        return _planar(samples)
+        return read_part(self.path(source), start, frames)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if not file.is_dir())
+    except (NotADirectoryError, FileNotFoundError):
+        return []
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be read: {error.strerror}: check its permissions (chmod +rx)"
+        ) from error
 
 
 class StemFile:
@@ -197,20 +202,6 @@ class StemFile:
             except Exception as error:
                 raise _unreadable(self.file, error) from error
         return self._info
-
-
-def _decoded(subtype: str) -> str:
-    """As what samples are taken from libsndfile: 16 bits as they are, which we scale quicker."""
-    return "int16" if subtype == "PCM_16" else "float32"
-
-
-def _planar(samples: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
-    """`[T, C]` to `[C, T]` floats; 16-bit integers are scaled to ±1, as libsndfile does it."""
-    wav = np.empty(samples.shape[::-1], dtype=np.float32)
-    scale = np.float32(2.0**-15 if samples.dtype == np.int16 else 1.0)
-    for channel, row in enumerate(wav):  # quicker than a transposed copy
-        np.multiply(samples[:, channel], scale, out=row)
-    return torch.from_numpy(wav)
 
 
 def load_stempeg() -> ModuleType:

@@ -22,6 +22,7 @@ from demucs.audio import (
 )
 from demucs.audio import convert as convert_module
 from demucs.audio import source as source_module
+from demucs.audio import stream as stream_module
 from demucs.errors import AudioError
 
 RATE = 44100
@@ -83,7 +84,7 @@ def test_statistics_of_blocks_are_those_of_the_whole(sizes: list[int], offset: f
 
 @pytest.fixture(params=["kept", "read twice"])
 def _passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "BLOCK", 1000)
+    monkeypatch.setattr(stream_module, "BLOCK", 1000)
     if request.param == "read twice":
         monkeypatch.setattr(source_module, "KEPT", 10)
 
@@ -133,14 +134,14 @@ def test_a_short_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     long = AudioSource(tmp_path / "a.wav", RATE, 2)
     (tmp_path / "a.wav").unlink()
     assert sum(block.shape[-1] for block in short.blocks()) == 5000
-    with pytest.raises(RuntimeError):
+    with pytest.raises(AudioError, match="does not exist"):
         list(long.blocks())
 
 
 def test_bad_samples_are_counted_in_all_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_module, "BLOCK", 1000)
+    monkeypatch.setattr(stream_module, "BLOCK", 1000)
     wav = noise().numpy().T.copy()
     wav[7, 1], wav[4000, 0] = np.nan, np.inf
     soundfile.write(tmp_path / "bad.wav", wav, RATE, subtype="FLOAT")

@@ -18,11 +18,11 @@ from demucs.blind.distil.sources import SourceFile
 from demucs.data.doctor.decode import Stream, open_stream
 from demucs.data.doctor.landmarks import Landmarks, matches
 from demucs.data.doctor.limits import MATCH_COUNT, MATCH_SHARE
-from demucs.data.doctor.places import LOOSE_SUFFIXES, Place, Source, other_places
+from demucs.data.doctor.places import Place, Source, other_places
 from demucs.data.official import TEST_NAMES
 from demucs.data.readers import MIXTURE, STEM_SUFFIX
 from demucs.errors import AudioError, DatasetError
-from demucs.files import atomic_path
+from demucs.files import AUDIO_SUFFIXES, atomic_path
 
 _WHOLE = 1e9  # seconds: a test song is one section
 _BLOCK = 2**18  # samples read at a time
@@ -148,7 +148,7 @@ def _songs(places: Sequence[Place], sources: Sequence[str]) -> list[Place]:
 def _name(place: Place) -> str:
     """Of a song; loose files are known by their path."""
     name = PurePosixPath(place.name)
-    if name.suffix.lower() not in LOOSE_SUFFIXES:
+    if name.suffix.lower() not in AUDIO_SUFFIXES:
         return name.name.removesuffix(STEM_SUFFIX)
     return name.stem
 

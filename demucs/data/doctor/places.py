@@ -8,8 +8,7 @@ from demucs.data.official import stem_streams
 from demucs.data.readers import MIXTURE, STEM_SUFFIX, WavFolder
 from demucs.data.tracks import SPLITS
 from demucs.errors import DatasetError
-
-LOOSE_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff")
+from demucs.files import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def _songs(folder: Path, root: Path) -> list[Place]:
             found += _songs(entry, root)
         elif entry.name.endswith(STEM_SUFFIX):
             found.append(_song(entry, root, Source(entry, stem_streams()[MIXTURE])))
-        elif entry.suffix.lower() in LOOSE_SUFFIXES:
+        elif entry.suffix.lower() in AUDIO_SUFFIXES:
             found.append(_song(entry, root, Source(entry)))
     return found
 

@@ -1,0 +1,71 @@
+"""The pages of an Ogg file: the streams that follow each other in it, and whether the last ends.
+
+Recordings of radio programmes, and files that were joined end to end, are chains of streams, each
+with headers of its own. Reference: RFC 3533.
+"""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+_HEAD = 27  # bytes of a page's header before its table of sizes
+_BEGINS, _ENDS = 2, 4  # flags of a page
+_LARGEST = 2**16  # bytes, which no page exceeds
+
+
+@dataclass(frozen=True)
+class OggStream:
+    """Bytes of one stream (or of several that begin together, as of a film)."""
+
+    start: int
+    end: int
+
+
+def read_ogg(path: Path) -> tuple[OggStream, ...]:
+    """The streams of an Ogg file in their order; empty if it has no pages.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    state = path.stat()
+    return _read(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, size: int, changed: int) -> tuple[OggStream, ...]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        starts, before = [], False
+        for place, flags in _pages(data):
+            begins = bool(flags & _BEGINS)
+            if begins and not before:
+                starts.append(place)
+            before = begins
+    if not starts:
+        return ()
+    return tuple(OggStream(start, end) for start, end in pairwise([0, *starts[1:], size]))
+
+
+def _pages(data: mmap.mmap) -> Iterator[tuple[int, int]]:
+    """Place and flags of each page."""
+    place = data.find(b"OggS")
+    while 0 <= place <= len(data) - _HEAD:
+        table = data[place + _HEAD : place + _HEAD + data[place + 26]]
+        yield place, data[place + 5]
+        after = place + _HEAD + len(table) + sum(table)
+        place = after if data[after : after + 4] == b"OggS" else data.find(b"OggS", place + 4)
+
+
+def ogg_ends(path: Path) -> bool:
+    """True if the last page is complete and says that it is the last."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2 * _LARGEST))
+        tail = file.read()
+    place = tail.rfind(b"OggS")
+    if place < 0 or len(tail) < place + _HEAD:
+        return False
+    sizes = tail[place + _HEAD : place + _HEAD + tail[place + 26]]
+    end = place + _HEAD + tail[place + 26] + sum(sizes)
+    return end <= len(tail) and bool(tail[place + 5] & _ENDS)
