@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-import lameenc
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
+from demucs.audio.mp3_file import Mp3File
 from demucs.audio.sndfile import sndfile_name
 from demucs.errors import AudioError, ConfigError
 
@@ -116,7 +116,7 @@ class Encoder(AbstractContextManager["Encoder"]):
     def _open(self) -> AbstractContextManager[Any]:
         how = self._encoding
         if self._suffix == ".mp3":
-            return _Mp3File(
+            return Mp3File(
                 self._temporary, self.samplerate, self.channels, how.mp3_bitrate, how.mp3_preset
             )
         subtype = "FLOAT" if how.float32 else f"PCM_{how.bits}"
@@ -195,34 +195,6 @@ def check_finite(path: Path, block: Tensor) -> None:
             f"Not writing {path}: it would hold NaN or infinite samples. "
             "The model has diverged, or its input is far too loud."
         )
-
-
-class _Mp3File(AbstractContextManager["_Mp3File"]):
-    """An mp3 encoder with the few methods of a `SoundFile` that we use."""
-
-    def __init__(
-        self, path: Path, samplerate: int, channels: int, bitrate: int, preset: int
-    ) -> None:
-        self.file: IO[bytes] = path.open("wb")
-        self.encoder = lameenc.Encoder()
-        self.encoder.silence()
-        self.encoder.set_bit_rate(bitrate)
-        self.encoder.set_in_sample_rate(samplerate)
-        self.encoder.set_channels(channels)
-        self.encoder.set_quality(preset)
-
-    def write(self, samples: "np.ndarray[Any, np.dtype[Any]]") -> None:
-        self.file.write(self.encoder.encode(samples.tobytes()))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self.file:
-            if kind is None:
-                self.file.write(self.encoder.flush())
 
 
 def quantise(block: Tensor, bits: int) -> "np.ndarray[Any, np.dtype[Any]]":

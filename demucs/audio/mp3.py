@@ -142,8 +142,8 @@ def _frames(data: mmap.mmap, end: int) -> Iterator[tuple[int, Header]]:
     place = _after_tags(data, 0)
     in_step = False
     while place < end:
-        header = _header(_four(data, place))
-        if header and (in_step or _header(_four(data, place + header.length))):
+        header = read_header(_four(data, place))
+        if header and (in_step or read_header(_four(data, place + header.length))):
             yield place, header
             place, in_step = place + header.length, True
             continue
@@ -172,7 +172,7 @@ def _four(data: mmap.mmap, place: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _header(head: bytes) -> Header | None:
+def read_header(head: bytes) -> Header | None:
     """What four bytes say of a frame; None if they are not the head of one of layer II or III."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None

@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from demucs.audio import AudioSource, audio_info, read_audio
-from demucs.audio.mp3 import _header, read_mp3
+from demucs.audio.mp3 import read_header, read_mp3
 from demucs.errors import AudioError
 
 RATE = 44100
@@ -184,9 +184,9 @@ def test_frames_of_an_mp3_are_counted(tmp_path: Path) -> None:
     assert frames.found == read_audio(path)[0].shape[-1]
     start = content.index(b"\xff\xfb")
     bare = content[start:]
-    first = _header(bare[:4])
+    first = read_header(bare[:4])
     assert first is not None
-    second = _header(bare[first.length : first.length + 4])
+    second = read_header(bare[first.length : first.length + 4])
     assert second is not None
     two = first.length + second.length
     tags = b"APETAGEX" + (2000).to_bytes(4, "little") + (32).to_bytes(4, "little")

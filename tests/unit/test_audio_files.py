@@ -85,9 +85,8 @@ def test_mp3(tmp_path: Path, bitrate: int) -> None:
     write_audio(path, sines(), RATE, mp3_bitrate=bitrate, mp3_preset=7)
     wav, rate = read_audio(path)
     assert rate == RATE
-    assert 20_000 <= wav.shape[-1] < 23_500
-    delay = 1105  # of the encoder and the decoder
-    error = (wav[:, delay : delay + 19_000] - sines()[:, :19_000])[:, 2000:].pow(2).mean()
+    assert wav.shape == sines().shape  # without the silence that an encoder adds
+    error = (wav - sines())[:, 2000:].pow(2).mean()
     assert error < 1e-3  # of 0.125
     assert path.stat().st_size == pytest.approx(bitrate * 125 * wav.shape[-1] / RATE, rel=0.3)
 
