@@ -7,6 +7,7 @@ what the file itself shows.
 from dataclasses import dataclass
 from pathlib import Path
 
+from demucs.audio.adts import read_adts
 from demucs.audio.announced import Announced, announced
 from demucs.audio.flac import FlacStream, read_flac
 from demucs.audio.mp3 import Mp3, read_mp3
@@ -69,7 +70,7 @@ def _links(path: Path, head: bytes, size: int) -> tuple[Link, ...]:
     if head[:3] == b"ID3":  # before an mp3, or, by some programs, before a flac file
         return _of_mpeg(path) if not _is_flac(path) else _of_flac(path)
     if head[:1] == b"\xff":
-        return _of_mpeg(path)
+        return _of_mpeg(path) or tuple(Link(start=a, end=b) for a, b in read_adts(path))
     return tuple(_of_data(path, size))
 
 
