@@ -66,8 +66,9 @@ class SndfileDecoder:
         self.frames = _frames(int(file.frames), link)
         self._order = _VORBIS_ORDER.get(self.channels) if file.format == "OGG" else None
         plain_flac = link.flac is None or link.flac.is_plain
-        # libsndfile has been seen to land elsewhere in the last page of Ogg Vorbis.
-        self.can_seek = plain_flac and file.format != "OGG" and self.frames is not None
+        # libsndfile has been seen to land elsewhere in the last pages of Ogg Vorbis.
+        exact = file.format != "OGG" or file.subtype == "OPUS"
+        self.can_seek = plain_flac and exact and self.frames is not None
         mp3 = link.mp3
         if mp3 is not None and mp3.told is None and file.frames < mp3.found - 2 * 1152:
             # All frames were taken for as long as the first.

@@ -11,8 +11,19 @@ logger = logging.getLogger(__name__)
 SHOWN = 5  # names in a message
 
 
-def check_sources(sources: Sequence[str], available: Iterable[str], folder: str | Path) -> None:
+def check_sources(
+    sources: Sequence[str],
+    available: Iterable[str],
+    folder: str | Path,
+    unread: Iterable[str] = (),
+) -> None:
     """Each source must be named once and exist in at least one track.
+
+    Args:
+        sources: those that are wanted.
+        available: those that tracks have.
+        folder: of the tracks, for messages.
+        unread: names of files in it that are not read.
 
     Raises:
         ConfigError: no sources, a name twice, or a name that no track has.
@@ -28,8 +39,15 @@ def check_sources(sources: Sequence[str], available: Iterable[str], folder: str 
         raise ConfigError(
             f"No track of {folder} has the source {', '.join(map(repr, unknown))}; there are "
             f"{sorted(names) or 'no audio files'}: set dset.sources to some of these, "
-            "or add the files"
+            f"or add the files{_not_read(unknown, unread)}"
         )
+
+
+def _not_read(sources: Sequence[str], unread: Iterable[str]) -> str:
+    """Of sources that no track has: the files that bear their names."""
+    names = sorted({name for name in unread if Path(name).stem in sources})
+    more = ", ..." if len(names) > SHOWN else ""
+    return f" ({', '.join(names[:SHOWN])}{more} cannot be read: write wav or flac)" if names else ""
 
 
 def check_segment(segment: float, shift: float, samplerate: int) -> None:

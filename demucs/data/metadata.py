@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from demucs.data.readers import MIXTURE, Header, TrackReader
+from demucs.data.readers import MIXTURE, Header, TrackReader, missing
 from demucs.errors import AudioError, DatasetError
 from demucs.files import atomic_path
 
@@ -151,7 +151,7 @@ def _measure(reader: TrackReader, wanted: Wanted) -> TrackStats | list[str]:
     names = [*wanted.sources, *([MIXTURE] if MIXTURE in reader.sources else [])]
     for name in names:
         if name not in reader.sources:
-            problems.append(f"{reader.path(name)} is missing")
+            problems.append(missing(reader, name))
             continue
         try:
             headers[name] = reader.header(name)

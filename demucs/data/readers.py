@@ -80,7 +80,7 @@ class WavFolder:
         known.sort(key=lambda file: AUDIO_SUFFIXES.index(file.suffix.lower()), reverse=True)
         self.files: Mapping[str, Path] = {file.stem: file for file in known}
         read = set(self.files.values())
-        self.unread = [file.name for file in names if file not in read]
+        self.unread = tuple(file.name for file in names if file not in read)
 
     @property
     def name(self) -> str:
@@ -109,6 +109,13 @@ class WavFolder:
             AudioError: the file cannot be read.
         """
         return read_part(self.path(source), start, frames)
+
+
+def missing(reader: TrackReader, source: str) -> str:
+    """What is said of a source that a track does not have."""
+    others = [name for name in getattr(reader, "unread", ()) if Path(name).stem == source]
+    told = f" ({', '.join(others)} is not read: write it as wav or flac)" if others else ""
+    return f"{reader.path(source)} is missing{told}"
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 ROOT/train/NAME/{mixture,drums,bass,other,vocals}.wav    MUSDB18-HQ
 ROOT/train/NAME.stem.mp4                                 MUSDB18
-ROOT/{train,valid,test}/NAME/SOURCE.wav                  any sources, mixture optional
+ROOT/{train,valid,test}/NAME/SOURCE.{wav,flac,mp3,...}    any sources, mixture optional
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from demucs.data.readers import (
     WavFolder,
 )
 from demucs.errors import AudioError, ConfigError, DatasetError
+from demucs.files import SLOW_SUFFIXES
 from demucs.plugins import load_plugins
 
 logger = logging.getLogger(__name__)
@@ -186,7 +187,8 @@ def _tracks(
 ) -> list[Track]:
     """Checks and measures tracks."""
     found = (source for reader in readers for source in reader.sources)
-    check_sources(wanted.sources, found, folder)
+    unread = (name for reader in readers for name in getattr(reader, "unread", ()))
+    check_sources(wanted.sources, found, folder, unread)
     if any(isinstance(reader, StemFile) for reader in readers):
         logger.warning(
             "%s holds %s files, which are decoded again at each read: for training, convert them "
@@ -195,6 +197,7 @@ def _tracks(
             STEM_SUFFIX,
             folder.parent,
         )
+    _warn_of_slow(readers, folder, wanted)
     stats = measured(readers, wanted, title=str(folder), cache=cache, on_bad=on_bad)
     mono = sum(one.has_mono for one in stats if one is not None)
     if mono:
@@ -213,6 +216,23 @@ def _tracks(
         for reader, one in zip(readers, stats, strict=True)
         if one is not None
     ]
+
+
+def _warn_of_slow(readers: Sequence[TrackReader], folder: Path, wanted: Wanted) -> None:
+    suffixes = {
+        reader.path(source).suffix.lower()
+        for reader in readers
+        for source in wanted.sources
+        if isinstance(reader, WavFolder)
+    }
+    slow = sorted(suffixes.intersection(SLOW_SUFFIXES))
+    if slow:
+        logger.warning(
+            "%s holds %s files, which are decoded at each read, some from their beginning: for "
+            "training, write them once as flac or wav (ffmpeg -i IN OUT.flac)",
+            folder,
+            ", ".join(slow),
+        )
 
 
 def _readers(folder: Path) -> list[TrackReader]:

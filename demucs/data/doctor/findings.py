@@ -19,6 +19,8 @@ class Severity(IntEnum):
 CHECKS = {
     "unreadable": "files that are empty, damaged or cut off",
     "missing": "stems that a track lacks and most others have",
+    "unread": "files that are named as a stem and are not read",
+    "slow": "files of which training decodes more than it needs",
     "nonfinite": "samples that are NaN or infinite",
     "samplerate": "files of another sample rate",
     "channels": "files of another number of channels",

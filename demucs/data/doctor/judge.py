@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from demucs.data.doctor.examine import TrackFacts
 from demucs.data.doctor.findings import Finding, Severity
@@ -22,6 +23,7 @@ from demucs.data.doctor.limits import (
 )
 from demucs.data.doctor.places import Place
 from demucs.data.readers import MIXTURE
+from demucs.files import SLOW_SUFFIXES
 
 NOTE, WARNING, ERROR = Severity
 _LEAVE_OUT = "or take the track out"
@@ -53,10 +55,8 @@ def usual_sources(places: Sequence[Place]) -> tuple[str, ...]:
 def track_findings(place: Place, facts: TrackFacts, wanted: Wanted) -> Iterator[Finding]:
     """The problems of a track by itself."""
     label = place.label
-    for name in wanted.sources:
-        if name not in place.sources:
-            remedy = f"add it, {_LEAVE_OUT}, or name the stems that you want"
-            yield Finding(ERROR, "missing", label, name, "no such file", remedy)
+    yield from _missing(place, wanted)
+    yield from _unread(place)
     for name, reason in facts.broken.items():
         remedy = f"copy or convert it again, {_LEAVE_OUT}"
         yield Finding(ERROR, "unreadable", label, name, reason, remedy)
@@ -71,6 +71,37 @@ def track_findings(place: Place, facts: TrackFacts, wanted: Wanted) -> Iterator[
     yield from _lengths(place, facts, wanted)
     yield from _sum(label, facts)
     yield from _likeness(label, facts)
+
+
+def _missing(place: Place, wanted: Wanted) -> Iterator[Finding]:
+    """Stems that are not there, or only in files that are not read."""
+    for name in wanted.sources:
+        if name not in place.sources:
+            others = [file for file in place.unread if Path(file).stem == name]
+            value = f"{', '.join(others)} is not read" if others else "no such file"
+            remedy = f"add it, {_LEAVE_OUT}, or name the stems that you want"
+            if others:
+                remedy = "write it as wav or flac: ffmpeg -i IN OUT.flac"
+            yield Finding(ERROR, "missing", place.label, name, value, remedy)
+    if not place.sources:
+        more = f": {', '.join(place.unread[:3])} cannot be read" if place.unread else ""
+        remedy = f"write its stems as wav or flac, {_LEAVE_OUT}"
+        yield Finding(ERROR, "missing", place.label, "", f"no audio file{more}", remedy)
+
+
+def _unread(place: Place) -> Iterator[Finding]:
+    """Files beside those that are read, and files that are read slowly."""
+    for file in place.unread:
+        stem = Path(file).stem
+        if stem in place.sources:
+            value = f"{file} is not read, as {place.sources[stem].path.name} is"
+            yield Finding(NOTE, "unread", place.label, stem, value, "none, if it holds the same")
+    suffixes = {source.path.suffix.lower() for source in place.sources.values()}
+    slow = sorted(suffixes.intersection(SLOW_SUFFIXES))
+    if slow and not any(source.stream is not None for source in place.sources.values()):
+        value = f"{', '.join(slow)} files are decoded at each read, some from their beginning"
+        remedy = "for training, write them as flac or wav: ffmpeg -i IN OUT.flac"
+        yield Finding(NOTE, "slow", place.label, "", value, remedy)
 
 
 def _format(label: str, name: str, file: FileFacts, wanted: Wanted) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Where the tracks are: splits, folders of files, stem files, and loose files of other datasets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from demucs.data.official import stem_streams
@@ -21,11 +21,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A track on disk: `mixture` (perhaps) and stems by name."""
+    """A track on disk: `mixture` (perhaps) and stems by name; names of files that are not read."""
 
     split: str
     name: str
     sources: Mapping[str, Source]
+    unread: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -90,8 +91,9 @@ def _tracks(folder: Path, split: str) -> list[Place]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            files = {name: Source(path) for name, path in sorted(WavFolder(entry).files.items())}
-            found[entry.name] = Place(split, entry.name, files)
+            reader = WavFolder(entry)
+            files = {name: Source(path) for name, path in sorted(reader.files.items())}
+            found[entry.name] = Place(split, entry.name, files, reader.unread)
         elif entry.name.endswith(STEM_SUFFIX):
             name = entry.name[: -len(STEM_SUFFIX)]
             streams = {source: Source(entry, k) for source, k in stem_streams().items()}
@@ -125,7 +127,7 @@ def _chosen(place: Place, sources: Sequence[str] | None) -> Place:
     if sources is None:
         return place
     kept = {k: v for k, v in place.sources.items() if k == MIXTURE or k in sources}
-    return Place(place.split, place.name, kept)
+    return replace(place, sources=kept)
 
 
 def _check_folder(root: Path) -> None:
