@@ -18,6 +18,12 @@ SLOW_SUFFIXES = (
     ".tta", ".mka", ".webm",
 )  # fmt: skip
 AUDIO_SUFFIXES = (*QUICK_SUFFIXES, *SLOW_SUFFIXES)
+SONG_SUFFIXES = (*AUDIO_SUFFIXES, ".mp4")  # also films, whose sound is a song
+
+
+def is_song(name: str) -> bool:
+    """True if a file of that name is taken for a song where a folder is named."""
+    return name[0] != "." and os.path.splitext(name)[1].lower() in SONG_SUFFIXES
 
 
 @contextmanager

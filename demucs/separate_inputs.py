@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.errors import AudioError
-from demucs.files import AUDIO_SUFFIXES
+from demucs.files import SONG_SUFFIXES, is_song
 from demucs.separate_names import filled, identity
 from demucs.separate_options import STANDARD, Options
 
 # Of the files in a folder, those with these suffixes; a file that is named may have any.
 # slurm_scripts/slurm_separate.sh has the same.
-SUFFIXES = [suffix[1:] for suffix in AUDIO_SUFFIXES] + ["mp4"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def find_tracks(options: Options) -> Found:
             add(Track(file, _below(file, options.root or path)))
         if not found:
             more = "" if options.recursive else ", or add -r for those in its sub-folders"
-            said = f"{path} is a folder without audio files ({', '.join(SUFFIXES)})"
+            said = f"{path} is a folder without audio files ({', '.join(SONG_SUFFIXES)})"
             problems.append((path, f"{said}: name another{more}."))
     return Found(list(tracks.values()), problems, notes)
 
@@ -158,5 +157,5 @@ def _files(folder: Path, options: Options, problems: list[tuple[Path, str]]) -> 
         seen.add(real)
         folders[:] = sorted(name for name in folders if name[0] != ".") if options.recursive else []
         for name in sorted(names):
-            if name[0] != "." and name.rpartition(".")[2].lower() in SUFFIXES and "." in name:
+            if is_song(name):
                 yield Path(place) / name

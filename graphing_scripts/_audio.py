@@ -14,6 +14,7 @@ LOWEST = 40.0  # Hz
 BANDS = 128
 WINDOW = 0.093  # seconds: 4096 samples at 44.1 kHz
 COLUMNS = 1200  # of a spectrogram, at most
+LONGEST = 2**40  # frames; libsndfile has a larger number where a stream does not tell its length
 
 
 @dataclass
@@ -36,15 +37,18 @@ def read_clip(path: Path, start: float, seconds: float | None) -> Clip:
     """
     try:
         with soundfile.SoundFile(path) as file:
+            if file.frames > LONGEST:
+                raise ValueError(f"{path} does not tell its length: write it anew as wav or flac")
             begin = round(start * file.samplerate)
             if begin >= file.frames:
                 length = file.frames / file.samplerate
                 raise ValueError(
                     f"{path} ends after {length:.2f} s, before --start {start:g}: start earlier"
                 )
-            file.seek(begin)
-            count = -1 if seconds is None else max(1, round(seconds * file.samplerate))
-            audio = file.read(count, dtype="float32", always_2d=True)
+            count = file.frames if seconds is None else max(1, round(seconds * file.samplerate))
+            before = begin if file.format == "OGG" else 0  # in which libsndfile may seek amiss
+            file.seek(begin - before)
+            audio = file.read(before + count, dtype="float32", always_2d=True)[before:]
             rate = file.samplerate
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be read as audio ({error}): give wav or flac") from None

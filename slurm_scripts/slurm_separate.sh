@@ -40,7 +40,7 @@ recursive= # is -r among the flags?
 [[ " $* " != *" -r "* && " $* " != *" --recursive "* ]] || recursive=yes
 
 audio_files() { # of a folder, or those that a list names; as demucs/separate_inputs.py finds them
-    local kinds='wav|flac|mp3|ogg|opus|m4a|aac|aif|aiff|wma|mp4|webm'
+    local kinds='wav|wave|flac|aiff|aif|aifc|w64|rf64|au|caf|mp3|mp2|ogg|oga|opus|m4a|m4b|aac|ac3|wma|wv|ape|tta|mka|webm|mp4'
     if [ -d "$what" ]; then
         local skip=(-name '.*') depth=(-maxdepth 1)
         [ -z "$recursive" ] || depth=()

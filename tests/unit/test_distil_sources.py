@@ -17,11 +17,10 @@ from demucs.blind.distil.entry import Entry, path_of
 from demucs.blind.distil.excerpts import excerpts
 from demucs.blind.distil.licences import UNKNOWN, licence_of
 from demucs.blind.distil.place import run_of, take_place
-from demucs.blind.distil.sources import SUFFIXES, distinct, find_sources
+from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import Part, entries_of
 from demucs.errors import ConfigError, DatasetError
 from demucs.release.provenance import file_sha256
-from demucs.separate_inputs import SUFFIXES as COMMAND_SUFFIXES
 from demucs.stopping import Interrupted
 
 
@@ -46,7 +45,6 @@ def test_files_are_found_at_any_depth_and_named_by_their_path(tmp_path: Path) ->
         "Song/mixture.wav": "Song",
     }
     assert [set(one.stems) for one in found if one.name == "Song"] == [{"drums"}]
-    assert set(SUFFIXES) == set(COMMAND_SUFFIXES)
 
 
 def test_names_differ_even_without_capitals_and_never_look_like_an_excerpt(tmp_path: Path) -> None:

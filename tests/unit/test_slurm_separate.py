@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from slurm_desk import SCRIPTS, Desk, Done
 
-from demucs.separate_inputs import SUFFIXES
+from demucs.files import SONG_SUFFIXES
 from tools._model_place import place
 
 
@@ -69,7 +69,8 @@ def test_of_a_folder_the_audio_files_are_taken(desk: Desk) -> None:
 
 def test_the_command_finds_the_same_files() -> None:
     said = (SCRIPTS / "slurm_separate.sh").read_text()
-    assert f"kinds='{'|'.join(SUFFIXES)}'" in said
+    kinds = "|".join(suffix[1:] for suffix in SONG_SUFFIXES)
+    assert f"kinds='{kinds}'" in said
 
 
 def test_with_r_sub_folders_are_taken_and_kept(desk: Desk) -> None:

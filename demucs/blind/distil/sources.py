@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from demucs.data.readers import MIXTURE
 from demucs.errors import DatasetError
+from demucs.files import SONG_SUFFIXES, is_song
 from demucs.release.provenance import file_sha256
 
-# Those of `demucs.separate_inputs`, which stands above this room.
-SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma", "mp4", "webm")
 _LONGEST = 150  # bytes of a name; file systems take 255, and others add to it
 _NUMBERED = re.compile(r"_\d{4}$")  # as the excerpts of a file end
 
@@ -66,7 +65,9 @@ def find_sources(folder: Path, *, skip: Path | None = None) -> list[SourceFile]:
         raise DatasetError(f"{folder} {what}: give a folder of audio files")
     found = [(path, stems) for path, stems in _walk(folder, skip)]
     if not found:
-        raise DatasetError(f"{folder} holds no audio ({', '.join(SUFFIXES)}): give another folder")
+        raise DatasetError(
+            f"{folder} holds no audio ({', '.join(SONG_SUFFIXES)}): give another folder"
+        )
     files = [path.relative_to(folder).as_posix() for path, _ in found]
     names = _names(files, [bool(path.stem == MIXTURE) for path, _ in found])
     return [
@@ -110,16 +111,12 @@ def _walk(folder: Path, skip: Path | None) -> Iterable[tuple[Path, Mapping[str, 
             continue
         left_out.add(real)
         folders[:] = sorted(name for name in folders if name[0] != ".")
-        audio = [Path(place, name) for name in sorted(names) if _is_audio(name)]
+        audio = [Path(place, name) for name in sorted(names) if is_song(name)]
         mixtures = [path for path in audio if path.stem == MIXTURE]
         if mixtures:
             yield mixtures[0], {one.stem: one for one in audio if one.stem != MIXTURE}
         else:
             yield from ((path, {}) for path in audio)
-
-
-def _is_audio(name: str) -> bool:
-    return name[0] != "." and "." in name and name.rpartition(".")[2].lower() in SUFFIXES
 
 
 def _size(path: Path) -> tuple[int, str]:
