@@ -11,6 +11,7 @@ from typing import IO, Literal, NamedTuple
 
 _LONGEST = 2**20  # bytes of a chunk of texts
 _MOST = 1000  # chunks to look at
+LONGEST = 2**60  # bytes; a place beyond is not one in a file
 _UNTOLD = 2**32 - 1  # a size that stands elsewhere (RF64)
 
 
@@ -67,6 +68,8 @@ def chunks(file: IO[bytes]) -> Iterator[Chunk]:
             long_size_at = begin + 8
             file.seek(long_size_at)
             samples = int.from_bytes(file.read(8), "little")
+        if length > LONGEST:
+            return
         file.seek(begin + length + length % 2)
 
 

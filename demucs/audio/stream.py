@@ -5,7 +5,6 @@ from its first sample to its last, through all the streams that it consists of, 
 held against what the file tells of itself.
 """
 
-import logging
 import os
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
@@ -17,17 +16,11 @@ import torch
 from torch import Tensor
 
 from demucs.audio.convert import BlockResampler
-from demucs.audio.endings import CutShortError, check_header, cut_off, doubts, seems_damaged
-from demucs.audio.ffmpeg import FfmpegDecoder
-from demucs.audio.layout import Link, examine
+from demucs.audio.links import Decoder, Links
 from demucs.audio.sndfile import Samples, SndfileDecoder
-from demucs.errors import AudioError, MissingToolError
+from demucs.errors import AudioError
 
 BLOCK = 2**18  # frames decoded at a time
-_FEW = 4608  # frames that a decoder may give fewer than a header of a lossy format promises
-_log = logging.getLogger(__name__)
-
-Decoder = SndfileDecoder | FfmpegDecoder
 
 
 class AudioStream(AbstractContextManager["AudioStream"]):
@@ -48,7 +41,6 @@ class AudioStream(AbstractContextManager["AudioStream"]):
         frames: samples that there should be; None if only decoding tells.
         lossy: coded so that these are not the samples that were put in.
         floating: samples beyond full scale are possible.
-        doubts: what is wrong with the file though it was read, known at its end.
 
     Raises:
         AudioError: the file is missing, empty or unreadable, or ends before its header tells.
@@ -59,13 +51,8 @@ class AudioStream(AbstractContextManager["AudioStream"]):
         self, path: str | os.PathLike[str], *, track: int | None = None, warn: bool = True
     ) -> None:
         self.path = checked(path)
-        self._track, self._warn, self._reason = track, warn, ""
-        self.doubts: list[str] = []
-        layout = examine(self.path)
-        self._links, self._whole = layout.links, layout.is_whole
-        if track is not None:
-            self._links, self._whole = (Link(start=0, end=self.path.stat().st_size),), True
-        decoders = [self._open(self._links[0])]
+        self._links = Links(self.path, track, warn)
+        decoders = [self._links.open(self._links.links[0])]
         try:
             decoders += self._open_others()
             self.samplerate = max(decoder.samplerate for decoder in decoders)
@@ -77,8 +64,13 @@ class AudioStream(AbstractContextManager["AudioStream"]):
             raise
         self._first: Decoder | None = decoders[0]
         self._wanted, self._rest = BLOCK, np.zeros((0, self.channels), np.float32)
-        self._from_start = True
+        self._skipped = 0  # samples of the only link that were not decoded
         self._blocks = self._converted()
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is wrong with the file though it was read, known at its end."""
+        return self._links.doubts
 
     def read(self, frames: int) -> Samples:
         """The next `[T, C]`; fewer than `frames` only at the end, then none.
@@ -86,7 +78,7 @@ class AudioStream(AbstractContextManager["AudioStream"]):
         Raises:
             AudioError: the rest cannot be decoded, or samples that a header counts are missing.
         """
-        parts, count = [self._rest], len(self._rest)
+        parts, count = [self._rest] if len(self._rest) else [], len(self._rest)
         while count < frames:
             self._wanted = min(BLOCK, frames - count)
             block = next(self._blocks, None)
@@ -94,6 +86,8 @@ class AudioStream(AbstractContextManager["AudioStream"]):
                 break
             parts.append(block)
             count += len(block)
+        if not parts:
+            return self._rest
         joined = np.concatenate(parts) if len(parts) > 1 else parts[0]
         self._rest = joined[frames:]
         return joined[:frames]
@@ -110,11 +104,11 @@ class AudioStream(AbstractContextManager["AudioStream"]):
     def skip(self, frames: int) -> None:
         """Goes forward by `frames` samples from the first, or to the end."""
         first = self._first
-        if first is not None and first.can_seek and len(self._links) == 1 and frames:
+        if first is not None and first.can_seek and len(self._links.links) == 1 and frames:
             assert first.frames is not None
             assert isinstance(first, SndfileDecoder)
-            first.seek(min(frames, first.frames))
-            self._from_start = False
+            self._skipped = min(frames, first.frames)
+            first.seek(self._skipped)
             return
         while frames > 0 and (count := len(self.read(min(frames, BLOCK)))):
             frames -= count
@@ -133,32 +127,9 @@ class AudioStream(AbstractContextManager["AudioStream"]):
     ) -> None:
         self.close()
 
-    def _open(self, link: Link) -> Decoder:
-        if self._track is not None:
-            return FfmpegDecoder(self.path, stream=self._track)
-        decoder: Decoder
-        try:
-            decoder = SndfileDecoder(self.path, link, self._whole)
-        except (RuntimeError, TypeError) as error:
-            _log.debug("libsndfile cannot read %s (%s): trying ffmpeg", self.path, error)
-            decoder = self._by_ffmpeg(link, str(error))
-        try:
-            check_header(self.path, link, decoder.frames, decoder.samplerate)
-        except CutShortError:
-            decoder.close()
-            raise
-        return decoder
-
-    def _by_ffmpeg(self, link: Link, reason: str, start: int = 0) -> FfmpegDecoder:
-        self._reason = reason
-        try:
-            return FfmpegDecoder(self.path, None if self._whole else link, start=start)
-        except (AudioError, MissingToolError) as error:
-            raise undecodable(self.path, reason, error) from None
-
     def _open_others(self) -> list[Decoder]:
         """Decoders of the links after the first, which are closed again."""
-        others = [self._open(link) for link in self._links[1:]]
+        others = [self._links.open(link) for link in self._links.links[1:]]
         for decoder in others:
             decoder.close()
         return others
@@ -173,77 +144,17 @@ class AudioStream(AbstractContextManager["AudioStream"]):
 
     def _converted(self) -> Generator[Samples, None, None]:
         """All links, at one rate and with as many channels each."""
-        for number, link in enumerate(self._links):
-            decoder = self._first if self._first is not None else self._open(link)
+        for link in self._links.links:
+            decoder = self._first if self._first is not None else self._links.open(link)
             self._first = None
-            resampler = None
-            if decoder.samplerate != self.samplerate:
-                resampler = BlockResampler(decoder.samplerate, self.samplerate)
-            last = number == len(self._links) - 1
-            for block in self._decoded(link, decoder, last):
-                widened = _widened(block, self.channels)
-                if resampler is not None:
-                    widened = _resampled(resampler.push(torch.from_numpy(widened.T.copy())))
-                yield widened
-            if resampler is not None:
-                yield _resampled(resampler.finish())
-
-    def _decoded(self, link: Link, decoder: Decoder, last: bool) -> Iterator[Samples]:
-        """The blocks of one link, by ffmpeg from where libsndfile fails or stops too early."""
-        try:
-            count, failure = yield from self._drained(decoder)
-            if isinstance(decoder, SndfileDecoder) and self._is_short(
-                link, decoder, count, failure
-            ):
-                if link.is_counted:
-                    reason = cut_off(count, decoder.frames or count, decoder.samplerate)
-                    raise CutShortError(self.path, reason)
-                sign = failure or f"libsndfile stops after {count / decoder.samplerate:.2f} s"
-                decoder.close()
-                decoder = self._by_ffmpeg(link, str(sign), start=count)
-                more, failure = yield from self._drained(decoder)
-                count += more
-                if more:
-                    self._doubt(seems_damaged(str(sign)))
-            if failure is not None:
-                raise undecodable(self.path, self._reason, failure)
-            self._check(link, decoder, count, last)
-        finally:
-            decoder.close()
-
-    def _drained(self, decoder: Decoder) -> Generator[Samples, None, tuple[int, Exception | None]]:
-        """The blocks of a decoder; returns how many samples there were, and what it failed of."""
-        count = 0
-        try:
-            while len(block := decoder.read(self._wanted)):
-                count += len(block)
-                yield block
-        except (RuntimeError, AudioError) as error:
-            return count, error
-        return count, None
-
-    def _is_short(
-        self, link: Link, decoder: SndfileDecoder, count: int, failure: Exception | None
-    ) -> bool:
-        if failure is not None:
-            return True
-        if not self._from_start or link.is_counted or link.mp3 is not None:
-            return False
-        return decoder.frames is not None and count < decoder.frames - _FEW
-
-    def _check(self, link: Link, decoder: Decoder, count: int, last: bool) -> None:
-        """Holds what was decoded of a link, from its first sample, against what the file tells."""
-        if not self._from_start:
-            return
-        if isinstance(decoder, FfmpegDecoder):
-            self._doubt(*decoder.doubts())
-        rate = decoder.samplerate
-        self._doubt(*doubts(self.path, link, count, decoder.frames, rate, last=last))
-
-    def _doubt(self, *sentences: str) -> None:
-        self.doubts += sentences
-        for sentence in sentences if self._warn else ():
-            _log.warning("%s %s.", self.path, sentence)
+            rate = decoder.samplerate
+            blocks = self._links.decoded(link, decoder, lambda: self._wanted, lambda: self._skipped)
+            widened = (_widened(block, self.channels) for block in blocks)
+            yield from (
+                widened
+                if rate == self.samplerate
+                else _resampled(widened, BlockResampler(rate, self.samplerate))
+            )
 
 
 def _widened(samples: Samples, channels: int) -> Samples:
@@ -256,9 +167,13 @@ def _widened(samples: Samples, channels: int) -> Samples:
     return wide
 
 
-def _resampled(wav: Tensor) -> Samples:
-    samples: Samples = wav.numpy().T
-    return samples
+def _resampled(blocks: Iterator[Samples], resampler: BlockResampler) -> Iterator[Samples]:
+    pushed = False
+    for block in blocks:
+        pushed = True
+        yield resampler.push(torch.from_numpy(block.T.copy())).numpy().T
+    if pushed:
+        yield resampler.finish().numpy().T
 
 
 def checked(path: str | os.PathLike[str]) -> Path:
@@ -282,11 +197,3 @@ def checked(path: str | os.PathLike[str]) -> Path:
         raise AudioError(f"{path} cannot be read: you have no permission (chmod +r).") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"{str(path)!r} cannot be read: {error}. Check the name.") from None
-
-
-def undecodable(path: Path, sndfile: str, ffmpeg: Exception) -> AudioError:
-    """What is said of a file that neither decoder reads."""
-    return AudioError(
-        f"{path} cannot be decoded. libsndfile: {sndfile.rstrip('.')}. ffmpeg: "
-        f"{str(ffmpeg).rstrip('.')}. Check that it is an audio file and that it is complete."
-    )

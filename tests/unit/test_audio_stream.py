@@ -231,6 +231,26 @@ def test_zeros_after_the_last_frame_do_not_hide_the_others(tmp_path: Path) -> No
     assert len(read_audio(path)[0].T) == FRAMES
 
 
+@pytest.mark.parametrize("with_ffmpeg", [True, False])
+def test_damage_in_the_middle_is_told_of(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    with_ffmpeg: bool,
+) -> None:
+    """libsndfile leaves out what it cannot decode of an ogg, and says nothing."""
+    path = tmp_path / "song.ogg"
+    content = bytearray(encoded("ogg", 10 * FRAMES))
+    third = len(content) // 3
+    content[third : 2 * third] = bytes(third)
+    path.write_bytes(content)
+    if not with_ffmpeg:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    wav, _ = read_audio(path)
+    assert 5 * FRAMES < wav.shape[-1] < 9 * FRAMES
+    assert "song.ogg seems to be damaged (libsndfile stops after" in caplog.text
+
+
 @pytest.mark.parametrize("channels", [3, 4, 5, 6, 7, 8])
 @pytest.mark.parametrize("kind", ["ogg", "flac", "opus"])
 def test_left_and_right_come_first(tmp_path: Path, kind: str, channels: int) -> None:
@@ -276,6 +296,24 @@ def test_any_part_is_that_of_the_whole(
     expected = whole[:, start : start + count]
     assert part.shape == expected.shape
     assert float((part - expected).abs().max()) < 1e-3
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_damage_of_any_kind_is_an_error_or_read(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No other error than ours, and no reading without an end."""
+    kind = data.draw(st.sampled_from([*EXACT, *CODED]))
+    content = bytearray(encoded(kind, 1000) + data.draw(st.sampled_from([b"", encoded(kind, 500)])))
+    place = st.integers(0, len(content) - 1)
+    for where in data.draw(st.lists(st.one_of(place, st.integers(0, 80)), max_size=5)):
+        content[where] = data.draw(st.sampled_from([0, 1, 127, 128, 255]))
+    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
+    path.write_bytes(content[: data.draw(st.one_of(st.just(len(content)), place))])
+    for look in (audio_info, read_audio, lambda path: AudioSource(path, RATE, 2)):
+        with suppress(AudioError):
+            look(path)
 
 
 def test_a_stream_is_read_in_pieces_of_any_size(tmp_path: Path) -> None:
