@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from demucs.audio.riff import LONGEST, Chunk, chunks
+from demucs.audio.riff import Chunk, chunks
 
 _PLACEHOLDER = 2**31 - 2**16  # bytes from which on a wav's length means "to the end"
 _DOUBTFUL = 2 * 10**9  # what some write for that; as long as three hours of CD sound
@@ -134,12 +134,13 @@ def _au(file: BinaryIO) -> tuple[int, int | None]:
 
 
 def _caf(file: BinaryIO) -> tuple[int, int | None]:
+    size = os.fstat(file.fileno()).st_size
     file.seek(8)
     while len(head := file.read(12)) == 12:
         name, length = head[:4], int.from_bytes(head[4:], "big", signed=True)
         if name == b"data" or length < 0:
             return file.tell(), length if length > 0 else None
-        if length > LONGEST:
+        if length > size:
             break
         file.seek(length, os.SEEK_CUR)
     return 0, None

@@ -11,7 +11,6 @@ from typing import IO, Literal, NamedTuple
 
 _LONGEST = 2**20  # bytes of a chunk of texts
 _MOST = 1000  # chunks to look at
-LONGEST = 2**60  # bytes; a place beyond is not one in a file
 _UNTOLD = 2**32 - 1  # a size that stands elsewhere (RF64)
 
 
@@ -55,6 +54,7 @@ def chunks(file: IO[bytes]) -> Iterator[Chunk]:
         order = "big"
     else:
         return
+    size = os.fstat(file.fileno()).st_size
     samples, long_size_at = _UNTOLD, None
     for _ in range(_MOST):
         header = file.read(8)
@@ -68,7 +68,7 @@ def chunks(file: IO[bytes]) -> Iterator[Chunk]:
             long_size_at = begin + 8
             file.seek(long_size_at)
             samples = int.from_bytes(file.read(8), "little")
-        if length > LONGEST:
+        if length > size:
             return
         file.seek(begin + length + length % 2)
 
