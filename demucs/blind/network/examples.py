@@ -1,10 +1,12 @@
 """Examples to train and validate on: stretches of collected estimates, with their targets."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from demucs.blind.network.truth import Targets, levels, targets
 from demucs.blind.quality import Array
 from demucs.blind.records import Record
 from demucs.data import Track, find_tracks
+from demucs.data.changes import entry_of
 from demucs.data.readers import WavFolder
 from demucs.errors import DatasetError
 
@@ -36,6 +39,15 @@ class Item:
     @property
     def windows(self) -> int:
         return int(self.record.truth["level"].windows.shape[-1])
+
+    @property
+    def entry(self) -> list[Any]:
+        """What a checkpoint remembers of it: the song, the teacher, and what was measured."""
+        digest = hashlib.sha256(self.record.weights.encode())
+        for name in TRUTHS:
+            digest.update(np.asarray(self.record.truth[name].windows).tobytes())
+        name = f"{self.track.name} by {self.record.teacher}"
+        return entry_of(self.track, digest.hexdigest()[:12], name=name)
 
     def stretch(self, first: int, count: int) -> tuple[Tensor, Tensor, Targets]:
         """Mixture `[C, T]`, estimates `[S, C, T]` and targets of some windows, by the track."""
@@ -93,6 +105,11 @@ def find_items(data: DataConfig, split: str) -> list[Item]:
         assert track is not None
         items.append(Item(record=record, folder=folder, track=track))
     return items
+
+
+def summary(**splits: Sequence[Item]) -> dict[str, Any]:
+    """What a checkpoint remembers of the estimates of each split, see `demucs.data.changes`."""
+    return {"lists": {name: [item.entry for item in items] for name, items in splits.items()}}
 
 
 def _is_wanted(teacher: str, patterns: Sequence[str]) -> bool:
