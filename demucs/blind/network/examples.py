@@ -24,6 +24,7 @@ from demucs.data import Track, find_tracks
 from demucs.data.changes import entry_of
 from demucs.data.readers import WavFolder
 from demucs.errors import DatasetError
+from demucs.files import check_readable, path_errors
 
 SILENT = -2.0  # a plane where nothing is heard: -80 dB
 
@@ -86,6 +87,9 @@ def find_items(data: DataConfig, split: str) -> list[Item]:
         DatasetError: there are none, they do not fit the songs, or lack a stem.
     """
     root = Path(data.estimates)
+    with path_errors():
+        if root.exists():
+            check_readable(root / split if (root / split).exists() else root)
     found = [
         (Record.load(path), path.parent) for path in sorted((root / split).glob(f"*/*/{RECORD}"))
     ]
