@@ -5,8 +5,9 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
 from demucs.files import path_errors
+from demucs.parameters import path_of
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, ReleaseInfo
 from demucs.release.bag import assemble_bag
 from demucs.release.bagfile import bag_of_name
@@ -39,7 +40,9 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
         ReleaseError: the file is corrupted or of another format.
         PathError: the folder or a file may not be read, or the cache may not be written.
     """
-    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else repo)
+    if not isinstance(name, str):
+        raise ConfigError(f"model={name!r}: give the name of a model, such as 'htdemucs'.")
+    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else path_of("repo", repo))
     there = (*folder.names(), *folder.bags())
     listed = None if name in there or is_hub(name) else bag_of_name(name)
     if is_hub(name):
