@@ -9,9 +9,12 @@ for block in separator.separate_blocks("a_long_set.flac"):  # in memory that sta
     block.start, block.mixture, block.stems  # sample, [C, T_block], [S, C, T_block]
 """
 
+import copy
 import os
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,17 @@ from demucs.chunks import Callback
 from demucs.errors import AudioError, ConfigError
 from demucs.memory import MemoryGuard
 from demucs.nn.fast import release_memory
+from demucs.parameters import (
+    batch_of,
+    flag,
+    overlap_of,
+    path_of,
+    pick_device,
+    samplerate_of,
+    segment_of,
+    shifts_of,
+    threads_of,
+)
 from demucs.pretrained import get_model
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, remote
 from demucs.release.bag import prepared
@@ -76,7 +90,11 @@ class Separator:
     Raises:
         ModelNotFoundError: no such model in `repo`.
         ReleaseError: the model's file is corrupted.
-        ConfigError: an unknown or unavailable device, or a precision that it does not have.
+        ConfigError: an argument of another type or out of its range, an unknown or unavailable
+            device, or a precision that it does not have.
+
+    A separator can be copied (`copy.deepcopy`), pickled and sent to another process: the copy gives
+    the same stems, bit for bit. A callback is pickled by its name, so it is a function of a module.
     """
 
     def __init__(
@@ -97,16 +115,9 @@ class Separator:
         lean: bool = False,
         batch: int | None = None,
     ) -> None:
-        self._device = pick_device(device)
-        self._model: Any = model if isinstance(model, nn.Module) else _load(model, repo)
-        self._precision = precision
-        self._prepared: nn.Module | None = None
-        self._prepared_for = ""  # the kind of device
-        self._prepare_for(self._device)
-        self._model = self._prepared if lean else self._model
-        self._options: dict[str, Any] = {"batch": batch}
+        self._options: dict[str, Any] = {"batch": batch_of(batch)}
         self.update_parameter(
-            device=self._device,
+            device=device,
             shifts=shifts,
             overlap=overlap,
             split=split,
@@ -116,6 +127,27 @@ class Separator:
             callback=callback,
             callback_arg=callback_arg,
         )
+        self._device: torch.device = self._options["device"]
+        if not isinstance(precision, str | None):
+            raise ConfigError(f"precision={precision!r}: give a name such as 'fp32', or None.")
+        lean = flag("lean", lean)
+        self._model: Any = _network_of(model, repo)
+        self._precision = precision
+        self._prepared: nn.Module | None = None
+        self._prepared_for = ""  # the kind of device
+        self._prepare_for(self._device)
+        self._model = self._prepared if lean else self._model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle`: as bytes, since `multiprocessing` would share the memory of each tensor."""
+        return _restored, (type(self), pickle.dumps(self.__dict__))
+
+    def __copy__(self) -> "Separator":
+        """With the same network, and parameters of its own."""
+        return _with(type(self), {**self.__dict__, "_options": dict(self._options)})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Separator":
+        return _with(type(self), copy.deepcopy(self.__dict__, memo))
 
     @property
     def model(self) -> nn.Module:
@@ -150,9 +182,13 @@ class Separator:
         callback: Callback | None = _KEEP,
         callback_arg: Mapping[str, Any] | None = _KEEP,
     ) -> None:
-        """Changes the parameters that are given, which mean what they mean for the class."""
+        """Changes the parameters that are given, which mean what they mean for the class.
+
+        Raises:
+            ConfigError: one of another type or out of its range; then nothing is changed.
+        """
         given = {
-            "device": device if device is _KEEP else pick_device(device),
+            "device": device,
             "shifts": shifts,
             "overlap": overlap,
             "split": split,
@@ -162,8 +198,11 @@ class Separator:
             "callback": callback,
             "callback_arg": callback_arg,
         }
+        checked = {
+            name: _CHECKS[name](value) for name, value in given.items() if value is not _KEEP
+        }
         self._options["guard"] = MemoryGuard()
-        self._options.update({name: value for name, value in given.items() if value is not _KEEP})
+        self._options.update(checked)
 
     def _prepare_for(self, device: torch.device) -> nn.Module:
         """What runs on `device`: on a CPU the fast form of the model, made once."""
@@ -195,8 +234,9 @@ class Separator:
         Raises:
             AudioError: not a `[C, T]` signal with at least one sample, samples that are infinite
                 or not numbers, or channels that cannot be converted.
-            ConfigError: parameters out of their range.
+            ConfigError: a sample rate that is none, or parameters out of their range.
         """
+        rate = self.samplerate if sr is None else samplerate_of("sr", sr)
         _check_signal(wav)
         if wav.dim() != 2 or 0 in wav.shape:
             raise AudioError(
@@ -210,7 +250,6 @@ class Separator:
                 f"Cannot separate a signal with {bad} samples that are NaN or infinite, of "
                 f"{wav.numel()}: replace them first (torch.nan_to_num)."
             )
-        rate = self.samplerate if sr is None else sr
         mixture = convert_audio(floats, rate, self.samplerate, self.audio_channels)
         if mixture.data_ptr() == wav.data_ptr():
             mixture = mixture.clone()  # what is returned is the caller's to change
@@ -229,20 +268,24 @@ class Separator:
             release_memory()
         return mixture, dict(zip(self.sources, stems, strict=True))
 
-    def separate_audio_file(self, file: str | os.PathLike[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    def separate_audio_file(
+        self, file: str | bytes | os.PathLike[str]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Reads a file and separates it; returns what `separate_tensor` does.
 
         Raises:
             AudioError: the file cannot be read; the message names it.
+            ConfigError: `file` is not a path.
         """
-        wav, samplerate = read_audio(file)
+        path = path_of("file", file)
+        wav, samplerate = read_audio(path)
         try:
             return self.separate_tensor(wav, samplerate)
         except AudioError as error:
-            raise AudioError(f"{os.fspath(file)}: {error}") from error
+            raise AudioError(f"{path}: {error}") from error
 
     def separate_blocks(
-        self, file: str | os.PathLike[str], *, consistency: bool = False
+        self, file: str | bytes | os.PathLike[str], *, consistency: bool = False
     ) -> Iterator[Block]:
         """Separates a file of any length, a block at a time, in constant memory.
 
@@ -262,9 +305,12 @@ class Separator:
 
         Raises:
             AudioError: the file cannot be read, before the first block; or it changes meanwhile.
-            ConfigError: parameters out of their range.
+            ConfigError: arguments of another type, at once; parameters out of their range.
         """
-        source = AudioSource(file, self.samplerate, self.audio_channels)
+        return self._blocks(path_of("file", file), flag("consistency", consistency))
+
+    def _blocks(self, path: Path, consistency: bool) -> Iterator[Block]:
+        source = AudioSource(path, self.samplerate, self.audio_channels)
         blocks = apply_blocks(
             self._network(),
             source.blocks(),
@@ -283,39 +329,61 @@ class Separator:
             release_memory()
 
 
-def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
-    return get_model(name, None if repo is None else Path(repo)).eval()
+def _restored(kind: type[Separator], content: bytes) -> Separator:
+    return _with(kind, pickle.loads(content))
+
+
+def _with(kind: type[Separator], attributes: dict[str, Any]) -> Separator:
+    separator = kind.__new__(kind)
+    separator.__dict__.update(attributes)
+    return separator
+
+
+def _network_of(model: str | nn.Module, repo: str | os.PathLike[str] | None) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        return get_model(model, repo).eval()
+    needed = ("sources", "samplerate", "audio_channels", "segment")
+    missing = [name for name in needed if not hasattr(model, name)]
+    if missing:
+        raise ConfigError(
+            f"The network {type(model).__name__} has no {', '.join(missing)}: give it these "
+            "attributes, or load a model by its name."
+        )
+    return model
+
+
+def _callback(value: object) -> object:
+    if value is not None and not callable(value):
+        raise ConfigError(f"callback={value!r}: give a function that takes a dict, or None.")
+    return value
+
+
+def _callback_arg(value: object) -> object:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f"callback_arg={value!r}: give a dict, or None.")
+    return value
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "device": pick_device,
+    "shifts": shifts_of,
+    "overlap": overlap_of,
+    "split": partial(flag, "split"),
+    "segment": segment_of,
+    "num_workers": partial(threads_of, "jobs"),
+    "progress": partial(flag, "progress"),
+    "callback": _callback,
+    "callback_arg": _callback_arg,
+}
 
 
 def _check_signal(wav: object) -> None:
-    if not isinstance(wav, Tensor) or wav.is_complex():
+    if not isinstance(wav, Tensor) or wav.is_complex() or wav.dtype == torch.bool:
         kind = f"{wav.dtype}" if isinstance(wav, Tensor) else type(wav).__name__
         raise AudioError(
             f"Cannot take samples as {kind}: give a real torch tensor [channels, samples] "
             "(torch.as_tensor makes one)."
         )
-
-
-def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device that is meant: by default CUDA where there is one, else the CPU.
-
-    Raises:
-        ConfigError: no such device, or not on this machine.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        if found.type == "meta":
-            raise RuntimeError("it computes nothing")
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"Cannot use the device {str(device)!r}: {reason.rstrip('.')}. Choose cpu, or cuda on "
-            "a machine with an NVIDIA GPU."
-        ) from None
-    return found
 
 
 def save_audio(
@@ -343,12 +411,14 @@ def save_audio(
         ConfigError: a value that is none of these, or that the format cannot hold.
         AudioError: the file cannot be written, or the samples are none or not finite.
     """
+    rate = samplerate_of("samplerate", samplerate)
+    _check_signal(wav)
     write_audio(
-        path,
+        path_of("path", path),
         wav,
-        samplerate,
+        rate,
         bits=bits_per_sample,
-        float32=as_float,
+        float32=flag("as_float", as_float),
         clip=clip,
         mp3_bitrate=bitrate,
         mp3_preset=preset,
@@ -365,7 +435,7 @@ def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[st
         `{"single": {name: file}, "bag": {name: file}}`. Of a published model that is not fetched
         yet, the file is its address; of such a bag, the catalogue.
     """
-    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else Path(repo))
+    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else path_of("repo", repo))
     single: dict[str, Path | str] = {name: folder.path(name) for name in folder.names()}
     bag: dict[str, Path | str] = {
         name: folder.path(name) for name in folder.bags() if name not in single

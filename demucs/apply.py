@@ -19,6 +19,7 @@ from demucs.batches import Chunk, Runner
 from demucs.chunks import Callback, Reporter, triangle, window
 from demucs.errors import ConfigError
 from demucs.memory import MemoryGuard
+from demucs.parameters import flag, pick_device, segment_of
 from demucs.passes import (
     Pass,
     check_arguments,
@@ -81,9 +82,10 @@ def apply_model(
     """
     _check_mixture(mix)
     check_arguments(shifts, overlap, transition_power, num_workers, batch)
+    split, progress, segment = flag("split", split), flag("progress", progress), segment_of(segment)
     guard = guard or MemoryGuard()
     members = members_of(model, mix.shape[1], segment if split else math.inf, overlap, guard)
-    device = torch.device(device) if device is not None else mix.device
+    device = pick_device(device) if device is not None else mix.device
     passes = plan(members, mix.shape[-1], shifts, rng or random.Random(seed))
     fixed = {"audio_length": mix.shape[-1], "models": len(members)}
     report = Reporter(callback, callback_arg, fixed)
@@ -101,6 +103,11 @@ def apply_model(
 
 
 def _check_mixture(mix: Tensor) -> None:
+    if not isinstance(mix, Tensor):
+        raise ConfigError(
+            f"The mixture is of the type {type(mix).__name__}: give a torch tensor of floats "
+            "[batch, channels, samples] (torch.as_tensor makes one)."
+        )
     if mix.dim() != 3 or mix.shape[-1] == 0 or not mix.is_floating_point():
         raise ConfigError(
             f"The mixture has shape {list(mix.shape)} and type {mix.dtype}: "

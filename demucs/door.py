@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from demucs.cluster import find_world
-from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
+from demucs.errors import (
+    ConfigError,
+    DemucsError,
+    ModelNotFoundError,
+    explain_os_error,
+    message_of,
+)
+from demucs.experiments import LOG
 from demucs.files import atomic_path
 from demucs.neighbours import ARGV
 from demucs.stopping import listen
@@ -56,10 +64,13 @@ class Door(HydraMain):  # type: ignore[misc]
                 return self._check(argv)
             # What Dora finds out by itself would be wrong under srun.
             os.environ.update(find_world(os.environ).variables())
-        except DemucsError as error:
+        except (DemucsError, OSError) as error:
             leave(error)
         sys.argv[1:] = argv
-        return super().__call__()
+        with told(
+            f". Experiments are kept in {self.dora.dir}: DEMUCS_OUTPUTS chooses another folder"
+        ):
+            return super().__call__()
 
     def _check(self, argv: Sequence[str]) -> None:
         xp = self.get_xp(argv)
@@ -130,11 +141,16 @@ class Door(HydraMain):  # type: ignore[misc]
             )
 
     def init_xp(self, xp: Any) -> Any:
-        """As Dora's, but whole at any time: several processes write and read it at once."""
+        """As Dora's, but whole at any time: several processes write and read it at once.
+
+        Raises:
+            OSError: the folder cannot be written; Hydra, which writes there next, does not say so.
+        """
         path, text = xp.folder / ARGV, json.dumps(xp.argv)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
+        (xp.folder / LOG).open("a").close()
         return xp
 
 
@@ -145,16 +161,32 @@ def set_up_logging(*, verbose: bool, first: bool) -> None:
         logging.disable(logging.INFO)
 
 
-def leave(error: DemucsError) -> NoReturn:
+def leave(error: Exception, more: str = "") -> NoReturn:
     """Says what is wrong, in one line, and ends this process with exit code 1."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {message_of(error)}{more}", file=sys.stderr)
     sys.exit(1)
+
+
+@contextmanager
+def told(more: str = "") -> Iterator[None]:
+    """Ends this process with a line where the block meets a file or folder that is of no use.
+
+    Args:
+        more: said after the remedy.
+    """
+    try:
+        yield
+    except OSError as error:
+        if explain_os_error(error) is None:
+            raise
+        leave(error, more)
 
 
 def carry_out(train: Callable[[dict[str, Any], Any], None], cfg: DictConfig) -> None:
     """Calls `train` with the plain configuration and Dora's experiment, and ends on its errors."""
     try:
-        train(plain(cfg), get_xp())
+        with told():
+            train(plain(cfg), get_xp())
     except DemucsError as error:
         leave(error)
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ from statistics import fmean
 from typing import Any
 
 from demucs.errors import DemucsError
-from demucs.files import atomic_path
+from demucs.files import atomic_path, check_readable, list_folder, path_errors
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,29 @@ def outputs_folder() -> Path:
 
 
 def with_checkpoint(experiments: Path) -> list[str]:
-    """Signatures of the experiments in a folder that have saved a checkpoint."""
+    """Signatures of the experiments in a folder that have saved a checkpoint.
+
+    Raises:
+        PathError: the folder may not be read.
+    """
+    with path_errors():
+        if experiments.is_dir():
+            check_readable(experiments)
     return sorted(path.parent.name for path in experiments.glob(f"*/{CHECKPOINT}"))
+
+
+def experiment_folders(experiments: Path) -> list[Path]:
+    """The folders in `outputs/xps`, by signature; none if it does not exist yet.
+
+    Raises:
+        PathError: it is a file, or may not be read.
+    """
+    with path_errors():
+        if not experiments.exists() and (
+            experiments.parent.is_dir() or not experiments.parent.exists()
+        ):
+            return []
+        return [path for path in list_folder(experiments) if path.is_dir()]
 
 
 @dataclass(kw_only=True)

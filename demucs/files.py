@@ -1,11 +1,13 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one; reading with errors that have a remedy."""
 
 import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
+from demucs.errors import explain_os_error
 from demucs.temporary import remove_stale, temporary_beside
 
 # Audio files by their names. Parts of the first are found at once, in the middle of a file too; of
@@ -24,6 +26,61 @@ SONG_SUFFIXES = (*AUDIO_SUFFIXES, ".mp4")  # also films, whose sound is a song
 def is_song(name: str) -> bool:
     """True if a file of that name is taken for a song where a folder is named."""
     return name[0] != "." and os.path.splitext(name)[1].lower() in SONG_SUFFIXES
+
+
+@contextmanager
+def path_errors() -> Iterator[None]:
+    """Turns what the operating system refuses inside the block into an error with its remedy.
+
+    Raises:
+        PathError: a file or folder cannot be read, made or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        explained = explain_os_error(error)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """What is in a folder, in order.
+
+    Raises:
+        PathError: it does not exist, is a file, or may not be read.
+    """
+    with path_errors():
+        return sorted(folder.iterdir())
+
+
+def check_readable(path: Path) -> None:
+    """Refuses a file or folder that may not be read, where a library would not say so.
+
+    Raises:
+        PathError: it does not exist, or may not be read.
+    """
+    with path_errors():
+        if path.is_dir():
+            os.scandir(path).close()
+        else:
+            path.open("rb").close()
+
+
+def check_tree(folder: Path) -> None:
+    """Refuses a folder of which a part may not be read: `Path.glob` would leave it out in silence.
+
+    Raises:
+        PathError: names the first part.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
+    with path_errors():
+        for place, folders, _ in os.walk(folder, onerror=refuse):
+            for name in folders:
+                os.scandir(os.path.join(place, name)).close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 from threading import Lock
+from typing import Any
 
 import torch
 
@@ -37,6 +38,14 @@ class MemoryGuard:
         self.limit: int | None = None
         self.batch: int | None = None
         self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy`: all but the lock, of which each copy has its own."""
+        return {"limit": self.limit, "batch": self.batch}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+        self.__dict__.update(state)
 
     def halve_batch(self, size: int) -> None:
         """Notes that `size` chunks at once, more than one, were too much."""

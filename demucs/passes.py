@@ -18,6 +18,7 @@ from tqdm import tqdm
 from demucs.chunks import grid, triangle, window
 from demucs.errors import ConfigError
 from demucs.memory import MemoryGuard, is_out_of_memory
+from demucs.parameters import batch_of, number, overlap_of, shifts_of, threads_of
 
 MAX_SHIFT = 0.5  # seconds
 
@@ -73,17 +74,13 @@ class Pass:
 def check_arguments(
     shifts: int, overlap: float, transition_power: float, workers: int, batch: int | None = None
 ) -> None:
-    """Raises ConfigError where an argument of `apply_model` is out of its range."""
-    if shifts < 0:
-        raise ConfigError(f"shifts={shifts}: give 0 (no random shift) or a positive number.")
-    if not 0 <= overlap < 1:
-        raise ConfigError(f"overlap={overlap}: give a share in [0, 1), such as 0.25.")
-    if not transition_power >= 1:
+    """Raises ConfigError where an argument of `apply_model` is of another type or out of range."""
+    shifts_of(shifts)
+    overlap_of(overlap)
+    if number("transition_power", transition_power, "give a number of at least 1") < 1:
         raise ConfigError(f"transition_power={transition_power}: give a number of at least 1.")
-    if workers < 0:
-        raise ConfigError(f"num_workers={workers}: give 0 (no threads) or a positive number.")
-    if batch is not None and batch < 1:
-        raise ConfigError(f"batch={batch}: give a positive number of chunks.")
+    threads_of("num_workers", workers)
+    batch_of(batch)
 
 
 def members_of(

@@ -5,7 +5,9 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
+from demucs.files import path_errors
+from demucs.parameters import path_of
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, ReleaseInfo
 from demucs.release.bag import assemble_bag
 from demucs.release.bagfile import bag_of_name
@@ -14,6 +16,7 @@ from demucs.release.hub_cache import is_hub
 from demucs.release.remote import catalogue, is_remote, load_remote, remote_names
 
 
+@path_errors()
 def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Module:
     """Loads the model or bag `name` from a folder of models, in evaluation mode.
 
@@ -35,8 +38,11 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
         ModelNotFoundError: there is no such model; the message says where it was looked for,
             which names are there, which are near, and how to make it.
         ReleaseError: the file is corrupted or of another format.
+        PathError: the folder or a file may not be read, or the cache may not be written.
     """
-    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else repo)
+    if not isinstance(name, str):
+        raise ConfigError(f"model={name!r}: give the name of a model, such as 'htdemucs'.")
+    folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else path_of("repo", repo))
     there = (*folder.names(), *folder.bags())
     listed = None if name in there or is_hub(name) else bag_of_name(name)
     if is_hub(name):

@@ -19,7 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
+from demucs.errors import (
+    ConfigError,
+    DemucsError,
+    ModelNotFoundError,
+    explain_os_error,
+    message_of,
+)
 from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
 from demucs.separate_notices import unused_flags
@@ -47,8 +53,10 @@ def main(opts: Sequence[str] | None = None) -> None:
     try:
         with _logging(options.verbose), _ending_on_signals():
             failed = _list_models(options) if options.list_models else _separate_all(options)
-    except DemucsError as error:
-        _complain(str(error), options)
+    except (DemucsError, OSError) as error:
+        if isinstance(error, OSError) and explain_os_error(error) is None:
+            raise
+        _complain(message_of(error), options)
         sys.exit(1)
     except _Terminated as asked:
         _complain("asked to end", None)
@@ -178,8 +186,8 @@ def _separate_each(
                 summary.add(track.path, "skipped", stems=_texts(outputs))
                 continue
             _separate(separator, track, outputs, options, progress, summary)
-        except DemucsError as error:
-            message = str(error)
+        except (DemucsError, OSError) as error:
+            message = message_of(error)
             _complain(message, options)
             summary.add(track.path, "failed", error=message)
         except Exception as error:
@@ -217,8 +225,9 @@ def _separate(
 def _separator(options: Options) -> "Separator":
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it is imported
 
-    from demucs.api import Separator, pick_device
+    from demucs.api import Separator
     from demucs.nn.allocator import return_large_blocks
+    from demucs.parameters import pick_device
     from demucs.separate_local import load_experiment
 
     device = pick_device(options.device)

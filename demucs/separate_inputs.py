@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from demucs.errors import AudioError
+from demucs.errors import AudioError, message_of
 from demucs.files import SONG_SUFFIXES, is_song
 from demucs.separate_names import filled, identity
 from demucs.separate_options import STANDARD, Options
@@ -113,11 +113,11 @@ def find_tracks(options: Options) -> Found:
         if not is_folder:
             add(Track(path, _below(path, options.root)))
             continue
-        found = 0
+        found, before = 0, len(problems)
         for file in _files(path, options, problems):
             found += 1
             add(Track(file, _below(file, options.root or path)))
-        if not found:
+        if not found and len(problems) == before:
             more = "" if options.recursive else ", or add -r for those in its sub-folders"
             said = f"{path} is a folder without audio files ({', '.join(SONG_SUFFIXES)})"
             problems.append((path, f"{said}: name another{more}."))
@@ -146,7 +146,7 @@ def _files(folder: Path, options: Options, problems: list[tuple[Path, str]]) -> 
 
     def told(error: OSError) -> None:
         place = Path(os.fsdecode(error.filename))
-        problems.append((place, f"{place} cannot be read: {error.strerror}. Check permissions."))
+        problems.append((place, f"{message_of(error)}."))
 
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=told):

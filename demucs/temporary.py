@@ -32,6 +32,11 @@ def temporary_beside(path: Path, made: list[Path], kind: Kind = "new") -> Path:
         except FileNotFoundError:  # another process has just removed a folder that it had made
             if attempt == 2:
                 raise
+        except OSError as error:
+            folder = os.path.dirname(error.filename or "")
+            if folder == os.path.abspath(path.parent):
+                error.filename = str(path)  # nobody knows the temporary one
+            raise
         else:
             os.close(handle)
             return Path(name)

@@ -4,7 +4,6 @@ Beside the scripts, so that `python3 graphing_scripts/NAME.py` finds it from any
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+from demucs.files import atomic_path
 
 # Names of runs and stems are words, not formulas: a `$` in them is a dollar.
 plt.rcParams["text.parse_math"] = False
@@ -46,22 +47,18 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 
 def save(figure: plt.Figure, folder: Path, name: str) -> None:
-    """Writes NAME.png and NAME.svg, each whole or not at all, and prints their paths."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        sys.exit(f"error: --out {folder} cannot be made ({error.strerror}): give another folder")
+    """Writes NAME.png and NAME.svg, each whole or not at all, and prints their paths.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
     # Without a date and with fixed identifiers, the same numbers give the same file.
     with plt.rc_context({"svg.hashsalt": "demucs", "svg.fonttype": "path"}):
         for suffix in ("png", "svg"):
             path = folder / f"{name}.{suffix}"
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             metadata = {"Date": None} if suffix == "svg" else None
-            try:
+            with atomic_path(path) as temporary:
                 figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
             print(path)
     plt.close(figure)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from _diagram import Diagram
+from _entry import run_script
 from _style import COLOURS, parser, save, warn
 
 FORMAT = "demucs-architecture-1"
@@ -328,4 +329,4 @@ def millions(count: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

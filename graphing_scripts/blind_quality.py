@@ -19,6 +19,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from _blind_records import draw_raw, read_records
+from _entry import run_script
 from _style import COLOURS, MARKERS, parser, save, say, warn
 
 TITLES = {
@@ -256,4 +257,4 @@ FIGURES = {
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from _entry import run_script
 from _style import COLOURS, footnotes, parser, save, say, warn
 
 sys.path.insert(1, str(Path(__file__).parents[1]))  # for the package, where it is not installed
@@ -189,4 +190,4 @@ def panel(axes: plt.Axes, gaps: np.ndarray, row: Difference, words: str) -> None
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from _entry import run_script
 from _style import footnotes, parser, save, style_of, warn
 
 
@@ -99,4 +100,4 @@ def draw(students: list[dict]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from _entry import run_script
+
 SCRIPTS = Path(__file__).resolve().parent
 
 
@@ -85,4 +87,4 @@ def job(script: str, *arguments: object) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from _entry import run_script
 from _runs import Run, dig, read_run
 from _style import COLOURS, footnotes, parser, save, warn
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -167,4 +168,4 @@ def notes(speeds: list[Speed]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

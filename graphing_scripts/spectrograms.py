@@ -17,6 +17,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from _audio import Clip, compared, nsdr, read_clip, spectrogram
+from _entry import run_script
 from _style import STEMS, footnotes, parser, save, say, warn
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
@@ -196,4 +197,4 @@ def show(axes: plt.Axes, clip: Clip, title: str, top: float, start: float) -> No
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from _entry import run_script
 from _style import COLOURS, footnotes, parser, save, say, warn
 
 FORMAT = "demucs-benchmark-1"
@@ -146,4 +147,4 @@ def notes(benchmarks: list[dict[str, Any]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

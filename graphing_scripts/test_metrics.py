@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from _entry import run_script
 from _runs import read_run
 from _scores import Scores, read_scores, scores_of_run
 from _style import footnotes, parser, save, say, stem_style, warn
 from matplotlib.ticker import MaxNLocator
+
+from demucs.errors import message_of
 
 METRICS = {"nsdr": "nSDR", "sdr": "SDR", "sir": "SIR", "isr": "ISR", "sar": "SAR"}
 OVER = {"": "mean over tracks", "_med": "median over tracks"}
@@ -55,7 +58,7 @@ def main() -> None:
         try:
             save(draw(found, notes), folder, "test_metrics")
         except OSError as error:
-            warn("test_metrics", f"{error}: give another folder with --out")
+            warn("test_metrics", message_of(error))
             failed = True
     sys.exit(1 if failed else 0)
 
@@ -194,4 +197,4 @@ def finish(axes: plt.Axes, text: str, epochs: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -21,8 +21,11 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from _entry import run_script
 from _scores import METRICS, Scores, read_scores
 from _style import COLOURS, MARKERS, footnotes, parser, save, say, warn
+
+from demucs.errors import message_of
 
 PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "published.json"
 TITLES = {"nsdr": "nSDR (dB)", "sdr": "SDR (dB)", "isr": "ISR (dB)", "sir": "SIR (dB)",
@@ -62,7 +65,7 @@ def main() -> None:
                 figure = draw(found, metric)
                 save(figure, options.out or found[0].path.parent, f"track_distribution_{metric}")
             except OSError as error:
-                warn("track_distribution", f"{error}: give another folder with --out")
+                warn("track_distribution", message_of(error))
                 failed = True
                 break
     sys.exit(1 if failed else 0)
@@ -215,4 +218,4 @@ def comparable(found: Sequence[Scores], published: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from _entry import run_script
 from _runs import Run, dig, join_logs, read_run
 from _style import LINES, footnotes, parser, save, say, stem_style, style_of, warn
 from matplotlib.ticker import MaxNLocator
+
+from demucs.errors import message_of
 
 PANELS = {
     "loss": "loss",
@@ -62,7 +65,7 @@ def main() -> None:
             for run, folder, name in places(runs, options.out):
                 save(draw(run), folder, name)
     except OSError as error:
-        warn("training_curves", f"{error}: give another folder with --out")
+        warn("training_curves", message_of(error))
         failed = True
     sys.exit(1 if failed else 0)
 
@@ -285,4 +288,4 @@ def distinct(runs: Sequence[Run]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

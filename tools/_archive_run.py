@@ -95,6 +95,8 @@ def _history(source: Path) -> list[Any]:
 def _content(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except PermissionError:
+        raise
     except (OSError, ValueError):
         return None
 

@@ -7,7 +7,7 @@ nothing if something is to be had nowhere. Without torch, since it runs before a
 import sys
 from pathlib import Path
 
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, message_of
 from demucs.release.bagfile import bag_of_name
 from demucs.release.hub_cache import is_hub
 from demucs.release.names import model_files, name_of
@@ -35,8 +35,8 @@ def place(name: str, folder: Path) -> str | None:
 def main() -> int:
     try:
         print(place(sys.argv[1], Path(sys.argv[2])) or "")
-    except DemucsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (DemucsError, OSError) as error:
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demucs.errors import message_of
 from demucs.experiments import LOG, RUN, RunRecord
 
 TAIL = 8192  # bytes at the end of a log that are looked at
@@ -54,7 +55,7 @@ def read_run(folder: Path) -> Run:
     """Reads an experiment's folder; what cannot be read is missing, and is its `problem`."""
     problems: list[str] = []
     record = RunRecord.read(folder)
-    if record is None and (folder / RUN).exists():
+    if record is None and _is_there(folder / RUN, problems):
         problems.append(f"{RUN} cannot be read: the next run writes it anew")
     history = _content(folder / "history.json", list, problems)
     words = [str(word) for word in _content(folder / ".argv.json", list, problems)]
@@ -78,13 +79,25 @@ def read_run(folder: Path) -> Run:
     )
 
 
+def _is_there(path: Path, problems: list[str]) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        problems.append(message_of(error))
+        return False
+
+
 def _content(path: Path, kind: type[Any], problems: list[str]) -> Any:
     """The JSON value of a file, an empty one where there is no file or it is broken."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return kind()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if message_of(error) not in problems:
+            problems.append(message_of(error))
+        return kind()
+    except ValueError as error:
         problems.append(f"{path.name} cannot be read: {error}")
         return kind()
     if not isinstance(found, kind):

@@ -24,7 +24,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.files import atomic_path
 from demucs.nn import MODELS, Demucs, HDemucs, ModelSpec, build_empty
 from demucs.nn.dconv import BLSTM, DConv, LocalState
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 Path(temporary).write_text(text, encoding="utf-8")
             print(options.out)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.data.automix import Limits, automix
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, message_of
 
 STEMS = "drums,bass,other,vocals"
 SHOWN = 10  # lines about songs that could not be made
@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             workers=args.workers,
             progress=args.progress,
         )
-    except DemucsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (DemucsError, OSError) as error:
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.blind.network.collect import SPLITS, collect_estimates
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, message_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress=args.progress,
         )
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.columns import aligned, number
 from demucs.evaluation.comparison import Difference, compare, doubts
 from demucs.evaluation.names import VALUES, title
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demucs.errors import DemucsError, ReleaseError
+from demucs.errors import DemucsError, ReleaseError, message_of
 from demucs.release import DEFAULT_FOLDER
 from demucs.release.names import PICKLED, model_files, name_of
 
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
 
 

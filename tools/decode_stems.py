@@ -16,8 +16,8 @@ import soundfile
 from tqdm import tqdm
 
 from demucs.data.readers import STEM_SUFFIX, StemFile
-from demucs.errors import DatasetError, DemucsError
-from demucs.files import atomic_path
+from demucs.errors import DatasetError, DemucsError, message_of
+from demucs.files import atomic_path, check_tree
 
 
 def find_stem_files(source: Path) -> list[tuple[Path, Path]]:
@@ -30,6 +30,7 @@ def find_stem_files(source: Path) -> list[tuple[Path, Path]]:
         return [(source, Path(StemFile(source).name))]
     if not source.exists():
         raise DatasetError(f"{source} does not exist: give a {STEM_SUFFIX} file or a folder")
+    check_tree(source)
     files = sorted(f for f in source.rglob(f"*{STEM_SUFFIX}") if not f.name.startswith("."))
     if not files:
         raise DatasetError(f"{source} holds no {STEM_SUFFIX} file: give the folder of MUSDB18")
@@ -76,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     written, clipped, failed = 0, 0, 0
     try:
         pairs = find_stem_files(args.src)
-    except DemucsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (DemucsError, OSError) as error:
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     for file, folder in tqdm(pairs, unit="track"):
         try:
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             new, over = decode(file, args.dst / folder, subtype=subtype)
             written, clipped = written + new, clipped + over
         except (DemucsError, OSError) as error:
-            tqdm.write(f"error: {error}", file=sys.stderr)
+            tqdm.write(f"error: {message_of(error)}", file=sys.stderr)
             failed += 1
     if clipped:
         print(f"{clipped} samples beyond ±1 were clipped: --float32 keeps them", file=sys.stderr)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from demucs.data.demo import write_demo_songs
 from demucs.data.demo.kinds import KINDS
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, message_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         folders = write_demo_songs(
             options["out"], **{k: v for k, v in options.items() if k != "out"}
         )
-    except DemucsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (DemucsError, OSError) as error:
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -30,7 +30,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.release.names import DEFAULT_FOLDER
 from demucs.stopping import EXIT_STOPPED, Interrupted, listen
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(args)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except Interrupted:
         print("stopped; what is done is kept: the same command goes on", file=sys.stderr)

@@ -25,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.release import DEFAULT_FOLDER
 from tools._distil_trial import ARMS, Trial
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(trial.run())
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, message_of
 from demucs.files import atomic_path
 from tools._columns import duration, table
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json:
             write_json(options.json, options.dataset, wanted, found)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -17,6 +17,7 @@ from demucs.errors import (
     ConfigError,
     DemucsError,
     ReleaseError,
+    message_of,
 )
 from demucs.experiments import outputs_folder
 from demucs.release import (
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return export_bag(args) if args.bag is not None else export_one(args)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
 
 

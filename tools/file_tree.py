@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         with atomic_path(page) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    except DemucsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (DemucsError, OSError) as error:
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     print(page.relative_to(ROOT))
     return 0

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError
+from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.names import VALUES
 from demucs.experiments import outputs_folder
 from demucs.release.names import DEFAULT_FOLDER
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except (DemucsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)

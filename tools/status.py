@@ -26,8 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
-from demucs.experiments import outputs_folder
+from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
+from demucs.experiments import experiment_folders, outputs_folder
 from tools._columns import duration, table, without_common
 from tools._queue import Queue, read_queue
 from tools._runs import Run, read_run
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
             print(f"{clear}{time.strftime('%H:%M:%S')}\n{text}", flush=True)
             time.sleep(options.watch)
-    except DemucsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (DemucsError, OSError) as error:
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -108,8 +108,9 @@ def chosen(experiments: Path, signatures: Sequence[str]) -> list[Path]:
 
     Raises:
         ModelNotFoundError: there is none for one of `signatures`.
+        PathError: the folder may not be read.
     """
-    folders = sorted(path for path in experiments.glob("*") if path.is_dir())
+    folders = experiment_folders(experiments)
     if not signatures:
         return folders
     for signature in signatures:

@@ -8,7 +8,7 @@ from typing import Any
 
 from demucs.blind.quality import Array, from_plain, plain
 from demucs.errors import DatasetError
-from demucs.files import atomic_path
+from demucs.files import atomic_path, check_readable
 
 FORMAT = "demucs-blind-1"
 
@@ -107,6 +107,8 @@ def read_records(folder: str | Path) -> list[Record]:
     Raises:
         DatasetError: there is none, or a broken one.
     """
+    if Path(folder).exists():
+        check_readable(Path(folder))
     found = [Record.load(path) for path in sorted(Path(folder).glob("**/*.json"))]
     if not found:
         raise DatasetError(f"{folder} holds no records of blind scores (*.json)")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from demucs.data.readers import MIXTURE
 from demucs.data.tracks import Track, tracks_in
 from demucs.errors import DatasetError
+from demucs.files import path_errors
 
 LABELS_FILE = "distilled.json"
 FORMAT = "demucs-distilled-1"
@@ -90,6 +91,7 @@ class Rating:
         return float(np.clip((quality - self.floor) / (self.full - self.floor), 0.0, 1.0))
 
 
+@path_errors()
 def distilled_tracks(
     root: str | Path, *, sources: Sequence[str], samplerate: int, channels: int
 ) -> tuple[list[Track], list[Labels]]:
@@ -99,6 +101,7 @@ def distilled_tracks(
         DatasetError: no such folder; a song without labels, with labels of another format, of
             other stems, or without its mixture; all named at once.
         ConfigError: a source that no track has.
+        PathError: a folder that may not be read.
     """
     folder = Path(root) / "train"
     if not folder.is_dir():

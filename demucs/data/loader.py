@@ -63,7 +63,7 @@ class EpochSampler(Sampler["list[Index]"]):
         if not 0 <= start_batch <= self.batches:
             raise ConfigError(
                 f"start_batch={start_batch}, but the epoch has {self.batches} batches: the dataset "
-                "or batch_size changed since the checkpoint"
+                "or batch_size changed since; start the next epoch, with start_batch=0"
             )
         self.batch_size, self.epoch, self.start_batch = batch_size, epoch, start_batch
         self.rank, self.share = rank, batch_size // world_size

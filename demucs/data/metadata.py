@@ -19,8 +19,8 @@ from typing import Any
 from torch import Tensor
 
 from demucs.data.readers import MIXTURE, Header, TrackReader, missing
-from demucs.errors import AudioError, DatasetError
-from demucs.files import atomic_path
+from demucs.errors import AudioError, DatasetError, PathError, message_of
+from demucs.files import atomic_path, check_readable
 
 logger = logging.getLogger(__name__)
 
@@ -154,8 +154,10 @@ def _measure(reader: TrackReader, wanted: Wanted) -> TrackStats | list[str]:
             problems.append(missing(reader, name))
             continue
         try:
+            if reader.path(name).exists():  # a layout of one's own may have no file of that name
+                check_readable(reader.path(name))
             headers[name] = reader.header(name)
-        except AudioError as error:
+        except (AudioError, PathError) as error:
             problems.append(str(error))
     problems += _header_problems(reader, headers, wanted)
     if problems:
@@ -222,22 +224,36 @@ def _moments(read: Callable[[int], Tensor], header: Header) -> tuple[int, float,
 
 def _load(cache: Path | None) -> dict[str, Any]:
     """Entries by track name; none if the file is absent, broken or from another version."""
-    if cache is None or not cache.exists():
+    if cache is None:
         return {}
     try:
+        if not cache.exists():
+            return {}
         content = json.loads(cache.read_text(encoding="utf-8"))
         tracks = content["tracks"]
         for entry in tracks.values():
             TrackStats(**entry["stats"])
         return dict(tracks) if content["version"] == VERSION else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except NotADirectoryError:
+        return {}
+    except OSError as error:
+        logger.warning("%s. The songs are measured again", message_of(error))
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         logger.warning("%s is broken (%s) and is made again", cache, error)
         return {}
 
 
 def _save(cache: Path | None, tracks: dict[str, Any], present: set[str]) -> None:
+    """Keeps the measurements; without them, only the next start takes longer."""
     if cache is None:
         return
     content = {"version": VERSION, "tracks": {k: tracks[k] for k in sorted(present)}}
-    with atomic_path(cache) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    try:
+        with atomic_path(cache) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    except OSError as error:
+        logger.warning(
+            "%s. dset.metadata is only a cache of measurements: this run goes on, and the next "
+            "one measures the songs again", message_of(error),
+        )  # fmt: skip

@@ -1,6 +1,7 @@
 """Labelled and pseudo-labelled examples in one epoch, each a function of its place alone."""
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -104,6 +105,14 @@ class MixedSet(Dataset[Batch]):
     def tracks(self) -> list[Track]:
         """The labelled tracks."""
         return self.labelled.tracks
+
+    def label_hash(self, name: str) -> str:
+        """A hash of the labels of a pseudo-labelled track."""
+        labels = self._labels[name]
+        digest = hashlib.sha256(f"{labels.window} {labels.predicted}".encode())
+        for values in (labels.nsdr, labels.active):
+            digest.update(values.tobytes())
+        return digest.hexdigest()[:12]
 
     def __len__(self) -> int:
         return self.pattern.length(len(self.labelled))

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from demucs.audio.parts import part_info, read_part
 from demucs.data.official import stem_streams
-from demucs.errors import AudioError, DatasetError, MissingToolError
-from demucs.files import AUDIO_SUFFIXES
+from demucs.errors import AudioError, MissingToolError
+from demucs.files import AUDIO_SUFFIXES, list_folder
 
 MIXTURE = "mixture"
 STEM_SUFFIX = ".stem.mp4"
@@ -70,7 +70,7 @@ class WavFolder:
         unread: names of the other files; `SOURCE.txt` and the like are among them.
 
     Raises:
-        DatasetError: the folder cannot be read.
+        PathError: the folder cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,14 +119,8 @@ def missing(reader: TrackReader, source: str) -> str:
 
 
 def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(file for file in folder.iterdir() if not file.is_dir())
-    except (NotADirectoryError, FileNotFoundError):
-        return []
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be read: {error.strerror}: check its permissions (chmod +rx)"
-        ) from error
+    """The files of a folder, in order."""
+    return [file for file in list_folder(folder) if not file.is_dir()] if folder.is_dir() else []
 
 
 class StemFile:

@@ -28,7 +28,7 @@ from demucs.data.readers import (
     WavFolder,
 )
 from demucs.errors import AudioError, ConfigError, DatasetError
-from demucs.files import SLOW_SUFFIXES
+from demucs.files import SLOW_SUFFIXES, check_readable, list_folder, path_errors
 from demucs.plugins import load_plugins
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Track:
         return (wav - mean) / std
 
 
+@path_errors()
 def find_tracks(
     root: str | Path,
     split: Split,
@@ -137,6 +138,7 @@ def find_tracks(
     Raises:
         ConfigError: unknown split, or a source that no track has.
         DatasetError: a missing or empty folder, or bad files, all named at once.
+        PathError: a folder that may not be read.
         MissingToolError: stem files, and no ffmpeg.
     """
     if split not in SPLITS:
@@ -235,11 +237,17 @@ def _warn_of_slow(readers: Sequence[TrackReader], folder: Path, wanted: Wanted) 
         )
 
 
+@path_errors()
 def _readers(folder: Path) -> list[TrackReader]:
     """Tracks of a folder by name; a wav folder wins over a stem file of the same name.
 
     Layouts of plugins are asked first.
+
+    Raises:
+        DatasetError: the folder does not exist, is a file, or holds no track.
+        PathError: it, or a track's folder, may not be read.
     """
+    _check_is_folder(folder)
     if not folder.is_dir():
         raise DatasetError(
             f"The dataset folder {folder} does not exist: set dset.musdb=PATH (or the environment "
@@ -248,9 +256,11 @@ def _readers(folder: Path) -> list[TrackReader]:
         )
     load_plugins()
     found: dict[str, TrackReader] = {}
-    for entry in sorted(folder.iterdir()):
+    for entry in list_folder(folder):
         if entry.name.startswith("."):
             continue
+        if entry.is_dir():
+            check_readable(entry)
         own = next((one for layout in LAYOUTS if (one := layout(entry)) is not None), None)
         if own is not None:
             found[own.name] = own
@@ -265,6 +275,15 @@ def _readers(folder: Path) -> list[TrackReader]:
             f"SOURCE.wav files for each track, or NAME{STEM_SUFFIX} files"
         )
     return [found[name] for name in sorted(found)]
+
+
+def _check_is_folder(folder: Path) -> None:
+    for place in (folder.parent, folder):
+        if place.exists() and not place.is_dir():
+            raise DatasetError(
+                f"{place} is a file, and a dataset is a folder with {folder.name}/NAME/SOURCE.wav: "
+                "name another with dset.musdb=PATH or dset.wav=PATH, or move the file away"
+            )
 
 
 def _held_out(root: Path, names: Iterable[str]) -> frozenset[str]:

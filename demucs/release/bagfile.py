@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from demucs.errors import ReleaseError
+from demucs.files import check_readable
 from demucs.release.names import HUB
 
 
@@ -38,7 +39,9 @@ def read_bag(path: Path) -> BagFile:
 
     Raises:
         ReleaseError: it is no YAML, or not of a bag.
+        PathError: it may not be read.
     """
+    check_readable(path)
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text)

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import torch
 
-from demucs.errors import CheckpointError
+from demucs.errors import CheckpointError, explain_os_error
 from demucs.experiments import CHECKPOINT, PREVIOUS_CHECKPOINT
 from demucs.files import atomic_path
 
@@ -99,10 +99,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         CheckpointError: there is none, it is corrupted, or it is of another format.
+        PathError: it may not be read. Nothing is known of its content then, so that the one before
+            it does not take its place.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
+    except PermissionError as error:
+        raise explain_os_error(error) or error from error
     except FileNotFoundError:
         raise CheckpointError(
             f"there is no checkpoint {path}: has this experiment trained for an epoch?"

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from demucs import __version__
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, explain_os_error
 from demucs.release.provenance import file_sha256
 
 logger = logging.getLogger(__name__)
@@ -51,13 +51,22 @@ def download(
         instead: what else one can do without a network, for the message.
 
     Raises:
-        DownloadError: no network, no such file, or another checksum; the message says what to do.
-        OSError: the folder cannot be written, or the disk is full.
+        DownloadError: no network, no such file, another checksum, or a folder that cannot be
+            written; the message says what to do.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.parent):
-        if not path.exists():  # another process may have fetched it meanwhile
-            _fetch_whole(url, path, checksum, progress, digest, instead)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            if not path.exists():  # another process may have fetched it meanwhile
+                _fetch_whole(url, path, checksum, progress, digest, instead)
+    except OSError as error:
+        explained = explain_os_error(error)
+        if explained is None:
+            raise
+        raise DownloadError(
+            f"{explained}. Models are kept in {path.parent}: DEMUCS_CACHE=FOLDER in the "
+            "environment chooses another folder"
+        ) from error
 
 
 @contextmanager
@@ -68,7 +77,15 @@ def _alone(folder: Path) -> Iterator[None]:
         return
     import fcntl
 
-    with (folder / ".lock").open("w") as file:
+    try:
+        opened = (folder / ".lock").open("w")
+    except PermissionError:
+        if not os.access(folder, os.W_OK):
+            raise
+        logger.debug("the lock in %s is somebody else's", folder)  # in a folder of several users
+        yield
+        return
+    with opened as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):

@@ -13,6 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from demucs.errors import ReleaseError
+from demucs.files import check_readable
 from demucs.release.names import PICKLED, PLAIN, name_of
 from demucs.release.remote import (
     TORCHAUDIO_LICENCE,
@@ -48,7 +49,9 @@ def read_header(path: Path) -> Header:
 
     Raises:
         ReleaseError: it is damaged, or no model; the message is the reason alone.
+        PathError: it may not be read.
     """
+    check_readable(path)
     try:
         return _of_pickle(path) if path.suffix in (PICKLED, PLAIN) else _of_safetensors(path)
     except (SafetensorError, zipfile.BadZipFile, OSError) as error:

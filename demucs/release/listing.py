@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from demucs.errors import DemucsError
+from demucs.errors import DemucsError, message_of
 from demucs.release.bagfile import BagFile, checked_weights, read_bag, worst_seen
 from demucs.release.header import Header, read_header
 from demucs.release.hub_cache import (
@@ -112,7 +112,7 @@ def _single(name: str, files: list[Path], place: Place) -> ModelEntry:
     try:
         return replace(_with(entry, read_header(path)), size=path.stat().st_size)
     except (DemucsError, OSError) as error:
-        return replace(entry, problem=str(error).replace(f"{path} ", ""))
+        return replace(entry, problem=message_of(error).replace(f"{path} ", ""))
 
 
 def _with(entry: ModelEntry, header: Header) -> ModelEntry:

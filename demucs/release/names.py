@@ -5,6 +5,8 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
+from demucs.files import list_folder, path_errors
+
 SUFFIX = ".safetensors"
 PICKLED = ".th"
 PLAIN = ".pt"  # weights alone, of torchaudio
@@ -31,11 +33,15 @@ def is_valid_name(name: str) -> bool:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of models and bags in a folder, sorted; none if it cannot be read."""
-    try:
-        files = sorted(folder.iterdir())
-    except OSError:
-        return []
+    """The files of models and bags in a folder, sorted; none if it does not exist.
+
+    Raises:
+        PathError: it is a file, or may not be read.
+    """
+    with path_errors():
+        if not folder.exists():
+            return []
+    files = list_folder(folder)
     return [one for one in files if one.suffix in SUFFIXES and is_valid_name(one.stem)]
 
 

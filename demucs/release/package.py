@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import demucs
 from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
-from demucs.files import atomic_path
+from demucs.files import atomic_path, check_readable, path_errors
 from demucs.nn import ModelSpec, build_empty
 from demucs.release.info import ReleaseInfo
 
@@ -130,8 +130,10 @@ def _release_sha256(tensors: Mapping[str, Tensor], text: str) -> str:
 
 def _open(path: Path, *, weights: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata, and the tensors if `weights`; every way to be unreadable is one error."""
-    if not path.exists():
-        raise ModelNotFoundError(f"There is no release {path}. Check the name and the folder.")
+    with path_errors():
+        if not path.exists():
+            raise ModelNotFoundError(f"There is no release {path}. Check the name and the folder.")
+    check_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})

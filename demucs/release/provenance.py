@@ -69,8 +69,9 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def _data(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Names only: an absolute path says more about a machine than about the data."""
+    """Names of folders only, since paths tell of a machine; and no names of the songs."""
     recorded = dict(checkpoint.get("data") or {})
+    recorded.pop("lists", None)
     dset = config.get("dset") or {}
     for key in ("musdb", "wav", "wav2"):
         if isinstance(dset, Mapping) and dset.get(key):

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.files import check_readable
 
 NETWORKS = {
     "demucs.demucs.Demucs": "demucs",
@@ -110,6 +111,7 @@ def check_sums(path: Path) -> None:
 
 def _check_container(path: Path) -> None:
     """Only the zip files of PyTorch: older formats are read by other, wider readers."""
+    check_readable(path)
     try:
         with zipfile.ZipFile(path) as file:
             programs = [one for one in file.infolist() if one.filename.endswith(".pkl")]

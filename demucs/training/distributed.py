@@ -106,7 +106,8 @@ class Workers:
         """Does `work` on the first process, then on the others, for whom caches are then filled.
 
         Raises:
-            DemucsError: what `work` raises; if it fails on the first, it runs on no other.
+            Exception: what `work` raises; if it fails on the first, it runs on no other, which
+                raise a DemucsError.
         """
         if not self.is_first:
             if self.any(False):
@@ -114,7 +115,7 @@ class Workers:
             return work()
         try:
             result = work()
-        except DemucsError:
+        except Exception:
             self.any(True)
             raise
         self.any(False)

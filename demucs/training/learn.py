@@ -12,7 +12,7 @@ SHOWN = ("loss", "grad")
 
 
 def learn(parts: Parts) -> Metrics | None:
-    """Every batch of the epoch that is left.
+    """Every batch of the epoch that is left; none of an epoch that was cut (`fit_to_songs`).
 
     Returns:
         Means of what the steps measured, `skipped` as a share of all steps; None if the run is to
@@ -24,6 +24,20 @@ def learn(parts: Parts) -> Metrics | None:
     """
     state, workers = parts.state, parts.workers
     averages = Averages.resumed(state.sums, workers)
+    if "cut" not in state.pending and not _learn_batches(parts, averages):
+        state.sums = workers.gathered(averages.sums)
+        return None
+    means = averages.means(workers)
+    if "loss" not in means:
+        raise diverged("no step of the epoch had a gradient that is finite", parts.options)
+    for average in state.epoch_averages.values():
+        average.update(parts.model)
+    return means
+
+
+def _learn_batches(parts: Parts, averages: Averages) -> bool:
+    """Learns from the batches that are left; false if the run is to stop before the last."""
+    state, workers = parts.state, parts.workers
     parts.model.train()
     loader = training_loader(
         parts.songs.training,
@@ -61,14 +75,8 @@ def learn(parts: Parts) -> Metrics | None:
         state.batch += 1
         parts.stop.worked()
         if workers.any(parts.stop.wanted()):
-            state.sums = workers.gathered(averages.sums)
-            return None
-    means = averages.means(workers)
-    if "loss" not in means:
-        raise diverged("no step of the epoch had a gradient that is finite", parts.options)
-    for average in state.epoch_averages.values():
-        average.update(parts.model)
-    return means
+            return False
+    return True
 
 
 def _labelled(batch: Batch, parts: Parts) -> Batch:

@@ -1,10 +1,12 @@
-"""Who teaches: the teacher is measured once, and replaced when the student is better."""
+"""Measuring the teacher and the best state on the validation songs, and exchanging the teacher."""
 
 import logging
 import math
+from dataclasses import replace
 
 from demucs.training.best import is_better
 from demucs.training.parts import Metrics, Parts
+from demucs.training.quantise import judged
 from demucs.training.validate import means, measure
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,31 @@ def judge_teacher(parts: Parts) -> bool:
         return False
     teacher.metric = means(found)[metric]
     logger.info("the teacher is %s, with %s %.4f", teacher.origin, metric, teacher.metric)
+    return True
+
+
+def judge_best(parts: Parts) -> bool:
+    """Measures the best state again where the validation songs are others than it was best on.
+
+    Returns:
+        False if the run is to stop; it is then measured when the run is resumed.
+    """
+    state, options = parts.state, parts.options
+    if "judge_best" not in state.pending or state.best is None:
+        return True
+    with judged(parts.model, state.best.state, parts.quantiser, final=True) as model:
+        found = measure(
+            model, parts.songs.valid, options, parts.workers, parts.stop, name="valid best"
+        )
+    if len(found) < len(parts.songs.valid):
+        return False
+    metric = means(found)[state.best.name]
+    logger.info(
+        "the best state, of epoch %d, has %s %.4f on the validation songs as they are now; it was "
+        "%.4f", state.best.epoch, state.best.name, metric, state.best.metric,
+    )  # fmt: skip
+    state.best = replace(state.best, metric=metric)
+    del state.pending["judge_best"]
     return True
 
 

@@ -15,6 +15,8 @@ def describe(metrics: Mapping[str, Any]) -> str:
     parts.append(f"valid loss {valid['loss']:.5f}, nSDR {valid['nsdr']:.2f} dB ({valid['bname']})")
     if "test" in metrics and "nsdr" in metrics["test"]:
         parts.append(f"test nSDR {metrics['test']['nsdr']:.2f} dB")
+    if "cut" in metrics:
+        parts.append(f"cut after {metrics['cut']} batches, since the songs changed")
     if "seconds" in metrics:
         seconds = metrics["seconds"]
         parts.append(f"{seconds['train']:.0f} + {seconds['valid']:.0f} s")

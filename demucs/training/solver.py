@@ -3,8 +3,9 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,8 +20,9 @@ from demucs.training.learn import learn
 from demucs.training.optim import build_optimiser, parameter_groups
 from demucs.training.parts import Metrics, Parts, batches_of
 from demucs.training.quantise import Quantiser
-from demucs.training.refresh import judge_teacher
+from demucs.training.refresh import judge_best, judge_teacher
 from demucs.training.report import describe
+from demucs.training.resume import check_same_songs, fit_to_songs
 from demucs.training.select import select
 from demucs.training.songs import Songs
 from demucs.training.start import start_from
@@ -88,7 +90,9 @@ class Solver:
         )  # fmt: skip
         if self.options.semi.has_teacher:
             self.state.teacher = OnlineTeacher(run, self.workers.device)
-        start_from(self.state, run, folder)
+        self.data = songs.summary()
+        check_same_songs(self.data, self.workers)
+        self._fit(start_from(self.state, run, folder))
         watch = Watch.open(
             run, songs, folder, speaks=self.workers.is_first,
             steps=self.state.steps(batches_of(self.options, songs)),
@@ -123,11 +127,6 @@ class Solver:
         if self.on_history is not None and self.workers.is_first:
             self.on_history(self.state.history)
         try:
-            if not judge_teacher(self.parts):
-                self._save()
-                raise Interrupted(
-                    "stopped while the teacher was measured; the same command goes on"
-                )
             while self.state.epoch < self.options.epochs:
                 self.run_epoch()
                 if self.state.epoch < self.options.epochs and self.workers.any(self.stop.wanted()):
@@ -144,6 +143,7 @@ class Solver:
         while True:
             self.parts.watch.begin(self.state.history)
             try:
+                self._judge()
                 self._stage("train", learn)
                 self._stage("valid", select)
                 break
@@ -153,6 +153,15 @@ class Solver:
             self._save()  # should the test end badly, it alone is lost
             self._stage("test", test_best)
         self._commit()
+
+    def _judge(self) -> None:
+        """Measures what later states are compared with, where that has not been done yet."""
+        if not (judge_teacher(self.parts) and judge_best(self.parts)):
+            self._save()
+            raise Interrupted(
+                "stopped while the teacher or the best state was measured, and saved; the same "
+                "command goes on"
+            )
 
     def _stage(self, name: str, work: Callable[[Parts], Metrics | None]) -> None:
         """Does a stage, unless it was done before this run; `work` gives None if it was stopped."""
@@ -191,6 +200,7 @@ class Solver:
         if content is None or again >= MAX_ROLLBACKS:
             raise error
         self.state.restore(content)
+        self._fit(content)
         self.state.rollbacks = [*before, number]
         logger.warning(
             "%s. Going back to the last checkpoint, after %d epochs and %d batches, and on from "
@@ -198,10 +208,19 @@ class Solver:
             str(error).split(". ")[0], self.state.epoch, self.state.batch, again + 1, MAX_ROLLBACKS,
         )  # fmt: skip
 
+    def _fit(self, checkpoint: Mapping[str, Any] | None) -> None:
+        """Fits the state of a checkpoint to the songs, and says what has changed."""
+        if checkpoint is None:
+            return
+        batches = batches_of(self.options, self.songs)
+        message = fit_to_songs(self.state, checkpoint.get("data") or {}, self.data, batches)
+        if message is not None and self.workers.is_first:
+            logger.warning(message)
+
     def _commit(self) -> None:
         """Ends the epoch: history, checkpoint, and what others are told."""
         state = self.state
-        stages = ("train", "valid", "seconds", "test")
+        stages = ("train", "valid", "seconds", "test", "cut")
         metrics = {name: state.pending[name] for name in stages if name in state.pending}
         if rollbacks := state.rollbacks.count(state.epoch + 1):
             metrics["rollbacks"] = rollbacks
@@ -225,7 +244,7 @@ class Solver:
                     "signature": self.signature,
                     "spec": self.run.spec.to_dict(),
                     "config": self.run.plain,
-                    "data": self.songs.summary(),
+                    "data": self.data,
                 }
                 save_checkpoint(self.folder / NAME, {**header, **self.state.capture()})
 

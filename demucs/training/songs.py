@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from demucs.data import Track, TrainingSet, find_tracks
+from demucs.data.changes import entry_of
 from demucs.data.checks import check_lengths
 from demucs.data.mixed import MixedSet
 from demucs.errors import ConfigError, DatasetError
@@ -54,7 +55,12 @@ class Songs:
         return self.training.pseudo.tracks if isinstance(self.training, MixedSet) else ()
 
     def summary(self) -> dict[str, Any]:
-        """For a checkpoint: how many tracks, their fingerprint, and marks of those trained on."""
+        """What a checkpoint remembers of the songs, as plain values.
+
+        Returns:
+            `tracks`: how many by split; `lists`: an `entry_of` each by split; `fingerprint` of
+            names and lengths; `songs`: marks of those trained on.
+        """
         tracks = {
             "train": self.training.tracks,
             "valid": list({id(one.track): one.track for one in self.valid}.values()),
@@ -67,10 +73,16 @@ class Songs:
             for split, some in tracks.items()
             for track in some
         ]
+        lists = {split: [entry_of(track) for track in some] for split, some in tracks.items()}
+        if isinstance(self.training, MixedSet):
+            lists["pseudo"] = [
+                entry_of(track, self.training.label_hash(track.name)) for track in self.pseudo
+            ]
         heard = [*self.training.tracks, *self.pseudo]
         return {
             "tracks": {split: len(some) for split, some in tracks.items()},
             "fingerprint": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
+            "lists": lists,
             "songs": sorted({song_mark(one.name, one.frames) for one in heard}),
         }
 

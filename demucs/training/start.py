@@ -22,11 +22,14 @@ logger = logging.getLogger(__name__)
 _NO_MATTER = ("misc.", "dora.", "slurm.")
 
 
-def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
+def start_from(state: TrainingState, run: RunConfig, folder: Path) -> Mapping[str, Any] | None:
     """Brings `state` to where this run goes on from.
 
     The newest good checkpoint in `folder` comes first; without one, `continue_from` or
     `continue_pretrained`.
+
+    Returns:
+        The checkpoint in `folder`; None without one.
 
     Raises:
         CheckpointError: the checkpoints there are corrupted or of another model.
@@ -48,6 +51,7 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> None:
         load_matching(state.model, release.state_dict(), f"the release {name}", sources)
     if state.teacher is not None:
         state.teacher.begin(state.model)
+    return content
 
 
 def check_start(run: RunConfig, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Training of the quality network: its examples, its measures, and a run that is stopped."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from demucs.blind.network.loss import LossConfig
 from demucs.blind.network.memory import Memory
 from demucs.blind.network.settings import MiscConfig, OptimConfig, QualityConfig, SyntheticConfig
 from demucs.blind.network.train import Place, train_network
-from demucs.blind.network.validate import Judged, factors, halves, scores
+from demucs.blind.network.validate import Judged, factors, halves, judge, scores
 from demucs.errors import CheckpointError, ConfigError, DatasetError, DemucsError
 from demucs.experiments import CHECKPOINT, RunRecord
+from demucs.release.checkpoint import load_checkpoint
 from demucs.stopping import Interrupted
 from tools.blind_estimates import main as tool
 
@@ -268,6 +270,52 @@ def test_a_run_that_is_stopped_ends_as_if_it_had_not_been(config, tmp_path):
     assert load_network(run(config, tmp_path / "whole")).factors == one.factors
     noise = torch.randn(2, 2, RATE)
     assert predict(one, noise.sum(0), noise, RATE).sources == STEMS
+
+
+@pytest.fixture
+def own_estimates(config, tmp_path):
+    """The configuration with a copy of the estimates that may be changed."""
+    folder = shutil.copytree(config.estimates, tmp_path / "estimates")
+    return replace(config, estimates=str(folder)), folder
+
+
+def test_other_estimates_to_train_on_end_the_epoch_that_was_stopped(
+    own_estimates, tmp_path, caplog
+):
+    config, folder = own_estimates
+    calls = iter(range(1, 100))
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "run", lambda: next(calls) == 2)
+    before = load_checkpoint(tmp_path / "run" / CHECKPOINT)
+    shutil.rmtree(folder / "train" / "train0" / "one")
+    history = []
+    run(config, tmp_path / "run", history=history)
+    (message,) = [text for text in caplog.messages if "since the checkpoint" in text]
+    assert message == (
+        "since the checkpoint the estimates changed: train 6 → 5 (removed train0 by one). Epoch 1 "
+        "ends where it was stopped, after 2 batches; the next one is the first with the estimates "
+        "as they are now"
+    )
+    first, second = history[-1]
+    assert first["cut"] == 2
+    assert first["train"]["loss"] == pytest.approx(before["loss"] / 2)
+    assert "cut" not in second
+    caplog.clear()
+    run(config, tmp_path / "run")
+    assert "since the checkpoint" not in caplog.text
+
+
+def test_other_estimates_to_choose_by_measure_the_best_again(own_estimates, tmp_path, caplog):
+    config, folder = own_estimates
+    before = load_network(run(config, tmp_path / "run"))
+    shutil.rmtree(folder / "valid" / "valid2")
+    after = load_network(run(config, tmp_path / "run"))
+    assert "estimates changed: valid 8 → 6 (removed valid2 by one, valid2 by two)" in caplog.text
+    items = find_items(config.data, "valid")
+    judged = [judge(after.network, item, 60, Memory(0), config.loss) for item in items]
+    now = scores(judged, STEMS, config.loss)["spearman"]
+    assert after.facts["best"]["metric"] == pytest.approx(now)
+    assert after.facts["best"]["metric"] != before.facts["best"]["metric"]
 
 
 def test_a_checkpoint_of_another_network_is_refused(config, tmp_path):

@@ -1,10 +1,12 @@
 """Examples to train and validate on: stretches of collected estimates, with their targets."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +21,10 @@ from demucs.blind.network.truth import Targets, levels, targets
 from demucs.blind.quality import Array
 from demucs.blind.records import Record
 from demucs.data import Track, find_tracks
+from demucs.data.changes import entry_of
 from demucs.data.readers import WavFolder
 from demucs.errors import DatasetError
+from demucs.files import check_readable, path_errors
 
 SILENT = -2.0  # a plane where nothing is heard: -80 dB
 
@@ -36,6 +40,15 @@ class Item:
     @property
     def windows(self) -> int:
         return int(self.record.truth["level"].windows.shape[-1])
+
+    @property
+    def entry(self) -> list[Any]:
+        """What a checkpoint remembers of it: the song, the teacher, and what was measured."""
+        digest = hashlib.sha256(self.record.weights.encode())
+        for name in TRUTHS:
+            digest.update(np.asarray(self.record.truth[name].windows).tobytes())
+        name = f"{self.track.name} by {self.record.teacher}"
+        return entry_of(self.track, digest.hexdigest()[:12], name=name)
 
     def stretch(self, first: int, count: int) -> tuple[Tensor, Tensor, Targets]:
         """Mixture `[C, T]`, estimates `[S, C, T]` and targets of some windows, by the track."""
@@ -74,6 +87,9 @@ def find_items(data: DataConfig, split: str) -> list[Item]:
         DatasetError: there are none, they do not fit the songs, or lack a stem.
     """
     root = Path(data.estimates)
+    with path_errors():
+        if root.exists():
+            check_readable(root / split if (root / split).exists() else root)
     found = [
         (Record.load(path), path.parent) for path in sorted((root / split).glob(f"*/*/{RECORD}"))
     ]
@@ -93,6 +109,11 @@ def find_items(data: DataConfig, split: str) -> list[Item]:
         assert track is not None
         items.append(Item(record=record, folder=folder, track=track))
     return items
+
+
+def summary(**splits: Sequence[Item]) -> dict[str, Any]:
+    """What a checkpoint remembers of the estimates of each split, see `demucs.data.changes`."""
+    return {"lists": {name: [item.entry for item in items] for name, items in splits.items()}}
 
 
 def _is_wanted(teacher: str, patterns: Sequence[str]) -> bool:

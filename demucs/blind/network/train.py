@@ -4,6 +4,7 @@ Data order and corruption depend on (seed, epoch, position), and a checkpoint ho
 run that was stopped ends as if it had not been.
 """
 
+import copy
 import logging
 import math
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from demucs.blind.network.examples import example, find_items, together
+from demucs.blind.network.examples import example, find_items, summary, together
 from demucs.blind.network.export import export
 from demucs.blind.network.features import Features
 from demucs.blind.network.loss import loss_of
@@ -24,6 +25,7 @@ from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.truth import Targets
 from demucs.blind.network.validate import halves, judge, scores
+from demucs.data.changes import changes, joined
 from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
 from demucs.experiments import CHECKPOINT, RunRecord, recorded
@@ -99,7 +101,8 @@ class _Training:
         self.config, self.plain, self.place = config, dict(plain), place
         self.tell, self.should_stop = tell, should_stop
         self.items = find_items(config.data, "train")
-        self.chosen, self.kept = halves(find_items(config.data, "valid"))
+        valid = find_items(config.data, "valid")
+        self.chosen, self.kept = halves(valid)
         torch.manual_seed(config.seed)
         self.network = QualityNetwork(config.sources, config.network)
         self.optimiser = torch.optim.AdamW(
@@ -109,8 +112,10 @@ class _Training:
         self.epoch = self.batch = 0
         self.loss = 0.0  # summed over the batches of this epoch
         self.seconds = 0.0  # of this epoch, before a stop
+        self.cut = False  # whether this epoch ends where it was stopped
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "metric": -math.inf, "state": {}}
+        self.data = summary(train=self.items, valid=valid)
         self._resume()
 
     @property
@@ -129,7 +134,8 @@ class _Training:
         )  # fmt: skip
         self.tell(self.history)
         while self.epoch < self.config.epochs:
-            self._train_epoch()
+            if not self.cut:
+                self._train_epoch()
             self._end_epoch()
         path = export(self.network, self.best, self.kept, self.config, self.plain, self.place)
         logger.info("exported the state after epoch %d: %s", self.best["epoch"], path)
@@ -193,35 +199,42 @@ class _Training:
 
     def _end_epoch(self) -> None:
         began = time.monotonic()
-        self.network.eval()
-        judged = [
-            judge(self.network, item, self.config.valid_seconds, self.memory, self.config.loss)
-            for item in self.chosen
-        ]
-        found = scores(judged, self.config.sources, self.config.loss)
-        metric = found.get("spearman", -1.0)
+        found = self._scores(self.network)
+        metric = found.get("spearman", WORST)
         self.history.append(
             {
-                "train": {"loss": self.loss / max(1, self.batches)},
+                "train": {"loss": self.loss / max(1, self.batch)},
                 "valid": found,
                 "seconds": {"train": self.seconds, "valid": time.monotonic() - began},
+                **({"cut": self.batch} if self.cut else {}),
             }
         )
         self.epoch += 1
         if metric > self.best["metric"]:
             state = {name: one.clone() for name, one in self.network.state_dict().items()}
             self.best = {"epoch": self.epoch, "metric": metric, "state": state}
-        self.batch, self.loss, self.seconds = 0, 0.0, 0.0
+        self.batch, self.loss, self.seconds, self.cut = 0, 0.0, 0.0, False
         self._save()
         self.tell(self.history)
         shown = " | ".join(f"{name} {value:.3f}" for name, value in found.items())
         logger.info("epoch %d/%d | %s | best %d", self.epoch, self.config.epochs, shown,
                     self.best["epoch"])  # fmt: skip
 
+    def _scores(self, network: QualityNetwork) -> dict[str, float]:
+        """How well a network predicts the estimates to choose by."""
+        config = self.config
+        network.eval()
+        judged = [
+            judge(network, item, config.valid_seconds, self.memory, config.loss)
+            for item in self.chosen
+        ]
+        return scores(judged, config.sources, config.loss)
+
     def _save(self) -> None:
         content = {
             "signature": self.place.signature,
             "config": self.plain,
+            "data": self.data,
             "model": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             **{name: getattr(self, name) for name in _COUNTED},
@@ -243,8 +256,30 @@ class _Training:
                 "another experiment, as with dummy=2"
             ) from error
         logger.info("going on after %d epochs and %d batches", self.epoch, self.batch)
+        self._fit(content.get("data") or {})
+
+    def _fit(self, before: Mapping[str, Any]) -> None:
+        """Fits a restored state to the estimates that are there now, and says what has changed.
+
+        Inside an epoch, a position stands for other estimates if one to train on has changed: the
+        epoch ends there. If one to choose by has, the best state is measured again.
+        """
+        different = changes(before, self.data)
+        if not different:
+            return
+        self.cut = "train" in different and self.batch > 0
+        if "valid" in different and self.best["state"]:
+            network = copy.deepcopy(self.network)
+            network.load_state_dict(self.best["state"])
+            self.best["metric"] = self._scores(network).get("spearman", WORST)
+        logger.warning(
+            "since the checkpoint the estimates changed: %s%s", joined(different),
+            f". Epoch {self.epoch + 1} ends where it was stopped, after {self.batch} batches; the "
+            "next one is the first with the estimates as they are now" if self.cut else "",
+        )  # fmt: skip
 
 
+WORST = -1.0  # of a rank correlation, where there is none
 _COUNTED = ("epoch", "batch", "loss", "seconds", "history", "best")
 
 

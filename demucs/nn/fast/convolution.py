@@ -64,6 +64,7 @@ class Convolution(nn.Module):
         self.weight: Tensor | None = weight.to(dtype, copy=True)
         self.bias = bias.to(dtype, copy=True)
         self.packed: tuple[Tensor, int] | None = None
+        self.packed_for: torch.Size | None = None  # the input that the layout was chosen for
 
     def forward(self, x: Tensor) -> Tensor:
         x = channels_last(x)
@@ -89,13 +90,31 @@ class Convolution(nn.Module):
                 if packed is None or length > 2 * packed[1]:
                     dense = self.weight if packed is None else packed[0].to_dense()
                     assert dense is not None
-                    geometry = (self.padding, self.stride, self.dilation, 1, x.shape)
-                    moved = torch.ops.aten.mkldnn_reorder_conv2d_weight(
-                        dense.contiguous().to_mkldnn(), *geometry
-                    )
-                    self.packed = packed = (moved, length)
-                    self.weight = None
+                    self.packed = packed = (self._moved(dense, x.shape), length)
+                    self.packed_for, self.weight = x.shape, None
         return packed[0] if 2 * length > packed[1] else packed[0].to_dense()
+
+    def _moved(self, dense: Tensor, shape: torch.Size) -> Tensor:
+        geometry = (self.padding, self.stride, self.dilation, 1, shape)
+        moved: Tensor = torch.ops.aten.mkldnn_reorder_conv2d_weight(
+            dense.contiguous().to_mkldnn(), *geometry
+        )
+        return moved
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy`, which cannot read oneDNN's layout: the weight unpacked."""
+        state = dict(self.__dict__)
+        packed = state["packed"]
+        if packed is not None:
+            state.update(packed=None, weight=packed[0].to_dense())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Packs the weight again, for the same input: a copy computes the same bits."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self.packed_for is not None and self.weight is not None:
+            self.packed = (self._moved(self.weight, self.packed_for), self.packed_for[3])
+            self.weight = None
 
 
 class TransposedOverTime(Convolution):

@@ -29,7 +29,7 @@ class Gated(nn.Module):
         self.norm = None if isinstance(norm, nn.Identity) else norm
         fits = Winograd.fits(conv, dtype, flat)
         self.split = self.norm is None and half <= NARROW[dtype] and not fits
-        self.fill = Winograd.fill if fits else lambda frames: 0
+        self.fill = Winograd.fill if fits else _no_fill
         if self.split:
             self.value = Convolution(conv, dtype, "none", flat, slice(half), False)
             self.gate = Convolution(conv, dtype, "sigmoid", flat, slice(half, None), False)
@@ -73,6 +73,10 @@ class Gated(nn.Module):
             return value.mul_(self.gate(x))
         y = self.both(x)[..., :frames]
         return glu(y if self.norm is None else self.norm(y))
+
+
+def _no_fill(frames: int) -> int:
+    return 0
 
 
 def glu(x: Tensor) -> Tensor:
