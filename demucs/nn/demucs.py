@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from demucs.errors import ConfigError
+from demucs.nn.convolution import Conv1d, ConvTranspose1d
 from demucs.nn.dconv import BLSTM, DConv
 from demucs.nn.layers import rescale_convolutions
 from demucs.nn.norms import GroupNorm, moments
@@ -102,7 +103,7 @@ class Demucs(nn.Module):
                 )
 
             encode = [
-                nn.Conv1d(inner, channels, kernel_size, stride),
+                Conv1d(inner, channels, kernel_size, stride),
                 norm(channels),
                 activation(),
             ]
@@ -121,7 +122,7 @@ class Demucs(nn.Module):
                 decode += [seen, norm(wide), gate]
             if dconv_mode & 2:
                 decode.append(dconv(channels))
-            decode.append(nn.ConvTranspose1d(channels, out, kernel_size, stride))
+            decode.append(ConvTranspose1d(channels, out, kernel_size, stride))
             if index > 0:
                 decode += [norm(out), activation()]
             self.decoder.insert(0, nn.Sequential(*decode))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from demucs.errors import ConfigError
-from demucs.nn.convolution import Conv2d
+from demucs.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from demucs.nn.norms import GroupNorm
 
 
@@ -41,15 +41,15 @@ class LayerShape:
 
     def conv(self, chin: int, chout: int) -> nn.Module:
         if self.frequency:
-            return nn.Conv2d(
+            return Conv2d(
                 chin, chout, (self.kernel, 1), stride=(self.stride, 1), padding=(self.padding, 0)
             )
-        return nn.Conv1d(chin, chout, self.kernel, stride=self.stride, padding=self.padding)
+        return Conv1d(chin, chout, self.kernel, stride=self.stride, padding=self.padding)
 
     def transposed(self, chin: int, chout: int) -> nn.Module:
         if self.frequency:
-            return nn.ConvTranspose2d(chin, chout, (self.kernel, 1), stride=(self.stride, 1))
-        return nn.ConvTranspose1d(chin, chout, self.kernel, stride=self.stride)
+            return ConvTranspose2d(chin, chout, (self.kernel, 1), stride=(self.stride, 1))
+        return ConvTranspose1d(chin, chout, self.kernel, stride=self.stride)
 
     def widen(self, channels: int, context: int, over_frequency: bool = True) -> nn.Module:
         """The 'rewrite' convolution before a GLU: `channels` → twice as many."""

@@ -160,8 +160,6 @@ def test_an_interrupt_leaves_whole_songs_and_the_next_call_goes_on(
     args = command(dataset, tmp_path, "--per-song", 12, "-j", 2)
     running = subprocess.Popen(
         args, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        # What started the tests may be in the background, where shells have Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     train = tmp_path / "train"
     deadline = time.monotonic() + 300

@@ -65,8 +65,6 @@ def command(here: Path, *arguments: str, **environment: str) -> dict[str, Any]:
 def start(here: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         **command(here, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -172,15 +173,21 @@ import os, time
 from pathlib import Path
 from demucs.experiments import locked
 with locked(Path({str(tmp_path)!r})):
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os.close(1)
-        time.sleep(20)
+        time.sleep(600)
     else:
+        print(child, flush=True)
         os._exit(0)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=15)
-    with locked(tmp_path):
-        assert (tmp_path / LOCK).exists()
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    child = int(done.stdout)
+    try:
+        with locked(tmp_path):
+            assert (tmp_path / LOCK).exists()
+    finally:
+        os.kill(child, signal.SIGKILL)  # it was there until now
 
 
 def test_a_file_system_without_locks_is_warned_of(

@@ -17,7 +17,6 @@ from demucs.nn.fast import (
     convolution,
     dconv,
     gated,
-    has_bf16,
     layers,
     layout,
     pool,
@@ -33,7 +32,6 @@ from demucs.nn.spectrogram import istft, stft
 from tests.golden.hdemucs_cases import CASES, fill_weights, mixture
 
 SMALL = dict(sources=["low", "high"], channels=8, nfft=256, depth=4)
-needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="needs a processor that multiplies bfloat16")
 
 
 def trained(**kwargs) -> HDemucs:
@@ -68,16 +66,6 @@ def test_same_stems(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.setattr(stretches, "BLOCK", block)
         monkeypatch.setattr(dconv, "BLOCK", block)
         assert snr(expected, fast(mix)) >= 100
-
-
-@needs_bf16
-@pytest.mark.parametrize("name", ["group-batch", "default-batch", "multi-freqs", "wiener"])
-def test_same_stems_but_for_the_rounding_of_bfloat16(name: str) -> None:
-    kwargs, batch, length = CASES[name]
-    model = trained(**kwargs)
-    mix = mixture(name, batch, 2, length).float()
-    with torch.no_grad():
-        assert 35 <= snr(model(mix), prepare(model, "bf16")(mix)) <= 80
 
 
 @pytest.mark.parametrize("length", [1, 3, 255, 256, 257, 4000])
@@ -126,20 +114,6 @@ def test_another_network_is_returned_itself() -> None:
 def test_unknown_precision() -> None:
     with pytest.raises(ConfigError, match="precision='fp8': choose fp32 or bf16"):
         prepare(trained(**SMALL), "fp8")
-
-
-def test_bf16_without_such_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demucs.nn.fast.preparation.has_bf16", lambda: False)
-    with pytest.raises(ConfigError, match="avx512_bf16"):
-        prepare(trained(**SMALL), "bf16")
-
-
-@needs_bf16
-def test_bf16_of_another_network_or_of_a_prepared_one() -> None:
-    with pytest.raises(ConfigError, match="Linear has no such form"):
-        prepare(nn.Linear(2, 2), "bf16")
-    with pytest.raises(ConfigError, match="prepare the plain one"):
-        prepare(prepare(trained(**SMALL)), "bf16")
 
 
 def test_bands_have_no_fast_form() -> None:
@@ -338,28 +312,7 @@ def test_separator_runs_the_fast_form() -> None:
         assert snr(expected[name], found[name]) >= 100
 
 
-@needs_bf16
-def test_separator_in_bf16() -> None:
-    model = trained(**SMALL)
-    wav = torch.randn(2, 9000)
-    expected = Separator(model, device="cpu", shifts=0).separate_tensor(wav)[1]["low"]
-    found = Separator(model, device="cpu", shifts=0, precision="bf16").separate_tensor(wav)[1][
-        "low"
-    ]
-    assert 30 <= snr(expected, found) <= 80
-
-
 def test_precision_is_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "pick_device", lambda _: torch.device("meta"))  # any other device
     with pytest.raises(ConfigError, match="precision=bf16 is for the cpu"):
         Separator(trained(**SMALL), precision="bf16")
-
-
-def test_older_torch_reads_the_flags_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = has_bf16()
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert has_bf16() == expected
-    monkeypatch.setattr("pathlib.Path.read_text", lambda self: "flags : fpu avx512_bf16 sse")
-    assert has_bf16()
-    monkeypatch.setattr("pathlib.Path.read_text", lambda self: "flags : fpu sse")
-    assert not has_bf16()

@@ -100,7 +100,7 @@ def test_who_waits_for_nobody_is_told() -> None:
         meet(0, 3, "127.0.0.1", free_port(), SHORT)
     with pytest.raises(LostPeerError, match=r"process 1 of 3 could not reach.*127\.0\.0\.1:"):
         meet(1, 3, "127.0.0.1", free_port(), SHORT)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120  # two waits of 1.2 s, not of PyTorch's 30 minutes
 
 
 def test_a_taken_port_is_named() -> None:

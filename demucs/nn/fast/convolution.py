@@ -193,4 +193,7 @@ def _logistic(y: Tensor, after: str) -> Tensor:
 
 
 def _has_onednn(x: Tensor) -> bool:
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    """Whether oneDNN takes weights in layouts of its own, in the type of `x`."""
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return x.dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

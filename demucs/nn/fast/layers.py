@@ -6,12 +6,13 @@ from torch.nn import functional as F
 
 from demucs.nn.bands import BandDecoder, BandEncoder
 from demucs.nn.dconv import DConv
-from demucs.nn.fast.convolution import Convolution, Transposed, TransposedOverTime
+from demucs.nn.fast.convolution import Transposed, TransposedOverTime
 from demucs.nn.fast.dconv import FastDConv, copied
 from demucs.nn.fast.gated import Gated
 from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.pool import POOL
 from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, room_like, stretches
+from demucs.nn.fast.strided import strided
 from demucs.nn.layers import DecoderLayer, EncoderLayer
 
 
@@ -30,11 +31,11 @@ class FastEncoder(nn.Module):
         self.shape, self.empty = layer.shape, layer.empty
         self.axis = FREQUENCY if layer.shape.frequency else TIME
         if self.empty:
-            self.conv = Convolution(layer.conv, dtype, padded=False)
+            self.conv = strided(layer.conv, dtype)
             return
         self.fused = isinstance(layer.norm1, nn.Identity) and not joined
         after = "gelu" if self.fused else "none"
-        self.conv = Convolution(layer.conv, dtype, after, padded=False)
+        self.conv = strided(layer.conv, dtype, after)
         self.norm1 = copied(layer.norm1, torch.float32)
         self.dconv = fast_dconv(layer.dconv, dtype)
         self.rewrite = fast_rewrite(layer, layer.norm2, dtype) if layer.shape.rewrite else None

@@ -50,7 +50,9 @@ def prepare(model: nn.Module, precision: str = "fp32") -> nn.Module:
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware."""
+    """Whether this processor multiplies bfloat16 in hardware, and oneDNN may have it do so."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # as under ONEDNN_MAX_CPU_ISA=AVX2
+        return False
     wanted = ("avx512_bf16", "amx_bf16")
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
