@@ -339,9 +339,13 @@ def _with(kind: type[Separator], attributes: dict[str, Any]) -> Separator:
     return separator
 
 
+def _load(name: str, repo: str | os.PathLike[str] | None) -> nn.Module:
+    return get_model(name, repo).eval()
+
+
 def _network_of(model: str | nn.Module, repo: str | os.PathLike[str] | None) -> nn.Module:
     if not isinstance(model, nn.Module):
-        return get_model(model, repo).eval()
+        return _load(model, repo)
     needed = ("sources", "samplerate", "audio_channels", "segment")
     missing = [name for name in needed if not hasattr(model, name)]
     if missing:

@@ -21,6 +21,7 @@ from demucs.buffers import Signal, Sums
 from demucs.chunks import Callback, Reporter, triangle
 from demucs.errors import ConfigError
 from demucs.memory import MemoryGuard
+from demucs.parameters import flag, pick_device, segment_of
 from demucs.passes import (
     Pass,
     check_arguments,
@@ -93,12 +94,13 @@ def apply_blocks(
             signal of another length than `total`.
     """
     check_arguments(shifts, overlap, transition_power, num_workers, batch)
+    split, progress, segment = flag("split", split), flag("progress", progress), segment_of(segment)
     if total < 1:
         raise ConfigError(f"The mixture has {total} samples: give at least one.")
     signal = Signal(blocks, total, mean, scale)
     guard = guard or MemoryGuard()
     members = members_of(model, signal.channels, segment if split else math.inf, overlap, guard)
-    device = torch.device(device) if device is not None else torch.device("cpu")
+    device = pick_device(device) if device is not None else torch.device("cpu")
     passes = plan(members, total, shifts, rng or random.Random(seed))
     report = Reporter(callback, callback_arg, {"audio_length": total, "models": len(members)})
     sums = Sums(len(members[0].weights), signal.channels)

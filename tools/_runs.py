@@ -93,11 +93,11 @@ def _content(path: Path, kind: type[Any], problems: list[str]) -> Any:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return kind()
-    except OSError as error:
-        if message_of(error) not in problems:
+    except PermissionError as error:
+        if not problems:  # of one folder, all files are alike
             problems.append(message_of(error))
         return kind()
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         problems.append(f"{path.name} cannot be read: {error}")
         return kind()
     if not isinstance(found, kind):

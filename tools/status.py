@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
             print(f"{clear}{time.strftime('%H:%M:%S')}\n{text}", flush=True)
             time.sleep(options.watch)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (DemucsError, OSError) as error:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def parser() -> argparse.ArgumentParser:

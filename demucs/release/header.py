@@ -51,7 +51,8 @@ def read_header(path: Path) -> Header:
         ReleaseError: it is damaged, or no model; the message is the reason alone.
         PathError: it may not be read.
     """
-    check_readable(path)
+    if path.exists():
+        check_readable(path)
     try:
         return _of_pickle(path) if path.suffix in (PICKLED, PLAIN) else _of_safetensors(path)
     except (SafetensorError, zipfile.BadZipFile, OSError) as error:
