@@ -368,7 +368,7 @@ def _callback_arg(value: object) -> object:
     return value
 
 
-_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+_CHECKS: dict[str, Callable[[Any], Any]] = {
     "device": pick_device,
     "shifts": shifts_of,
     "overlap": overlap_of,

@@ -313,6 +313,6 @@ def test_separator_runs_the_fast_form() -> None:
 
 
 def test_precision_is_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "pick_device", lambda _: torch.device("meta"))  # any other device
+    monkeypatch.setitem(api._CHECKS, "device", lambda _: torch.device("meta"))  # any other device
     with pytest.raises(ConfigError, match="precision=bf16 is for the cpu"):
         Separator(trained(**SMALL), precision="bf16")
