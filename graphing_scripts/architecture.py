@@ -7,6 +7,11 @@ Draws `architecture.png` and `.svg` from the JSON of `tools.architecture`, and f
 into `--out` or beside it. It knows demucs, hdemucs and htdemucs.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import math
@@ -16,6 +21,8 @@ from typing import Any
 
 from _diagram import Diagram
 from _style import COLOURS, parser, save, warn
+
+from demucs.ending import run_command
 
 FORMAT = "demucs-architecture-1"
 NAMES = {"demucs": "Demucs", "hdemucs": "HDemucs", "htdemucs": "HTDemucs"}
@@ -328,4 +335,4 @@ def millions(count: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

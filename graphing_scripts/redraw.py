@@ -7,12 +7,19 @@ For each folder in there, calls the scripts of this folder that have something t
 Figures of a training go to FOLDER/figures, those of a study beside its JSON.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from demucs.ending import run_command
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -85,4 +92,4 @@ def job(script: str, *arguments: object) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

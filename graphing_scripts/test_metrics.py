@@ -11,6 +11,11 @@ otherwise say it: 282=FILE. Draws `test_metrics`, as PNG and SVG, into `--out` o
 input. Needs matplotlib alone, and runs from any folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -21,6 +26,8 @@ from _runs import read_run
 from _scores import Scores, read_scores, scores_of_run
 from _style import footnotes, parser, save, say, stem_style, warn
 from matplotlib.ticker import MaxNLocator
+
+from demucs.ending import run_command
 
 METRICS = {"nsdr": "nSDR", "sdr": "SDR", "sir": "SIR", "isr": "ISR", "sar": "SAR"}
 OVER = {"": "mean over tracks", "_med": "median over tracks"}
@@ -194,4 +201,4 @@ def finish(axes: plt.Axes, text: str, epochs: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

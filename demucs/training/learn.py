@@ -2,6 +2,7 @@
 
 from demucs.data import training_loader
 from demucs.data.batch import Batch
+from demucs.data.loader import TrainingLoader
 from demucs.training.averages import Averages
 from demucs.training.parts import Metrics, Parts
 from demucs.training.progress import tracked
@@ -25,7 +26,7 @@ def learn(parts: Parts) -> Metrics | None:
     state, workers = parts.state, parts.workers
     averages = Averages.resumed(state.sums, workers)
     parts.model.train()
-    loader = training_loader(
+    with training_loader(
         parts.songs.training,
         batch_size=parts.options.batch_size,
         epoch=state.epoch,
@@ -35,7 +36,21 @@ def learn(parts: Parts) -> Metrics | None:
         world_size=workers.world_size,
         num_workers=parts.num_workers,
         max_batches=parts.batches,
-    )
+    ) as loader:
+        if not _steps(parts, loader, averages):
+            state.sums = workers.gathered(averages.sums)
+            return None
+    means = averages.means(workers)
+    if "loss" not in means:
+        raise diverged("no step of the epoch had a gradient that is finite", parts.options)
+    for average in state.epoch_averages.values():
+        average.update(parts.model)
+    return means
+
+
+def _steps(parts: Parts, loader: TrainingLoader, averages: Averages) -> bool:
+    """A step for each batch; false if the run is to stop before the last one."""
+    state, workers = parts.state, parts.workers
     shown = tracked(
         loader,
         total=parts.batches,
@@ -61,14 +76,8 @@ def learn(parts: Parts) -> Metrics | None:
         state.batch += 1
         parts.stop.worked()
         if workers.any(parts.stop.wanted()):
-            state.sums = workers.gathered(averages.sums)
-            return None
-    means = averages.means(workers)
-    if "loss" not in means:
-        raise diverged("no step of the epoch had a gradient that is finite", parts.options)
-    for average in state.epoch_averages.values():
-        average.update(parts.model)
-    return means
+            return False
+    return True
 
 
 def _labelled(batch: Batch, parts: Parts) -> Batch:
