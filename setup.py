@@ -76,5 +76,5 @@ setup(
         # Training for few bits. Its licence, CC BY-NC 4.0, allows no commercial use.
         "quant": ["diffq>=0.2.4"],
     },
-    entry_points={"console_scripts": ["demucs=demucs.separate:main"]},
+    entry_points={"console_scripts": ["demucs=demucs.__main__:command"]},
 )

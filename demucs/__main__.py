@@ -1,6 +1,16 @@
-"""`python -m demucs`: the `demucs` command."""
+"""The `demucs` command: `python -m demucs`, and what the installed program calls."""
 
-from demucs.separate import main
+
+def command() -> None:
+    """Separates as the command line says, and ends this process."""
+    from demucs.stopping import begin
+
+    begin()
+    from demucs.ending import run_command
+    from demucs.separate import main
+
+    run_command(main)
+
 
 if __name__ == "__main__":
-    main()
+    command()

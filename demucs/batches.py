@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from demucs.chunks import Reporter, ordered_map
-from demucs.memory import MemoryGuard, is_out_of_memory, seconds_at_once
+from demucs.ending import is_out_of_memory
+from demucs.memory import MemoryGuard, seconds_at_once
 from demucs.passes import Pass, cropped, separate_chunk
 from demucs.transfer import Sent, Transfer, transfer_between
 
@@ -107,7 +108,9 @@ class Runner(AbstractContextManager["Runner"]):
         trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            # An interrupt does not wait for chunks that are separated just now.
+            asked = isinstance(error, KeyboardInterrupt)
+            self._pool.shutdown(wait=not asked, cancel_futures=error is not None)
 
     def run(self, chunks: Iterable[C]) -> Iterator[tuple[C, Tensor]]:
         """Each chunk with its stems `[B, S, C, length]`, in the order of `chunks`."""

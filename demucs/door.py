@@ -16,17 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from demucs.cluster import find_world
-from demucs.errors import (
-    ConfigError,
-    DemucsError,
-    ModelNotFoundError,
-    explain_os_error,
-    message_of,
-)
+from demucs.ending import MEMORY, run_command, tell
+from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.experiments import LOG
 from demucs.files import atomic_path
 from demucs.neighbours import ARGV
-from demucs.stopping import listen
+from demucs.stopping import Asked, begin, exit_code, working
 
 
 class Door(HydraMain):  # type: ignore[misc]
@@ -57,7 +52,9 @@ class Door(HydraMain):  # type: ignore[misc]
         return f"give the overrides of {signature} and {more} instead of -f"
 
     def __call__(self) -> Any:
-        listen()  # again, since submitit has handlers of its own
+        # Again, since submitit has handlers of its own; its job is queued again by us, once all is
+        # saved.
+        begin(saves=True, notes="SUBMITIT_EXECUTOR" in os.environ)
         try:
             check, argv = self._read(sys.argv[1:])
             if check:
@@ -182,16 +179,26 @@ def told(more: str = "") -> Iterator[None]:
         leave(error, more)
 
 
-def carry_out(train: Callable[[dict[str, Any], Any], None], cfg: DictConfig) -> None:
-    """Calls `train` with the plain configuration and Dora's experiment, and ends on its errors."""
+def carry_out(
+    train: Callable[[dict[str, Any], Any], None], cfg: DictConfig, *, memory: str = MEMORY
+) -> None:
+    """Calls `train` with the plain configuration and Dora's experiment, and ends on its errors.
+
+    Args:
+        train: what the command does.
+        cfg: what Hydra read.
+        memory: what to do when memory is used up.
+    """
+    working()
     try:
-        with told():
-            train(plain(cfg), get_xp())
-    except DemucsError as error:
-        leave(error)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
-        sys.exit(130)
+        train(plain(cfg), get_xp())
+    except KeyboardInterrupt as asked:
+        why = str(asked) or "interrupted"
+        print(f"{why}; the same command goes on from the last saved state", file=sys.stderr)
+        sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
+    except Exception as error:  # not left to Hydra, which shortens the traceback
+        tell(error, memory)
+        sys.exit(1)
 
 
 def warn_of_missing(folders: Iterable[str]) -> None:
@@ -208,20 +215,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def end(run: Callable[[], object]) -> None:
-    """Calls `run` and ends this process with its exit code.
-
-    With several processes, at once: threads of torch.distributed that are still there when Python
-    tears itself down have been seen to abort a run that had ended well.
-    """
-    code: object = 0
-    try:
-        run()
-    except SystemExit as stop:
-        code = stop.code
-    if os.environ.get("WORLD_SIZE", "1") == "1" or not isinstance(code, int | None):
-        sys.exit(code)  # type: ignore[arg-type]
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code or 0)
+def end(main: Callable[[], object]) -> NoReturn:
+    """Calls `main`, which still loads, and ends this process with its exit code."""
+    run_command(main, loads=True)

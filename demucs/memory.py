@@ -11,19 +11,7 @@ MOST_AT_ONCE = 160.0  # seconds of audio: four chunks of HDemucs keep a GPU busy
 # Bytes for a second of audio: twice what the tensors of a forward pass take that live at the same
 # time (35 MiB in HDemucs of 48 channels, 51 in HTDemucs), for workspaces and what cannot be reused.
 _BYTES_A_SECOND = 100 * 2**20
-_SIGNS = (
-    "out of memory",
-    "can't allocate memory",
-    "ALLOC_FAILED",
-)  # CUDA, the CPU, cuDNN and so on
 _log = logging.getLogger(__name__)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for what torch and its libraries raise where memory does not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 class MemoryGuard:

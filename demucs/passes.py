@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from demucs.chunks import grid, triangle, window
+from demucs.ending import is_out_of_memory
 from demucs.errors import ConfigError
-from demucs.memory import MemoryGuard, is_out_of_memory
+from demucs.memory import MemoryGuard
 from demucs.parameters import batch_of, number, overlap_of, shifts_of, threads_of
 
 MAX_SHIFT = 0.5  # seconds

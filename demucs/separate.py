@@ -5,6 +5,11 @@
 Heavy imports wait until the arguments are known to be right.
 """
 
+from demucs.stopping import Asked, begin, exit_code
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import logging
 import os
 import shutil
@@ -19,13 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from demucs.errors import (
-    ConfigError,
-    DemucsError,
-    ModelNotFoundError,
-    explain_os_error,
-    message_of,
-)
+from demucs.ending import run_command
+from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
 from demucs.separate_notices import unused_flags
@@ -58,12 +58,9 @@ def main(opts: Sequence[str] | None = None) -> None:
             raise
         _complain(message_of(error), options)
         sys.exit(1)
-    except _Terminated as asked:
-        _complain("asked to end", None)
-        sys.exit(128 + asked.args[0])
-    except KeyboardInterrupt:
-        _complain("interrupted", None)
-        sys.exit(130)
+    except KeyboardInterrupt as asked:
+        _complain(str(asked) or "interrupted", None)
+        sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
     if failed:
         sys.exit(1)
 
@@ -82,17 +79,15 @@ def _logging(verbose: bool) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, as SLURM sends it, or SIGHUP of a terminal that closes: ends as Ctrl-C does.
-
-    So no half of a file is left.
-    """
-
-
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
+    """SIGTERM, as SLURM sends it, and SIGHUP of a terminal that closes, end as Ctrl-C does.
+
+    So no half of a file is left. A caller's own handlers stay, and so do those of the command.
+    """
+
     def end(number: int, frame: FrameType | None) -> None:
-        raise _Terminated(number)
+        raise Asked(signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -100,7 +95,7 @@ def _ending_on_signals() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {one: signal.getsignal(one) for one in numbers}
     for one, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup has it
+        if handler is signal.SIG_DFL:  # and not ignored, as nohup has it
             signal.signal(one, end)
     try:
         yield
@@ -283,4 +278,4 @@ def _complain(message: str, options: Options | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

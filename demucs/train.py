@@ -9,14 +9,14 @@ Every key is in `conf/config.yaml`, with its meaning and default. As examples:
     python3 -m demucs.train --check model=hdemucs           (print the signature if all is well)
     srun python3 -m demucs.train model=hdemucs              (in a SLURM job: all its tasks together)
 
-The same command goes on where it was stopped. On SIGTERM, SIGUSR1 and SIGUSR2 a run saves, and ends
-with exit code 85. Hydra and Dora end here: below are plain values.
+The same command goes on where it was stopped. On SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 a run saves,
+and ends with exit code 85. Hydra and Dora end here: below are plain values.
 """
 
-from demucs.stopping import EXIT_STOPPED, Interrupted, listen, stop_signal
+from demucs.stopping import EXIT_STOPPED, Interrupted, begin, stop_signal
 
 if __name__ == "__main__":
-    listen()  # before the seconds that the imports below take
+    begin(saves=True)  # before the seconds that the imports below take
 
 import logging
 import os
@@ -36,6 +36,7 @@ from demucs.cluster import asked_world_size
 from demucs.door import Door, carry_out, end, plain, set_up_logging, warn_of_missing
 from demucs.experiments import CHECKPOINT
 from demucs.neighbours import tell_nearest
+from demucs.processes import follow_launcher
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +104,14 @@ def _door(function: Callable[[DictConfig], None]) -> _Door:
 @_door
 def main(cfg: DictConfig) -> None:
     """What Dora and Hydra call with the configuration."""
-    carry_out(_train, cfg)
+    carry_out(
+        _train,
+        cfg,
+        memory="give a smaller batch_size or micro_batch, a shorter dset.segment, fewer "
+        "misc.num_workers, or more memory",
+    )
 
 
 if __name__ == "__main__":
+    follow_launcher()
     end(main)

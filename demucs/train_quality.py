@@ -11,14 +11,14 @@ meaning and default. As examples:
     python3 -m demucs.train_quality -f SIGNATURE            (go on with an experiment)
     python3 -m demucs.train_quality --check epochs=40       (print the signature if all is well)
 
-One process, on a CPU: minutes. The same command goes on where it was stopped. On SIGTERM, SIGUSR1
-and SIGUSR2 a run saves, and ends with exit code 85.
+One process, on a CPU: minutes. The same command goes on where it was stopped. On SIGTERM, SIGHUP,
+SIGUSR1 and SIGUSR2 a run saves, and ends with exit code 85.
 """
 
-from demucs.stopping import EXIT_STOPPED, Interrupted, listen, stop_signal
+from demucs.stopping import EXIT_STOPPED, Interrupted, begin, stop_signal
 
 if __name__ == "__main__":
-    listen()  # before the seconds that the imports below take
+    begin(saves=True)  # before the seconds that the imports below take
 
 import os
 import sys
@@ -77,7 +77,7 @@ def _door(function: Callable[[DictConfig], None]) -> _Door:
 @_door
 def main(cfg: DictConfig) -> None:
     """What Dora and Hydra call with the configuration."""
-    carry_out(_train, cfg)
+    carry_out(_train, cfg, memory="give a smaller batch_size or misc.memory, or more memory")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ Draws `architecture.png` and `.svg` from the JSON of `tools.architecture`, and f
 into `--out` or beside it. It knows demucs, hdemucs and htdemucs.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import math
@@ -15,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from _diagram import Diagram
-from _entry import run_script
 from _style import COLOURS, parser, save, warn
+
+from demucs.ending import run_command
 
 FORMAT = "demucs-architecture-1"
 NAMES = {"demucs": "Demucs", "hdemucs": "HDemucs", "htdemucs": "HTDemucs"}
@@ -329,4 +335,4 @@ def millions(count: int) -> str:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -11,6 +11,11 @@ calibration_TARGET (mean truth by predicted value, and the intervals' coverage).
 Needs matplotlib alone, and runs from any folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import math
@@ -19,8 +24,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from _blind_records import draw_raw, read_records
-from _entry import run_script
 from _style import COLOURS, MARKERS, parser, save, say, warn
+
+from demucs.ending import run_command
 
 TITLES = {
     "songs": "held-out songs",
@@ -257,4 +263,4 @@ FIGURES = {
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -10,6 +10,11 @@ Holm's correction for the number of stems. Needs matplotlib, numpy and scipy, an
 folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -18,11 +23,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _entry import run_script
 from _style import COLOURS, footnotes, parser, save, say, warn
 
 sys.path.insert(1, str(Path(__file__).parents[1]))  # for the package, where it is not installed
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError
 from demucs.evaluation.comparison import Difference, compare, doubts
 from demucs.evaluation.names import VALUES, title
@@ -190,4 +195,4 @@ def panel(axes: plt.Axes, gaps: np.ndarray, row: Difference, words: str) -> None
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -7,6 +7,11 @@ Draws `distil_trial.png` and `.svg`, one panel for each set of test songs, into 
 the file. Needs matplotlib alone, and runs from any folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import math
@@ -14,8 +19,9 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from _entry import run_script
 from _style import footnotes, parser, save, style_of, warn
+
+from demucs.ending import run_command
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -100,4 +106,4 @@ def draw(students: list[dict]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -7,6 +7,11 @@ For each folder in there, calls the scripts of this folder that have something t
 Figures of a training go to FOLDER/figures, those of a study beside its JSON.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import subprocess
@@ -14,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from _entry import run_script
+from demucs.ending import run_command
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -87,4 +92,4 @@ def job(script: str, *arguments: object) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

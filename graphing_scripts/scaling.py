@@ -10,6 +10,11 @@ training took (in a history); in a log, the steps a second that it tells times t
 The first epoch is left out where there are others, since it pays for the start.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import re
 import statistics
@@ -18,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from _entry import run_script
 from _runs import Run, dig, read_run
 from _style import COLOURS, footnotes, parser, save, warn
 from matplotlib.ticker import FixedLocator, NullLocator
+
+from demucs.ending import run_command
 
 SAME = {"batch_size": "batch size", "model": "model", "channels": "channels",
         "segment": "segment (s)", "device": "device", "threads": "threads"}  # fmt: skip
@@ -168,4 +174,4 @@ def notes(speeds: list[Speed]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

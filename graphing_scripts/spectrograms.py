@@ -10,6 +10,11 @@ Draws `spectrograms.png` and `.svg`. A folder alone has `mixture.*`, `STEM_estim
 references one as MUSDB18-HQ has them. Needs soundfile, scipy and matplotlib.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from pathlib import Path
@@ -17,8 +22,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from _audio import Clip, compared, nsdr, read_clip, spectrogram
-from _entry import run_script
 from _style import STEMS, footnotes, parser, save, say, warn
+
+from demucs.ending import run_command
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)  # Hz
@@ -197,4 +203,4 @@ def show(axes: plt.Axes, clip: Clip, title: str, top: float, start: float) -> No
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

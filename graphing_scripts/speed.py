@@ -8,6 +8,11 @@ for each of their tables, into `--out` or beside the first file. Bars are median
 the rounds themselves: where those are far apart, other jobs disturbed the measurement.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import math
@@ -17,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from _entry import run_script
 from _style import COLOURS, footnotes, parser, save, say, warn
+
+from demucs.ending import run_command
 
 FORMAT = "demucs-benchmark-1"
 BUSY = 0.3  # waiting jobs for each core, above which a note says so
@@ -147,4 +153,4 @@ def notes(benchmarks: list[dict[str, Any]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -11,18 +11,23 @@ otherwise say it: 282=FILE. Draws `test_metrics`, as PNG and SVG, into `--out` o
 input. Needs matplotlib alone, and runs from any folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from _entry import run_script
 from _runs import read_run
 from _scores import Scores, read_scores, scores_of_run
 from _style import footnotes, parser, save, say, stem_style, warn
 from matplotlib.ticker import MaxNLocator
 
+from demucs.ending import run_command
 from demucs.errors import message_of
 
 METRICS = {"nsdr": "nSDR", "sdr": "SDR", "sir": "SIR", "isr": "ISR", "sar": "SAR"}
@@ -197,4 +202,4 @@ def finish(axes: plt.Axes, text: str, epochs: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

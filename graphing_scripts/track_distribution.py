@@ -11,6 +11,11 @@ with the median in the box, and only if the results are of these songs. Needs ma
 and runs from any folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import re
@@ -21,10 +26,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _entry import run_script
 from _scores import METRICS, Scores, read_scores
 from _style import COLOURS, MARKERS, footnotes, parser, save, say, warn
 
+from demucs.ending import run_command
 from demucs.errors import message_of
 
 PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "published.json"
@@ -218,4 +223,4 @@ def comparable(found: Sequence[Scores], published: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -10,17 +10,22 @@ same axes, as `runs`. A log that goes on after a restart is one run by itself; t
 that has several are one with --join. Needs matplotlib alone, and runs from any folder.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from _entry import run_script
 from _runs import Run, dig, join_logs, read_run
 from _style import LINES, footnotes, parser, save, say, stem_style, style_of, warn
 from matplotlib.ticker import MaxNLocator
 
+from demucs.ending import run_command
 from demucs.errors import message_of
 
 PANELS = {
@@ -288,4 +293,4 @@ def distinct(runs: Sequence[Run]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_command(main)

@@ -100,8 +100,9 @@ train() { # ARGUMENT ... of demucs.train: with the job's tasks, or, without SLUR
 
 train_in_job() {
     export DEMUCS_WORLD_SIZE=${SLURM_NTASKS:-1} # what was asked for; demucs.train compares
-    # When one task ends, the others have a minute to save and to say why.
-    run_tasks --wait=60 python3 -m demucs.train "$@"
+    # When one task ends, the others have seconds to say why: tasks that save do it together, and
+    # end together. (--kill-on-bad-exit would kill them for a task that ends with $STOPPED, too.)
+    run_tasks --wait=8 python3 -m demucs.train "$@"
 }
 
 run_tasks() { # COMMAND ... for srun, of tasks that save and end with $STOPPED when they are told

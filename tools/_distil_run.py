@@ -34,7 +34,7 @@ from demucs.cluster import World, find_share
 from demucs.errors import ConfigError
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
-from demucs.stopping import Interrupted, stop_signal
+from demucs.stopping import noting, stop_signal
 from tools._distil_teacher import (
     about_teacher,
     check_judge,
@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     if args.stage != "write":
         which = f", share {part.rank + 1} of {part.number}" if part.number > 1 else ""
         print(f"{args.name} scores {len(files)} files{which}", file=sys.stderr)
-        score_files(files, scoring, part)
+        with noting():
+            score_files(files, scoring, part)
     found, missing = entries_of(files, scoring)
     if missing and args.stage == "write":
         raise ConfigError(f"{len(missing)} of {len(files)} files are not scored: {_command(args)}")
@@ -128,7 +129,8 @@ def _write(
         print(f"warning: {warning}", file=sys.stderr)
     for name in check_others(writing.folder, seen.selection.kept, prune=args.prune):
         print(f"removed: {name}", file=sys.stderr)
-    write_songs(seen, writing, part)
+    with noting():
+        write_songs(seen, writing, part)
     left = unwritten(seen, writing)
     if left:
         print(f"this share is written; {len(left)} songs are not: others write them, or the same "
@@ -168,10 +170,7 @@ def _guard(args: argparse.Namespace, teacher: Teacher) -> Guard:
 
     def show(places: Iterable[Any]) -> Iterator[Any]:
         hidden = not sys.stderr.isatty()
-        for place in tqdm(places, desc="test songs", unit="song", disable=hidden):
-            if _stopped():
-                raise Interrupted
-            yield place
+        yield from tqdm(places, desc="test songs", unit="song", disable=hidden)
 
     return make_guard(
         folders, sources=teacher.sources, cache=args.out, names=args.guard_names, show=show

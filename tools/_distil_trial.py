@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -17,6 +17,7 @@ from demucs.blind.quality import QUIET
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import Results
 from demucs.files import atomic_path
+from demucs.processes import Commands
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HALF = ["--budget", "50%"]
@@ -46,6 +47,7 @@ class Trial:
     arms: Sequence[str]
     jobs: int
     overrides: Sequence[str]
+    commands: Commands = field(default_factory=Commands)
 
     def run(self) -> str:
         """Distils, trains and evaluates what is not done yet; returns the table.
@@ -56,13 +58,13 @@ class Trial:
         """
         if self.jobs < 1:
             raise ConfigError(f"--jobs {self.jobs}: give at least 1")
-        for arm in self.arms:
-            self._distil(arm)
         # Seeds outside: a trial that was cut short has all arms of the first seeds.
         runs = [(arm, seed) for seed in self.seeds for arm in self.arms]
-        with ThreadPoolExecutor(self.jobs) as pool:
-            for one in [pool.submit(self._student, *run) for run in runs]:
-                one.result()
+        with ThreadPoolExecutor(self.jobs) as pool, self.commands:
+            for arm in self.arms:
+                self._distil(arm)
+            for student in [pool.submit(self._student, *run) for run in runs]:
+                student.result()
         found = self.results()
         text = table(found)
         with atomic_path(self.out / "trial.json") as path:
@@ -132,14 +134,12 @@ class Trial:
         log = self.out / "logs" / f"{title}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
-            done = subprocess.run(
+            done = self.commands.run(
                 [sys.executable, *command],
                 cwd=REPOSITORY,
                 env={**os.environ, **settings, **(environment or {})},
                 stdout=subprocess.PIPE,
                 stderr=file,
-                text=True,
-                check=False,
             )
             file.write(done.stdout)
         if done.returncode:

@@ -4,9 +4,15 @@ Prints `local` if all that NAME means is in FOLDER, `published` if the rest can 
 nothing if something is to be had nowhere. Without torch, since it runs before a job is queued.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import sys
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
 from demucs.release.bagfile import bag_of_name
 from demucs.release.hub_cache import is_hub
@@ -42,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -11,6 +11,11 @@ tensors: shapes and no numbers), so it needs no weights and no time. Then
 `python3 graphing_scripts/architecture.py FILE` draws it.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import inspect
 import json
@@ -24,6 +29,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.files import atomic_path
 from demucs.nn import MODELS, Demucs, HDemucs, ModelSpec, build_empty
@@ -311,4 +317,4 @@ def _parameters(model: nn.Module, layers: list[dict[str, Any]]) -> dict[str, int
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,12 +9,18 @@ a test song; then writes its README and the index of all results. Weights stay w
 Paths of this machine are taken out of logs and configuration.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.experiments import outputs_folder
 from demucs.release.names import DEFAULT_FOLDER, is_valid_name
@@ -87,4 +93,4 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

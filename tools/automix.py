@@ -12,6 +12,11 @@ A song depends on the dataset, the seed and the limits below. A second call keep
 are complete, so an interrupted one goes on where it stopped. Then train with dset.wav=OUT.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import logging
 import sys
@@ -19,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.data.automix import Limits, automix
+from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
 
 STEMS = "drums,bass,other,vocals"
@@ -104,4 +110,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -11,12 +11,18 @@ stopped; other models can be added later. Then:
     python3 -m demucs.train_quality estimates=OUT songs=DATASET
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.blind.network.collect import SPLITS, collect_estimates
+from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
 
 
@@ -65,4 +71,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -12,6 +12,11 @@ of `test`. Models of one --family are alike; the study asks how scores fare with
 a --kind of music, that they were not calibrated on.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.release import DEFAULT_FOLDER
 
@@ -134,4 +140,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

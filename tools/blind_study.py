@@ -12,6 +12,11 @@ definitions, and study.md, which begins with the answer. `calibrate` keeps the c
 as a file that tools.distil reads.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import sys
@@ -19,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DatasetError, DemucsError, message_of
 
 if TYPE_CHECKING:
@@ -154,4 +160,4 @@ def _shared(made: argparse.ArgumentParser, run: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -3,6 +3,11 @@
 Prints for each metric and stem the difference B - A, its 95 % interval and Wilcoxon's p-value.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import sys
@@ -10,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.columns import aligned, number
 from demucs.evaluation.comparison import Difference, compare, doubts
@@ -109,4 +115,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,12 +9,18 @@ Weights are kept bit for bit, in the precision that the source has, and read bac
 An ONNX file is run and compared with the model; docs/onnx.md shows how to separate with it.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from demucs.ending import run_command
 from demucs.errors import DemucsError, ReleaseError, message_of
 from demucs.release import DEFAULT_FOLDER
 from demucs.release.names import PICKLED, model_files, name_of
@@ -118,4 +124,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

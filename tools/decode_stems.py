@@ -7,6 +7,11 @@ SRC is a folder (searched in depth, its structure is kept) or one stem file; a t
 than their stem file are skipped, so an interrupted run goes on where it stopped.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -16,6 +21,7 @@ import soundfile
 from tqdm import tqdm
 
 from demucs.data.readers import STEM_SUFFIX, StemFile
+from demucs.ending import run_command
 from demucs.errors import DatasetError, DemucsError, message_of
 from demucs.files import atomic_path, check_tree
 
@@ -95,4 +101,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

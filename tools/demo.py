@@ -7,6 +7,11 @@ Each step is the command that a user would type, and is printed before it runs. 
 written below one folder; a second call goes on where the first one stopped.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import os
 import shlex
@@ -15,7 +20,9 @@ import sys
 import time
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import DemucsError
+from demucs.processes import Commands
 
 VARIANT = ["dset=demo", "variant=demo"]
 SONGS = ["--train", "40", "--valid", "3", "--test", "4", "--seconds", "24", "--seed", "0"]
@@ -53,7 +60,9 @@ def run_demo(root: Path, overrides: list[str]) -> None:
         minutes = (time.monotonic() - started) / 60
         print(f"\n=== {title} ({minutes:.1f} min)\n$ python3 {shlex.join(arguments)}", flush=True)
         command = [sys.executable, *arguments]
-        subprocess.run(command, check=True, env=environment, cwd=REPOSITORY)
+        with Commands() as commands:
+            done = commands.run(command, env=environment, cwd=REPOSITORY)
+        done.check_returncode()
 
     step("Demo songs", "-m", "tools.demo_songs", str(songs), *SONGS)
     step("Training", "-m", "demucs.train", *overrides)
@@ -107,4 +116,4 @@ def summary(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

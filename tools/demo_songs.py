@@ -8,6 +8,11 @@ keeps the songs that are complete, so an interrupted one goes on where it stoppe
 other arguments (another seed, length or number) are removed from OUT; your own folders are not.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -15,6 +20,7 @@ from pathlib import Path
 
 from demucs.data.demo import write_demo_songs
 from demucs.data.demo.kinds import KINDS
+from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
 
 
@@ -68,4 +74,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

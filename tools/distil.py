@@ -24,15 +24,20 @@ The same command goes on where it stopped. Tasks of one srun, and of a job array
 --stage write, the writing is divided too.
 """
 
+from demucs.stopping import EXIT_STOPPED, Interrupted, begin
+
+if __name__ == "__main__":
+    begin(saves=True)  # before the imports below
+
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.release.names import DEFAULT_FOLDER
-from demucs.stopping import EXIT_STOPPED, Interrupted, listen
 
 STAGES = ("both", "score", "write")
 WAYS = ("score", "random", "all", "oracle")  # of `demucs.blind.distil.selection`, without numpy
@@ -42,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    listen()  # before the seconds that the imports below take
     try:
         from tools._distil_run import run
 
@@ -53,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted:
         print("stopped; what is done is kept: the same command goes on", file=sys.stderr)
         return EXIT_STOPPED
-    except KeyboardInterrupt:
-        print("interrupted; what is done is kept: the same command goes on", file=sys.stderr)
+    except KeyboardInterrupt as asked:
+        why = str(asked) or "interrupted"
+        print(f"{why}; what is done is kept: the same command goes on", file=sys.stderr)
         return 130
 
 
@@ -181,4 +186,4 @@ def _add_files(group: "argparse._ArgumentGroup") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

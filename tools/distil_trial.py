@@ -20,11 +20,17 @@ and OUT/trial.md; `graphing_scripts/distil_trial.py OUT/trial.json` draws them. 
 goes on where it stopped.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.release import DEFAULT_FOLDER
 from tools._distil_trial import ARMS, Trial
@@ -94,4 +100,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

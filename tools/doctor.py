@@ -13,6 +13,11 @@ to. Notes are good to know. Exit code: 0 if there are no errors and no warnings 
 notes either), 1 if there are, 2 if DATASET or an option cannot be used.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import os
@@ -25,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
+from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
 from demucs.files import atomic_path
 from tools._columns import duration, table
@@ -167,4 +173,4 @@ def terminal_width() -> int | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

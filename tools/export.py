@@ -6,6 +6,11 @@ Reads the best state of the run's checkpoint, which carries its own model specif
 configuration: no data set, no GPU and no configuration files are needed.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import logging
 import sys
@@ -13,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import (
     ConfigError,
     DemucsError,
@@ -214,4 +220,4 @@ def _same(path: Path, info: ReleaseInfo) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

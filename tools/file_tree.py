@@ -8,6 +8,11 @@ The lines are the first sentences of the files themselves: of a module's docstri
 comment. A file that has none is an error.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import ast
 import re
@@ -16,6 +21,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.files import atomic_path
 
@@ -212,4 +218,4 @@ def _indented(path: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

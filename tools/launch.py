@@ -2,9 +2,16 @@
 
 The first argument is how many, the others are those of `python3 -m demucs.train`. Asked to end
 (by SIGTERM, Ctrl-C, ...), all of them save, and the exit code is 85, as of one process; Ctrl-C once
-more ends them at once. When one fails, the others have a minute to save.
+more ends them at once. When one fails, the others have a few seconds to end, and are killed then.
+When this process is gone, be it by SIGKILL, they save and end.
 """
 
+from demucs.stopping import EXIT_STOPPED, answering, begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
+import math
 import os
 import signal
 import socket
@@ -14,9 +21,11 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from demucs.stopping import EXIT_STOPPED
+from demucs.ending import run_command
+from demucs.processes import LAUNCHER
 
-PATIENCE = 60.0  # seconds for the others, when one has ended
+PATIENCE = 60.0  # seconds for the others, when one has stopped and saved
+FAILED_PATIENCE = 6.0  # seconds for the others, when one has failed: they cannot train or save
 LOOK = 0.1  # seconds between two looks at the processes
 ASKS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 USAGE = "usage: python3 -m tools.launch PROCESSES [KEY=VALUE ...]"
@@ -33,25 +42,40 @@ class Launcher:
     def run(self) -> int:
         """Starts all and waits for them; the exit code of the run."""
         for name in ASKS:
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._ask)
-        port = free_port()
-        self.processes = [self._start(rank, port) for rank in range(self.count)]
-        if self.asked:  # before all were there
-            self._ask_all()
-        deadline: float | None = None
-        while any(process.poll() is None for process in self.processes):
-            failed = any(process.poll() not in (None, 0) for process in self.processes)
-            if deadline is None and failed:
-                deadline = time.monotonic() + PATIENCE
-            if deadline is not None and time.monotonic() > deadline:
-                self._kill()
-            time.sleep(LOOK)
+            number = getattr(signal, name, None)
+            ignored = number is not None and signal.getsignal(number) is signal.SIG_IGN
+            if number is not None and not (ignored and name == "SIGHUP"):  # as nohup has it
+                signal.signal(number, self._ask)
+        try:
+            port = free_port()
+            for rank in range(self.count):
+                self.processes.append(self._start(rank, port))
+            if self.asked:  # before all were there
+                self._ask_all()
+            failed = self._wait()
+        finally:  # whatever happened, none is left
+            self._kill()
         codes = [process.wait() for process in self.processes]
-        bad = [code for code in codes if code not in (0, EXIT_STOPPED)]
-        if bad:
-            return bad[0] if bad[0] > 0 else 128 - bad[0]
+        if failed:
+            return failed if failed > 0 else 128 - failed
         return max(codes)
+
+    def _wait(self) -> int:
+        """Until all have ended, or are to be killed; the exit code of the first that failed."""
+        deadline, first, running = math.inf, 0, True
+        while running:
+            codes = [process.poll() for process in self.processes]
+            running = None in codes
+            failed = [code for code in codes if code not in (None, 0, EXIT_STOPPED)]
+            first = first or next(iter(failed), None) or 0
+            if failed or EXIT_STOPPED in codes:
+                patience = FAILED_PATIENCE if failed else PATIENCE
+                deadline = min(deadline, time.monotonic() + patience)
+            if running and time.monotonic() > deadline:
+                print("error: a process ended, and others that did not are killed", file=sys.stderr)
+                return first
+            time.sleep(LOOK if running else 0)
+        return first
 
     def _start(self, rank: int, port: int) -> "subprocess.Popen[bytes]":
         world = {
@@ -61,6 +85,7 @@ class Launcher:
             "LOCAL_WORLD_SIZE": self.count,
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
+            LAUNCHER: os.getpid(),
         }
         return subprocess.Popen(
             [sys.executable, "-m", "demucs.train", *self.arguments],
@@ -81,7 +106,8 @@ class Launcher:
 
     def _kill(self) -> None:
         for process in self.processes:
-            process.kill()
+            if process.poll() is None:
+                process.kill()
 
 
 def free_port() -> int:
@@ -100,8 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or not arguments[0].isdigit() or int(arguments[0]) < 1:
         print(f"{USAGE} (the number of processes is missing)", file=sys.stderr)
         return 2
-    return Launcher(int(arguments[0]), arguments[1:]).run()
+    with answering():
+        return Launcher(int(arguments[0]), arguments[1:]).run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

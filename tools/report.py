@@ -6,12 +6,18 @@ disk, without a network. SIG is an experiment in OUTPUTS/xps, a release in REPO,
 results such as demucs_results/demo_c4a125af; what is not there is said in the page.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.names import VALUES
 from demucs.experiments import outputs_folder
@@ -87,4 +93,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -15,6 +15,11 @@ without a word, killed for instance: it can go on from what it saved last); unfi
 experiment that left no more to know).
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import json
 import os
@@ -26,6 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
 from demucs.experiments import experiment_folders, outputs_folder
 from tools._columns import duration, table, without_common
@@ -241,4 +247,4 @@ def terminal_width() -> int | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

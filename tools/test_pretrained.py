@@ -7,12 +7,18 @@ Each song is kept when it is scored: after a kill the same command goes on. Task
 of a job array, divide the songs; the last one to finish puts the results together.
 """
 
+from demucs.stopping import begin
+
+if __name__ == "__main__":
+    begin()  # before the imports below
+
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.names import METRICS
 from demucs.release.names import DEFAULT_FOLDER
@@ -52,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DemucsError, OSError) as error:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; the songs measured so far are kept: the same command goes on",
+    except KeyboardInterrupt as asked:
+        why = str(asked) or "interrupted"
+        print(f"{why}; the songs measured so far are kept: the same command goes on",
               file=sys.stderr)  # fmt: skip
         return 130
 
@@ -91,4 +98,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

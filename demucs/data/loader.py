@@ -1,9 +1,12 @@
 """Batches of an epoch, the same on any number of workers and processes."""
 
 import math
-import signal
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
+from threading import Thread
+from types import TracebackType
 from typing import Any, TypeAlias
 
 import torch
@@ -15,13 +18,17 @@ from demucs.data.checks import check_batch
 from demucs.data.examples import TrainingSet
 from demucs.data.mixed import MixedSet
 from demucs.errors import ConfigError, DemucsError
+from demucs.processes import PATIENCE, end_all, settle, signals_held
 
 Index: TypeAlias = "tuple[int, int]"
 Examples: TypeAlias = TrainingSet | MixedSet
 Found: TypeAlias = Tensor | Batch
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
-_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+_DIED = "DataLoader worker"  # how the message of torch begins
+
+
+class ReaderError(DemucsError):
+    """A reader, that is a process which reads audio, ended without an error of its own."""
 
 
 class EpochSampler(Sampler["list[Index]"]):
@@ -77,25 +84,65 @@ class EpochSampler(Sampler["list[Index]"]):
             yield [(self.epoch, first + place) for place in range(self.share)]
 
 
-class TrainingLoader:
+class TrainingLoader(AbstractContextManager["TrainingLoader"]):
     """Iterates over the batches of one epoch; `len` is how many are left.
 
-    A batch is `[B, S, C, T]`, or a `Batch` where not all stems are certain.
+    A batch is `[B, S, C, T]`, or a `Batch` where not all stems are certain. In a `with` block no
+    reader is left once the block is, however that happens.
     """
 
     def __init__(self, loader: "DataLoader[Found | DemucsError]") -> None:
         self.loader = loader
+        self._batches: Iterator[Found | DemucsError] | None = None
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Found]:
-        with _signals_held():
-            batches = iter(self.loader)  # starts the readers
-        for batch in batches:
-            if isinstance(batch, DemucsError):
-                raise batch
-            yield batch
+        self.close()
+        with signals_held():
+            self._batches = iter(self.loader)  # starts the readers
+        try:
+            for batch in self._batches:
+                if isinstance(batch, DemucsError):
+                    raise batch
+                yield batch
+        finally:
+            self.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends the readers; torch has a reader's death raise wherever the main thread is.
+
+        Raises:
+            ReaderError: a reader was ended from outside.
+        """
+        self.close()
+        if isinstance(error, RuntimeError) and str(error).startswith(_DIED):
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ReaderError(
+                f"a process that reads audio ended ({reason}), perhaps for its memory or that of "
+                "/dev/shm: use fewer of them (misc.num_workers) or smaller batches, or give the "
+                "job more memory; the same command goes on from the last saved state"
+            ) from error
+
+    def close(self) -> None:
+        """Ends the readers of the present iteration; kills those that do not end by themselves."""
+        batches, self._batches = self._batches, None
+        readers = getattr(batches, "_workers", ())
+        if not readers:
+            return
+        if batches._worker_pids_set:  # type: ignore[union-attr]
+            # From here on the death of a reader is no error.
+            torch._C._remove_worker_pids(id(batches))
+            batches._worker_pids_set = False  # type: ignore[union-attr]
+        # In a thread: it waits for locks, which a reader that was killed may have held.
+        Thread(target=batches._shutdown_workers, daemon=True).start()  # type: ignore[union-attr]
+        end_all(readers, PATIENCE)
 
 
 def training_loader(
@@ -145,7 +192,7 @@ def training_loader(
         batch_sampler=sampler,
         num_workers=num_workers,
         collate_fn=_as_it_is,
-        worker_init_fn=_settle,
+        worker_init_fn=partial(_settle, parent=os.getpid()),
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
     )
     return TrainingLoader(loader)
@@ -188,27 +235,11 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _settle(worker: int) -> None:
-    """A reader has one thread, and leaves signals to the process that it reads for.
+def _settle(worker: int, *, parent: int) -> None:
+    """A reader has one thread, and leaves signals to the process `parent` that it reads for.
 
-    A scheduler sends its signals to every process of a job. PyTorch has a reader die of SIGTERM,
-    and the process that waits for it with an error, before it could save.
+    PyTorch has a reader die of SIGTERM, which a scheduler sends to every process of a job, and the
+    process that waits for it with an error, before it could save.
     """
     torch.set_num_threads(1)
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Holds signals back; a process that is started inside does so until it settles."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    settle(parent)

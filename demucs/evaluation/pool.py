@@ -6,14 +6,12 @@ not run the caller's main module again, and use one BLAS thread each.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,16 @@ import demucs
 from demucs.errors import DemucsError
 from demucs.evaluation.track_scores import Track, TrackScores, score_track
 from demucs.evaluation.worker import DTYPE
+from demucs.processes import signals_held
+
+# The parent may be gone before the imports of the last line are done.
+_WORKER = """
+import sys
+from demucs.processes import settle
+settle(int(sys.argv[1]))
+from demucs.evaluation.worker import main
+main()
+"""
 
 
 class ScoringPool:
@@ -113,9 +121,9 @@ class _Process:
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
         )
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        with _signals_held():
+        with signals_held():
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "demucs.evaluation.worker"],
+                [sys.executable, "-W", "ignore", "-c", _WORKER, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -164,21 +172,3 @@ class _Process:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         hint = " (out of memory? use fewer test.workers)" if code == -9 else ""
         return f"the scoring process ended with code {code}{hint}: {' | '.join(lines[-3:])}"
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Processes started inside never get a scheduler's signals, which go to all of a job.
-
-    Their parent decides what becomes of them; if it ends, so does their input, and they with it.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
-    )
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

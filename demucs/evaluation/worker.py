@@ -6,7 +6,6 @@ little-endian float32, mixture, references and estimates; each answer is one lin
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,7 +24,6 @@ def main() -> None:
     """Answers requests on standard input; only answers go to the original standard output."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print of a library must not end up among the answers
-    _leave_signals_to_parent()
     while header := sys.stdin.buffer.readline():
         request = json.loads(header)
         signals: dict[str, Any] = {
@@ -42,13 +40,6 @@ def main() -> None:
         answers.flush()
 
 
-def _leave_signals_to_parent() -> None:
-    """Ctrl-C and a scheduler's warning reach every process; the parent decides what to do."""
-    for name in ("SIGINT", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
 def _receive(stream: BinaryIO, shape: Sequence[int]) -> NDArray[np.float32]:
     array = np.empty(shape, DTYPE)
     view = array.data.cast("B")
@@ -59,7 +50,3 @@ def _receive(stream: BinaryIO, shape: Sequence[int]) -> NDArray[np.float32]:
             raise SystemExit(1)  # the parent is gone
         position += count
     return array
-
-
-if __name__ == "__main__":
-    main()

@@ -87,7 +87,7 @@ def setup(environ: Mapping[str, str], tasks: int) -> list[str]:
         f"export DEMUCS_WORLD_SIZE={tasks}",
         # Since SLURM 22.05 srun would otherwise give each task a single core.
         'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',
-        # When one task ends, the others have a minute to save, where Dora would have them killed.
-        "export SLURM_KILL_BAD_EXIT=0 SLURM_WAIT=60",
+        # When one task ends, the others have seconds to end, where Dora has them killed.
+        "export SLURM_KILL_BAD_EXIT=0 SLURM_WAIT=8",
         f'export PATH={shlex.quote(folder)}:"$PATH"',
     ]

@@ -67,8 +67,13 @@ class Workers:
             )
             try:
                 yield
-            finally:
-                dist.destroy_process_group()
+            except BaseException:
+                # NCCL would wait for what the others still have to say. That this process is gone
+                # they hear when it has ended.
+                if not cuda:
+                    dist.destroy_process_group()
+                raise
+            dist.destroy_process_group()
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """A model whose backward pass averages gradients over all processes."""

@@ -2,6 +2,7 @@
 
 from demucs.data import training_loader
 from demucs.data.batch import Batch
+from demucs.data.loader import TrainingLoader
 from demucs.training.averages import Averages
 from demucs.training.parts import Metrics, Parts
 from demucs.training.progress import tracked
@@ -39,7 +40,7 @@ def _learn_batches(parts: Parts, averages: Averages) -> bool:
     """Learns from the batches that are left; false if the run is to stop before the last."""
     state, workers = parts.state, parts.workers
     parts.model.train()
-    loader = training_loader(
+    with training_loader(
         parts.songs.training,
         batch_size=parts.options.batch_size,
         epoch=state.epoch,
@@ -49,7 +50,13 @@ def _learn_batches(parts: Parts, averages: Averages) -> bool:
         world_size=workers.world_size,
         num_workers=parts.num_workers,
         max_batches=parts.batches,
-    )
+    ) as loader:
+        return _steps(parts, loader, averages)
+
+
+def _steps(parts: Parts, loader: TrainingLoader, averages: Averages) -> bool:
+    """A step for each batch; false if the run is to stop before the last one."""
+    state, workers = parts.state, parts.workers
     shown = tracked(
         loader,
         total=parts.batches,

@@ -1,8 +1,8 @@
 """A run from its configuration to its end: the processes meet, hold the experiment, and train."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from demucs.errors import ConfigError
 from demucs.experiments import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
-from demucs.stopping import Interrupted
+from demucs.stopping import Interrupted, noting
 from demucs.training.blocks import RunConfig, read_config
 from demucs.training.distributed import Workers, available_cores
+from demucs.training.meeting import LostPeerError
 from demucs.training.solver import Solver
 from demucs.training.songs import find_songs
 from demucs.training.start import check_start
@@ -100,7 +101,11 @@ def run_training(
         record.advance(experiment.folder, history)
 
     host, port = meeting_point(world, environ, experiment.signature)
-    with workers.connected(host, port, run.options.misc.timeout), ExitStack() as stack:
+    with (
+        _stop_before_loss(should_stop),
+        workers.connected(host, port, run.options.misc.timeout),
+        ExitStack() as stack,
+    ):
 
         def hold() -> None:
             if workers.is_first:
@@ -125,11 +130,27 @@ def run_training(
             workers.world_size, torch.get_num_threads(), readers,
         )  # fmt: skip
         try:
-            solver.train()
+            with noting():
+                solver.train()
         except Interrupted:
             _requeue_for_submitit(workers, environ)
             raise
+        workers.barrier()  # what starts processes soon ends those that outlive another
     return world
+
+
+@contextmanager
+def _stop_before_loss(should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Of processes that are all asked to stop, one that has not begun to train ends at once."""
+    try:
+        yield
+    except LostPeerError as error:
+        if not should_stop():
+            raise
+        raise Interrupted(
+            "stopped, and another process had ended already; the same command goes on from the "
+            "last saved state"
+        ) from error
 
 
 def _accelerators(device: torch.device) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from demucs.data import Track
+from demucs.errors import DatasetError
 from demucs.evaluation import Results, TrackResult, evaluate
 from demucs.evaluation.parts import share_of
 from demucs.training.config import TestConfig
@@ -49,11 +50,27 @@ def test_best(parts: Parts) -> Metrics | None:
     state.pending["tracks"] = plain_results(results)
     if not results.complete:
         return None
+    _check_some(results)
     del state.pending["tracks"]
     if parts.workers.is_first:
         results.save(where.with_suffix(".json"))
         logger.info("test after epoch %d\n%s", number, results.table())
     return dict(results.summary())
+
+
+def _check_some(results: Results) -> None:
+    """Refuses a test of which nothing is left; the state before it is saved.
+
+    Raises:
+        DatasetError: every song failed.
+    """
+    failed = results.failed()
+    if failed and len(failed) == len(results.tracks):
+        name, reason = next(iter(failed.items()))
+        raise DatasetError(
+            f"no test song could be measured; {name}: {reason}. Repair that and give the same "
+            "command again, which goes on with the test, or train another one with test.every=0"
+        )
 
 
 def test_songs(

@@ -8,6 +8,7 @@ becomes the command: Python ends it as any other, with what it registered for it
 import json
 import os
 import runpy
+import signal
 import sys
 from typing import Any
 
@@ -43,6 +44,9 @@ def stand_in(folder: str, environment: dict[str, str], out: str, err: str) -> No
         opened = os.open(path, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
+    # However the tests were started: under nohup, or in the background of a script.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import torch
 
@@ -10,7 +11,7 @@ from demucs.nn import ModelSpec, build_model
 from demucs.training import Workers, find_songs, read_config
 from demucs.training.validate import validate
 from tests.slurm.baseline import Trained
-from tests.slurm.desk import Desk
+from tests.slurm.desk import ROOT, Desk
 from tests.slurm.experiment import differences
 from tests.slurm.songs import EPOCHS, TINY, TWO
 from tests.slurm.tasks import awaits, held, task_processes
@@ -152,6 +153,24 @@ def test_a_task_that_dies_ends_the_job_with_an_error(desk: Desk) -> None:
     assert any("another process" in error for error in errors), desk.log
     assert "Traceback" not in desk.log
     assert not task_processes(number)
+
+
+def test_an_error_in_one_task_ends_the_job_and_its_readers(desk: Desk) -> None:
+    faulty = ("model=faulty", "svd.penalty=0", "misc.num_workers=3")
+    number = desk.submit(
+        *TWO, "slurm_scripts/train_slurm.sh", str(EPOCHS), *TINY, *faulty,
+        PYTHONPATH=str(ROOT / "tests" / "integration"), DEMUCS_PLUGINS="faults",
+        DEMUCS_FAULT="forward", DEMUCS_FAULT_RANK="1",
+    )  # fmt: skip
+    job = desk.wait(number)
+    deadline = time.monotonic() + 10
+    while task_processes(number) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not task_processes(number), "tasks or readers are left"
+    assert (job.state, job.exit_code, job.restarts) == ("FAILED", 1, 0)
+    assert "error: RuntimeError: fault in forward" in desk.log
+    assert "another process ended" in desk.log
+    assert "3 reader(s)" in desk.log
 
 
 def test_tasks_that_srun_did_not_start_are_refused(desk: Desk) -> None:

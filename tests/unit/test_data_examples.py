@@ -16,6 +16,7 @@ from torch import Tensor
 from demucs.data import AugmentConfig, EpochSampler, Track, TrainingSet, training_loader
 from demucs.data.readers import Header
 from demucs.errors import AudioError, ConfigError
+from demucs.processes import SIGNALS
 
 RATE = 100
 SOURCES = ("drums", "bass", "voice")
@@ -244,11 +245,11 @@ def test_a_reader_that_is_told_to_end_while_it_starts_reads_on(
 
     settle = loader._settle
 
-    def told_first(worker: int) -> None:
+    def told_first(worker: int, *, parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        settle(worker)
+        settle(worker, parent=parent)
 
     monkeypatch.setattr(loader, "_settle", told_first)
     data = dataset()
     assert len(epoch_of(data, num_workers=1)) == len(data) // 4
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(loader._SIGNALS)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(SIGNALS)

@@ -139,7 +139,7 @@ def test_a_jobs_environment_is_that_of_the_scripts(tmp_path: Path) -> None:
         env={"PATH": "/usr/bin:/bin", "SLURM_CPUS_PER_TASK": "8", "SLURM_KILL_BAD_EXIT": "1"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.splitlines() == ["3 8 0 60", f"{folder}:/usr/bin:/bin"]
+    assert done.stdout.splitlines() == ["3 8 0 8", f"{folder}:/usr/bin:/bin"]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])

@@ -16,7 +16,7 @@ def test_a_job_starts_its_tasks_and_says_how_many(desk: Desk) -> None:
     (task,) = done.of("srun")
     assert done.code == 0
     assert task.arguments[:7] == [
-        "--kill-on-bad-exit=0", "--wait=60",
+        "--kill-on-bad-exit=0", "--wait=8",
         "python3", "-m", "demucs.train", "epochs=2", "test.every=100",
     ]  # fmt: skip
     assert task.environment["DEMUCS_WORLD_SIZE"] == "8"

@@ -30,7 +30,7 @@ from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
 from demucs.experiments import CHECKPOINT, RunRecord, recorded
 from demucs.release.checkpoint import newest_checkpoint, save_checkpoint
-from demucs.stopping import Interrupted
+from demucs.stopping import Interrupted, noting
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ def train_network(
         record.advance(place.folder, history)
 
     with recorded(place.folder, record, (Interrupted, KeyboardInterrupt)):
-        return _Training(config, plain, place, tell, should_stop).run()
+        training = _Training(config, plain, place, tell, should_stop)
+        with noting():
+            return training.run()
 
 
 class _Training:

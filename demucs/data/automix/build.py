@@ -1,12 +1,9 @@
 """Making a set of new songs from a set of songs, with all cores."""
 
 import logging
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +27,7 @@ from demucs.data.repitch import Engine, find_repitcher
 from demucs.data.repitch_builtin import BuiltIn
 from demucs.data.tracks import Track, find_tracks
 from demucs.errors import ConfigError, DatasetError
+from demucs.processes import process_pool
 
 logger = logging.getLogger(__name__)
 
@@ -241,31 +239,15 @@ def _results(
     if processes <= 1:
         yield from ((name, work(item)) for name, item in items.items())
         return
-    with _pool(processes) as pool:
+    with process_pool(processes, _settle) as pool:
         names = {pool.submit(work, item): name for name, item in items.items()}
         for future in as_completed(names):
             yield names[future], future.result()
 
 
-@contextmanager
-def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that start quickly where the system can fork, and stop early on an error.
-
-    On an interrupt they finish the songs they are at.
-    """
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else None)
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_settle)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _settle() -> None:
-    """In a new process: no threads of torch, which do not live through a fork; no interrupts."""
+    """In a new process: no threads of torch, which do not live through a fork."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _cores() -> int:

@@ -2,11 +2,8 @@
 
 import logging
 import math
-import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from demucs.data.demo.folders import Recipe, clear, write_song
 from demucs.data.demo.kinds import KINDS
 from demucs.data.demo.settings import VERSION
 from demucs.errors import ConfigError, DatasetError
+from demucs.processes import process_pool
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +121,7 @@ def _write_all(waiting: dict[Path, Recipe], workers: int | None, progress: bool)
         for folder, recipe in tqdm(waiting.items(), **_bar(len(waiting), progress)):
             write_song(folder, recipe)
         return
-    with _pool(processes) as pool:
+    with process_pool(processes) as pool:
         songs = [pool.submit(write_song, *one) for one in waiting.items()]
         for song in tqdm(as_completed(songs), **_bar(len(waiting), progress)):
             song.result()
@@ -131,18 +129,6 @@ def _write_all(waiting: dict[Path, Recipe], workers: int | None, progress: bool)
 
 def _bar(total: int, progress: bool) -> dict[str, Any]:
     return {"total": total, "desc": "Demo songs", "unit": "song", "disable": not progress}
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[Executor]:
-    """Processes that start quickly where the system can fork, and stop early on an error."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else None)
-    pool = ProcessPoolExecutor(processes, mp_context=context)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _cores() -> int:

@@ -1,10 +1,9 @@
 """The whole examination: tracks in processes, then what they show together."""
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from demucs.data.doctor.judge import Wanted, track_findings, usual_sources
 from demucs.data.doctor.limits import SWAP_TRACKS
 from demucs.data.doctor.places import Place, dataset_places, other_places
 from demucs.errors import ConfigError, DatasetError
+from demucs.processes import process_pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +105,17 @@ def examine_all(
                 found[index] = examine(place)
                 bar.update(sizes[index])
             return [found[index] for index in range(len(places))]
-        methods = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("fork" if "fork" in methods else None)
-        pool = ProcessPoolExecutor(processes, mp_context=context)
         try:
-            jobs = {pool.submit(examine, place): index for index, place in enumerate(places)}
-            for job in as_completed(jobs):
-                found[jobs[job]] = job.result()
-                bar.update(sizes[jobs[job]])
+            with process_pool(processes) as pool:
+                jobs = {pool.submit(examine, place): index for index, place in enumerate(places)}
+                for job in as_completed(jobs):
+                    found[jobs[job]] = job.result()
+                    bar.update(sizes[jobs[job]])
         except BrokenExecutor as error:
             raise DatasetError(
                 f"One of {processes} processes that read tracks was ended from outside, perhaps "
                 "for its memory: use fewer (-j)"
             ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
     return [found[index] for index in range(len(places))]
 
 
