@@ -60,7 +60,7 @@ def explain_os_error(error: OSError) -> PathError | None:
     reason = error.strerror or str(error)
     name = error.filename if error.filename2 is None else error.filename2
     if not isinstance(name, str | bytes | os.PathLike):
-        return PathError(f"{reason}. {_ROOM}") if error.errno in _FULL else None
+        return PathError(f"{reason}: {_ROOM}") if error.errno in _FULL else None
     path = os.fsdecode(name)
     if error.errno in (errno.EACCES, errno.EPERM):
         return PathError(_refused(path, reason))
@@ -76,7 +76,7 @@ def explain_os_error(error: OSError) -> PathError | None:
     return PathError(f"{path} {what} ({reason}): {remedy}")
 
 
-_ROOM = "Make room on the disk, and give the same command again"
+_ROOM = "make room on the disk, and give the same command again"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS = {
     errno.ENOENT: ("does not exist", "check the name and the folder"),
@@ -84,7 +84,7 @@ _REASONS = {
     errno.ENAMETOOLONG: ("cannot be used", "give a shorter name"),
     errno.ELOOP: ("cannot be used", "it is a link that leads back to itself: name another"),
     errno.EROFS: ("cannot be written", "name a folder on another disk"),
-    **dict.fromkeys(_FULL, ("cannot be written", _ROOM.lower())),
+    **dict.fromkeys(_FULL, ("cannot be written", _ROOM)),
 }
 
 

@@ -136,7 +136,7 @@ def test_what_is_not_about_a_file_is_left_alone() -> None:
     assert explain_os_error(ConnectionResetError(errno.ECONNRESET, "reset")) is None
     with pytest.raises(ConnectionResetError), path_errors():
         raise ConnectionResetError(errno.ECONNRESET, "reset")
-    assert "Make room" in message_of(OSError(errno.ENOSPC, "No space left on device"))
+    assert "make room" in message_of(OSError(errno.ENOSPC, "No space left on device"))
     assert message_of(DemucsError("as it is")) == "as it is"
 
 
