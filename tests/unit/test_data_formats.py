@@ -1,6 +1,7 @@
 """Songs whose stems are not wav files: what is read, what is not, and who says so."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from demucs.audio.parts import part_info, read_part
 from demucs.data.doctor import Finding, Severity, Wanted, diagnose
 from demucs.data.readers import WavFolder
 from demucs.data.tracks import Track, find_tracks
-from demucs.errors import AudioError, ConfigError, DatasetError
+from demucs.errors import AudioError, ConfigError, DatasetError, DemucsError
 from tests.unit.sound_files import RATE, encoded, ffmpeg, lag, noise
 
 SOURCES = ("bass", "drums")
@@ -102,6 +103,14 @@ def test_songs_without_any_file_that_is_read_are_an_error(tmp_path: Path) -> Non
         (Severity.ERROR, "missing", "valid/a"),
     }
     assert "bass.xyz, drums.xyz cannot be read" in found[0].value
+
+
+def test_a_split_that_is_a_file_is_refused_by_both(root: Path) -> None:
+    shutil.rmtree(root / "train")
+    (root / "train").write_text("songs")
+    for look in (findings, tracks):
+        with pytest.raises(DemucsError, match=r"train is (not a folder|a file)"):
+            look(root)
 
 
 MISPLACED = {

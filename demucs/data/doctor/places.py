@@ -1,5 +1,6 @@
 """Where the tracks are: splits, folders of files, stem files, and loose files of other datasets."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,12 @@ def dataset_places(root: Path, sources: Sequence[str] | None = None) -> list[Pla
         MissingToolError: stem files, and no package that knows their streams.
     """
     _check_folder(root)
-    splits = [split for split in SPLITS if (root / split).is_dir()]
+    splits = [split for split in SPLITS if os.path.lexists(root / split)]
+    for split in splits:
+        if not (root / split).is_dir():
+            raise DatasetError(
+                f"{root / split} is not a folder: put a folder of songs there, or take it away"
+            )
     if not splits:
         raise DatasetError(
             f"{root} has no folder {', '.join(SPLITS)}: give the folder that holds "
