@@ -15,7 +15,8 @@ from demucs.audio.riff import Chunk, chunks
 
 _PLACEHOLDER = 2**31 - 2**16  # bytes from which on a wav's length means "to the end"
 _DOUBTFUL = 2 * 10**9  # what some write for that; as long as three hours of CD sound
-_SLACK = 2**12  # bytes that a header may announce too many, as by counting itself
+SLACK = 2**12  # bytes that a header may announce too many, as by counting itself
+_FORMS = (b"RIFF", b"RF64", b"FORM")  # of another file
 _TAGS = (b"ID3", b"TAG", b"APE")  # that may follow a file without a chunk of their own
 
 
@@ -42,13 +43,13 @@ class Announced:
     @property
     def is_cut(self) -> bool:
         """True if samples are missing, as where a download ended too early."""
-        few = self.missing <= _SLACK and self.there > 0
+        few = self.missing <= SLACK and self.there > 0
         return self.missing > 0 and not few and not self.is_doubtful
 
     @property
     def is_doubtful(self) -> bool:
         """True if the length is one that stands for an unknown one."""
-        return self.missing > _SLACK and self.length is not None and self.length >= _DOUBTFUL
+        return self.missing > SLACK and self.length is not None and self.length >= _DOUBTFUL
 
     @property
     def missing(self) -> int:
@@ -74,7 +75,8 @@ def _read(path: Path, start: int, size: int, changed: int) -> Announced:
         head = file.peek(4)[:4]
         if head in _OTHERS:
             begin, length = _OTHERS[head](file)
-            return Announced(begin, length, size - begin) if begin else Announced()
+            rest = 0 if length is None or head == b"caff" else max(0, size - begin - length)
+            return Announced(begin, length, size - begin, rest=rest) if begin else Announced()
         for chunk in chunks(file):
             if chunk.name in (b"data", b"SSND"):
                 return _of_chunk(file, head, chunk, size)
@@ -115,7 +117,8 @@ def _after(
             return place, 0
         if name[:3] in _TAGS:
             return None, 0
-        if not name.strip().isalnum() or place + 8 + length > size:
+        strange = name in _FORMS or not name.strip().isalnum()
+        if strange or place + 8 + length > size:
             return None, size - place
         place += 8 + length + length % 2
     return None, 0

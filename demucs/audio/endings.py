@@ -45,6 +45,13 @@ def has_wrong_header(sign: str) -> str:
     return f"has a wrong header ({sign}): it is read to its end"
 
 
+def leaves_out(count: int, what: str) -> str:
+    return (
+        f"has {count} bytes {what}, which are not read: if they are sound, write them to a file of "
+        "their own"
+    )
+
+
 def check_header(path: Path, link: Link, frames: int | None, rate: int) -> None:
     """Raises CutShortError if a header announces more than there is.
 
@@ -58,7 +65,10 @@ def check_header(path: Path, link: Link, frames: int | None, rate: int) -> None:
     if data is None or not data.is_cut or data.length is None:
         return
     if not data.there:
-        raise CutShortError(path, f"it holds no samples, and announces {data.length} bytes of them")
+        raise AudioError(
+            f"{path} holds no samples: it was cut short after its header, which tells of "
+            f"{data.length} bytes. Copy or download it again."
+        )
     if frames is None:
         raise CutShortError(path, f"{data.there} of {data.length} bytes of samples are there")
     raise CutShortError(path, cut_off(frames, round(frames * data.length / data.there), rate))
@@ -92,7 +102,7 @@ def doubts(
         raise CutShortError(path, cut_off(frames, expected, rate))
     if link.mp3 is not None:
         sign = _mp3_sign(path, link.mp3, frames, rate, last)
-    elif last and _is_ogg(path) and not ogg_ends(path):
+    elif last and link.data is None and _is_ogg(path) and not ogg_ends(path):
         sign = "the last page of an ogg stream is missing"
     elif link.flac is not None and link.flac.after is None and link.flac.told is None:
         sign = "the last frame of a flac stream is not complete"
@@ -102,6 +112,10 @@ def doubts(
         yield seems_cut(sign)
     if wrong := _wrong_header(link, frames, rate):
         yield has_wrong_header(wrong)
+    if last and (rest := _rest(link)) > _SLACK:
+        yield leaves_out(rest, "after the end that its header tells of")
+    if link.start > _SLACK and link.is_first:
+        yield leaves_out(link.start, "of a stream before the first whose beginning is there")
 
 
 def _mp3_sign(path: Path, mp3: Mp3, frames: int, rate: int, last: bool) -> str:
@@ -123,11 +137,14 @@ def _wrong_header(link: Link, frames: int, rate: int) -> str:
         return ""
     if data.missing:
         return f"it announces {data.missing} bytes more than there are"
-    if data.patches:
-        return "it does not tell how long the file is"
-    if data.rest > _SLACK:
-        return f"{data.rest} bytes follow that it does not tell of, and are not read"
-    return ""
+    return "it does not tell how long the file is" if data.patches else ""
+
+
+def _rest(link: Link) -> int:
+    """Bytes after the last of the samples."""
+    if link.data is not None:
+        return link.data.rest
+    return 0 if link.mp3 is None else link.mp3.rest
 
 
 def _is_ogg(path: Path) -> bool:

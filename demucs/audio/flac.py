@@ -17,6 +17,14 @@ _INFO = b"fLaC\0\0\0\x22"  # how a stream begins: its mark, and the head of a ST
 _INFO_LAST = b"fLaC\x80\0\0\x22"  # with no other block after it
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _TAIL = 2**20  # bytes at the end in which the last frame is looked for
+_LOOKS = (
+    0.0,
+    0.11,
+    0.23,
+    0.42,
+    0.61,
+    0.83,
+)  # places in a file, whose frames are to have rising numbers
 
 
 @dataclass(frozen=True)
@@ -27,24 +35,39 @@ class FlacStream:
         told: samples of each channel that its header tells of; None if it does not.
         first: number of the first sample that is there; not 0 if the beginning was cut off.
         after: number after the last sample; None if the last frame is not whole.
-        start, end: bytes in the file.
+        rises: the numbers of its frames rise, as they do not where frames of others were added.
+        start, end: bytes in the file, without a tag at the end.
+        length_at, without_length: where the header has the length, and what to put there so that
+            it is not told.
     """
 
     told: int | None
     first: int
     after: int | None
+    rises: bool
     start: int
     end: int
+    length_at: int
+    without_length: bytes
 
     @property
     def frames(self) -> int | None:
         """Samples that are there, if that is known."""
-        return self.told if self.after is None else self.after - self.first
+        if self.after is None or self.is_plain:
+            return self.told
+        return None
 
     @property
     def is_plain(self) -> bool:
         """True if the header is right, so that decoders find each sample where they expect it."""
-        return self.first == 0 and self.after is not None and self.after == self.told
+        return self.first == 0 and self.rises and self.after == self.told is not None
+
+    @property
+    def patches(self) -> tuple[tuple[int, bytes], ...]:
+        """Bytes that take the length out of a wrong header, by place: all frames are then read."""
+        if self.is_plain or self.after is None or self.told is None:
+            return ()
+        return ((self.length_at, self.without_length),)
 
 
 def read_flac(path: Path) -> tuple[FlacStream, ...]:
@@ -82,8 +105,31 @@ def _stream(data: mmap.mmap, start: int, end: int) -> FlacStream:
     place = _after_blocks(data, start)
     begin = _frame(data[place : place + 16], size)
     first = 0 if begin is None else begin.first
-    after = _after_last(data, place, _without_tag(data, end), size)
-    return FlacStream(told or None, first, after, start, end)
+    end = _without_tag(data, end)
+    after = _after_last(data, place, end, size)
+    return FlacStream(
+        told=told or None,
+        first=first,
+        after=after,
+        rises=_rises(data, place, end, size),
+        start=start,
+        end=end,
+        length_at=start + 21,
+        without_length=bytes([info[13] & 0xF0, 0, 0, 0, 0]),
+    )
+
+
+def _rises(data: mmap.mmap, begin: int, end: int, size: int) -> bool:
+    """False if frames further on have lower numbers, by a look at some of them."""
+    numbers = []
+    for share in _LOOKS:
+        place = begin + int(share * (end - begin))
+        for match in _SYNC.finditer(data, place, min(end, place + _TAIL)):
+            frame = _frame(data[match.start() : match.start() + 16], size)
+            if frame is not None and frame.samples == size:
+                numbers.append(frame.first)
+                break
+    return numbers == sorted(numbers)
 
 
 def _after_blocks(data: mmap.mmap, start: int) -> int:

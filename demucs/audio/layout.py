@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.audio.adts import read_adts
-from demucs.audio.announced import Announced, announced
+from demucs.audio.announced import SLACK, Announced, announced
 from demucs.audio.flac import FlacStream, read_flac
 from demucs.audio.mp3 import Mp3, read_mp3
 from demucs.audio.ogg import read_ogg
@@ -22,6 +22,7 @@ class Link:
         start, end: bytes in the file.
         patches: bytes to read in place of those in the file, by place in the link.
         mp3, flac, data: what was found out about one of these kinds.
+        is_first: no other link comes before it.
     """
 
     start: int
@@ -30,6 +31,7 @@ class Link:
     mp3: Mp3 | None = None
     flac: FlacStream | None = None
     data: Announced | None = None
+    is_first: bool = False
 
     @property
     def is_counted(self) -> bool:
@@ -58,20 +60,34 @@ def examine(path: Path) -> Layout:
     with path.open("rb") as file:
         head = file.read(4)
     links = _links(path, head, size) or (Link(start=0, end=size),)
-    whole = len(links) == 1 and not links[0].patches
-    return Layout(links, whole)
+    first = links[0]
+    all_of_it = first.start == 0 and (first.end == size or first.flac is not None)
+    return Layout(links, len(links) == 1 and all_of_it and not first.patches)
 
 
 def _links(path: Path, head: bytes, size: int) -> tuple[Link, ...]:
     if head == b"OggS":
-        return tuple(Link(start=one.start, end=one.end) for one in read_ogg(path))
+        return _of_ogg(path)
     if head == b"fLaC":
         return _of_flac(path)
     if head[:3] == b"ID3":  # before an mp3, or, by some programs, before a flac file
         return _of_mpeg(path) if not _is_flac(path) else _of_flac(path)
     if head[:1] == b"\xff":
         return _of_mpeg(path) or tuple(Link(start=a, end=b) for a, b in read_adts(path))
-    return tuple(_of_data(path, size))
+    return tuple(_of_data(path, size)) or (_of_ogg(path) if _begins_amid_ogg(path) else ())
+
+
+def _begins_amid_ogg(path: Path) -> bool:
+    """True of a part of an Ogg file that begins within a page, as a recording of a stream may."""
+    with path.open("rb") as file:
+        return b"OggS\0" in file.read(2**16 + 32)
+
+
+def _of_ogg(path: Path) -> tuple[Link, ...]:
+    return tuple(
+        Link(start=one.start, end=one.end, is_first=number == 0)
+        for number, one in enumerate(read_ogg(path))
+    )
 
 
 def _is_flac(path: Path) -> bool:
@@ -82,7 +98,15 @@ def _is_flac(path: Path) -> bool:
 
 
 def _of_flac(path: Path) -> tuple[Link, ...]:
-    return tuple(Link(start=one.start, end=one.end, flac=one) for one in read_flac(path))
+    return tuple(
+        Link(
+            start=one.start,
+            end=one.end,
+            patches=tuple((place - one.start, patch) for place, patch in one.patches),
+            flac=one,
+        )
+        for one in read_flac(path)
+    )
 
 
 def _of_mpeg(path: Path) -> tuple[Link, ...]:
@@ -98,6 +122,8 @@ def _of_data(path: Path, size: int) -> list[Link]:
         if not data.begin:
             break
         end = size if data.next is None else data.next
+        if data.rest > SLACK and data.length is not None:
+            end = data.begin + data.length  # libsndfile takes what follows for sound
         patches = tuple((place - start, patch) for place, patch in data.patches)
         links.append(Link(start=start, end=end, patches=patches, data=data))
         start = data.next

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
-from demucs.audio.endings import CutShortError, check_header, cut_off, doubts, seems_damaged
+from demucs.audio.endings import CutShortError, check_header, doubts, seems_damaged
 from demucs.audio.ffmpeg import FfmpegDecoder
 from demucs.audio.layout import Layout, Link, examine
 from demucs.audio.sndfile import Samples, SndfileDecoder
@@ -86,7 +86,10 @@ class Links:
             short = not skipped() and _is_short(link, decoder, count)
             if isinstance(decoder, SndfileDecoder) and (failure is not None or short):
                 if link.is_counted:
-                    reason = cut_off(count, decoder.frames or count, decoder.samplerate)
+                    rate = decoder.samplerate
+                    reason = (
+                        f"not all of its {(decoder.frames or count) / rate:.2f} s can be decoded"
+                    )
                     raise CutShortError(self._path, reason)
                 decoder, more, failure = yield from self._rest(
                     link, decoder, wanted, count, failure

@@ -51,9 +51,10 @@ class Mp3:
 
     Attributes:
         told: samples of each channel that its first frame tells of; None if it does not.
-        found: samples in the frames that there are, the first frame's not counted if it tells.
+        found: samples in the complete frames, the first frame's not counted if it tells.
         is_whole: the last frame is complete.
         start, end: bytes in the file.
+        rest: bytes after the last frame that are not a tag.
     """
 
     told: int | None
@@ -61,6 +62,7 @@ class Mp3:
     is_whole: bool
     start: int
     end: int
+    rest: int = 0
 
 
 def read_mp3(path: Path) -> tuple[Mp3, ...]:
@@ -88,13 +90,15 @@ def _read(path: Path, size: int, changed: int) -> tuple[Mp3, ...]:
     for begin, after in pairwise([*begins, len(frames)]):
         first = begin + (begin in counts)
         last_place, last = frames[after - 1]
+        is_whole = last_place + last.length <= end
         streams.append(
             Mp3(
                 told=counts.get(begin) or None,
-                found=sum(header.samples for _, header in frames[first:after]),
-                is_whole=last_place + last.length <= end,
+                found=sum(header.samples for _, header in frames[first : after - (not is_whole)]),
+                is_whole=is_whole,
                 start=frames[begin][0] if streams else 0,
                 end=frames[after][0] if after < len(frames) else size,
+                rest=max(0, end - last_place - last.length) if after == len(frames) else 0,
             )
         )
     return tuple(streams) if any(stream.found for stream in streams) else ()
@@ -144,8 +148,10 @@ def _frames(data: mmap.mmap, end: int) -> Iterator[tuple[int, Header]]:
     while place < end:
         header = read_header(_four(data, place))
         if header and (in_step or read_header(_four(data, place + header.length))):
+            after = place + header.length
+            inner = _begun_inside(data, place, after) if in_step else None
             yield place, header
-            place, in_step = place + header.length, True
+            place, in_step = inner or after, True
             continue
         skipped = _after_tags(data, place)  # of files that were joined
         if skipped > place:
@@ -154,6 +160,20 @@ def _frames(data: mmap.mmap, end: int) -> Iterator[tuple[int, Header]]:
         in_step, place = False, data.find(b"\xff", place + 1)
         if place < 0:
             return
+
+
+def _begun_inside(data: mmap.mmap, place: int, after: int) -> int | None:
+    """Where another file begins in what should be a frame, as the frame was cut off."""
+    if after >= len(data) or read_header(_four(data, after)) or _after_tags(data, after) > after:
+        return None
+    inner = data.find(b"\xff", place + 4, after)
+    while inner >= 0:
+        header = read_header(_four(data, inner))
+        if header is not None and read_header(_four(data, inner + header.length)):
+            return inner
+        inner = data.find(b"\xff", inner + 1, after)
+    tag = data.find(b"ID3", place + 4, after)
+    return tag if tag >= 0 else None
 
 
 def _after_tags(data: mmap.mmap, place: int) -> int:

@@ -25,7 +25,7 @@ class OggStream:
 
 
 def read_ogg(path: Path) -> tuple[OggStream, ...]:
-    """The streams of an Ogg file in their order; empty if it has no pages.
+    """The streams of an Ogg file in their order, but for one whose beginning is missing.
 
     Raises:
         OSError: the file cannot be read.
@@ -43,9 +43,7 @@ def _read(path: Path, size: int, changed: int) -> tuple[OggStream, ...]:
             if begins and not before:
                 starts.append(place)
             before = begins
-    if not starts:
-        return ()
-    return tuple(OggStream(start, end) for start, end in pairwise([0, *starts[1:], size]))
+    return tuple(OggStream(start, end) for start, end in pairwise([*starts, size]))
 
 
 def _pages(data: mmap.mmap) -> Iterator[tuple[int, int]]:

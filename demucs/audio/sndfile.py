@@ -102,6 +102,8 @@ def _frames(frames: int, link: Link) -> int | None:
         return link.flac.frames
     if link.mp3 is not None and link.mp3.told is None:
         return link.mp3.found
+    if link.mp3 is not None and link.mp3.told is not None and link.mp3.found < link.mp3.told:
+        return None
     return frames if frames < _UNKNOWN_LENGTH else None
 
 

@@ -154,6 +154,70 @@ def test_a_flac_file_that_an_editor_cut_is_what_is_left(
     assert f"cut.flac has a wrong header ({told}): it is read to its end." in caplog.text
 
 
+@pytest.mark.parametrize("seeds", [(0, 1), (0, 0), (0, 1, 2, 3, 4)])
+def test_flac_frames_under_the_header_of_the_first_are_all_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, seeds: tuple[int, ...]
+) -> None:
+    """As ffmpeg joins files; where all are as long, only the numbers of frames show it."""
+    path, listed = tmp_path / "joined.flac", tmp_path / "list.txt"
+    for seed in seeds:
+        (tmp_path / f"{seed}.flac").write_bytes(encoded("flac", 5 * FRAMES, seed=seed))
+    listed.write_text("".join(f"file {seed}.flac\n" for seed in seeds))
+    ffmpeg("-f", "concat", "-i", str(listed), "-c", "copy", str(path))
+    expected = np.concatenate([noise(5 * FRAMES, seed=seed) for seed in seeds])
+    np.testing.assert_array_equal(read(path), expected)
+    assert "joined.flac has a wrong header" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3"])
+def test_a_tag_between_joined_files_is_no_damage(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    parts = [encoded(kind, FRAMES), encoded(kind, FRAMES, seed=1)]
+    path.write_bytes((b"TAG" + bytes(125)).join(parts))
+    expected = np.concatenate([alone(kind, FRAMES), alone(kind, FRAMES, seed=1)])
+    wav = read(path)
+    assert wav.shape == expected.shape
+    assert snr(expected, wav) > 90
+
+
+def test_a_cut_mp3_does_not_take_the_beginning_of_the_next_along(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = encoded("mp3", FRAMES), encoded("mp3", FRAMES, seed=1)
+    path = tmp_path / "a.mp3"
+    path.write_bytes(first[: int(0.6 * len(first))] + second)
+    wav = read(path)
+    assert 1.3 * FRAMES < len(wav) < 1.7 * FRAMES
+    assert snr(alone("mp3", FRAMES, seed=1), wav[-FRAMES:]) > 90
+    assert "a.mp3 seems to be cut short" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+def test_a_recording_that_begins_within_a_stream_is_read_from_the_next(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(encoded(kind, 10 * FRAMES)[-9001:] + encoded(kind, FRAMES, seed=1))
+    wav = read(path)
+    assert wav.shape == alone(kind, FRAMES, seed=1).shape
+    assert "has 9001 bytes of a stream before the first whose beginning is there" in caplog.text
+
+
+FOLLOWED = {"mp3": "wav", "w64": "w64", "aiff": "aiff", "au": "au", "untagged.mp3": "ogg"}
+
+
+@pytest.mark.parametrize("kind", FOLLOWED)
+def test_what_follows_and_is_not_read_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(encoded(kind, FRAMES) + encoded(FOLLOWED[kind], FRAMES, seed=1))
+    wav = read(path)
+    assert wav.shape == alone(kind, FRAMES).shape
+    assert snr(alone(kind, FRAMES), wav) > 90
+    assert "bytes after the end that its header tells of, which are not read" in caplog.text
+
+
 def with_size(length: int) -> Callable[[bytes], bytes]:
     """A wav file whose header announces so many bytes of samples; or that many more, from -1e6."""
 
@@ -210,7 +274,9 @@ def test_samples_that_a_header_does_not_tell_of_are_told_of(
     path = tmp_path / "song.wav"
     path.write_bytes(with_size(20_000)(encoded("wav", FRAMES)))
     np.testing.assert_array_equal(read(path), noise(FRAMES)[:5000])
-    assert "28000 bytes follow that it does not tell of, and are not read" in caplog.text
+    assert (
+        "has 28000 bytes after the end that its header tells of, which are not rea" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("kind", ["wav", "rf64.wav", "flac", "aiff", "w64", "caf", "au", "mp3"])
