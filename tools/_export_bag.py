@@ -91,8 +91,8 @@ def write_bag(
 
 def _same(path: Path, content: BagFile) -> bool:
     try:
-        return read_bag(path) == content
-    except ReleaseError:  # missing or broken
+        return path.exists() and read_bag(path) == content
+    except ReleaseError:  # broken
         return False
 
 

@@ -147,7 +147,7 @@ class FfmpegDecoder:
         if (
             "partial file" in said
         ):  # of m4a, mp4 and mov, whose header has the place of every sample
-            raise CutShortError(self._path, "not all that its header tells of is there")
+            raise CutShortError(self._path, "ffmpeg: partial file, of which a part is missing")
         lines = [re.sub(r"^\[[^]]*\] *", "", line.strip()) for line in said.splitlines()]
         cut = next((line for line in lines if _CUT.search(line)), None)
         seconds, told = (self._start + self._count) / self.samplerate, self._probe.seconds
