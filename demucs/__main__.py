@@ -9,7 +9,7 @@ def command() -> None:
     from demucs.ending import run_command
     from demucs.separate import main
 
-    run_command(main)
+    run_command(main, loads=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from demucs.errors import DemucsError, explain_os_error
-from demucs.stopping import asked_by, exit_code, leaving, working
+from demucs.stopping import Asked, asked_by, exit_code, leaving, working
 
 MEMORY = "work on less at a time, or give it more memory"
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch's, cuDNN's, ...
@@ -50,7 +50,9 @@ def run_command(
         print(str(asked) or "interrupted", file=sys.stderr)
         code = 130
     name = asked_by()
-    if code == 130 and name is not None:
+    if name is not None and code not in (0, exit_code(name)):
+        if code != 130:  # what was raised was taken for another error, as within an import
+            print(Asked(name), file=sys.stderr)
         code = exit_code(name)
     end_process(code, waits=name is None and code in (0, 2))
 

@@ -5,7 +5,7 @@
 Heavy imports wait until the arguments are known to be right.
 """
 
-from demucs.stopping import Asked, begin, exit_code
+from demucs.stopping import Asked, begin, exit_code, working
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -131,6 +131,7 @@ def _separate_all(options: Options) -> int:
             "name one file, or give a folder with -o"
         )
     separator = _separator(options)
+    working()  # what was imported until here may take an exception for another
     stems = _stems(separator.sources, options)
     folder = options.folder
     names = OutputNames(
@@ -278,4 +279,4 @@ def _complain(message: str, options: Options | None) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, loads=True)

@@ -105,6 +105,22 @@ ending.run_command(main)"""
     assert (code, out, err) == (143, "cleaned up\n", "interrupted; songs are kept\n")
 
 
+def test_a_signal_that_is_taken_for_another_error_still_ends_the_command() -> None:
+    """Within an import, whatever is raised may become an ImportError of the module."""
+    program = """
+stopping.begin()
+def main():
+    try:
+        ready(); time.sleep(60)
+    except BaseException:
+        print("error: the module cannot be imported", file=sys.stderr)
+        return 1
+ending.run_command(main)"""
+    code, _, err = ended(program, signal.SIGTERM)
+    assert code == 143
+    assert err.splitlines()[-1] == "asked to end (SIGTERM)"
+
+
 def test_a_main_thread_that_answers_nothing_is_ended_by_force() -> None:
     code, _, err = ended("stopping.begin()\nending.run_command(deaf)", signal.SIGTERM)
     assert code == 143
@@ -150,7 +166,7 @@ def test_every_command_begins_with_its_handlers() -> None:
             _, _, after = re.split(r'(""".*?"""\n+)', text, maxsplit=1, flags=re.DOTALL)
             assert re.match(rf"from demucs.stopping import .*\n{guard}    begin\(", after), path
             last = text.rpartition(guard)[2]
-            assert re.search(r"^    (run_command|end)\(main\)$", last, re.M), path
+            assert re.search(r"^    (run_command|end)\(main(, loads=True)?\)$", last, re.M), path
 
 
 def test_nohup_is_respected() -> None:
@@ -228,7 +244,10 @@ print(os.waitstatus_to_exitcode(status))"""
         (torch.OutOfMemoryError("CUDA out of memory.\nTried 3 GiB"), "Tried 3 GiB): use less"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "allocate memory): use less"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory"),
-        (OSError(errno.ENOSPC, "No space left on device", "/disk/a.json"), "/disk/a.json'): make"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/disk/a.json"),
+            "/disk/a.json cannot be written (No space left on device): make",
+        ),
     ],
 )
 def test_what_has_a_remedy_is_one_line(error: Exception, words: str) -> None:
