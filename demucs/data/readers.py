@@ -21,6 +21,7 @@ from demucs.errors import AudioError, MissingToolError
 from demucs.files import AUDIO_SUFFIXES, list_folder
 
 MIXTURE = "mixture"
+NOT_AUDIO = f"is not read, as its name ends in none of {', '.join(AUDIO_SUFFIXES)}"
 STEM_SUFFIX = ".stem.mp4"
 
 
@@ -114,7 +115,7 @@ class WavFolder:
 def missing(reader: TrackReader, source: str) -> str:
     """What is said of a source that a track does not have."""
     others = [name for name in getattr(reader, "unread", ()) if Path(name).stem == source]
-    told = f" ({', '.join(others)} is not read: write it as wav or flac)" if others else ""
+    told = f" ({', '.join(others)} {NOT_AUDIO}: write it as wav or flac)" if others else ""
     return f"{reader.path(source)} is missing{told}"
 
 

@@ -22,7 +22,7 @@ from demucs.data.doctor.limits import (
     SUM_WRAP,
 )
 from demucs.data.doctor.places import Place
-from demucs.data.readers import MIXTURE
+from demucs.data.readers import MIXTURE, NOT_AUDIO
 from demucs.files import SLOW_SUFFIXES
 
 NOTE, WARNING, ERROR = Severity
@@ -78,10 +78,10 @@ def _missing(place: Place, wanted: Wanted) -> Iterator[Finding]:
     for name in wanted.sources:
         if name not in place.sources:
             others = [file for file in place.unread if Path(file).stem == name]
-            value = f"{', '.join(others)} is not read" if others else "no such file"
+            value = f"{', '.join(others)} {NOT_AUDIO}" if others else "no such file"
             remedy = f"add it, {_LEAVE_OUT}, or name the stems that you want"
             if others:
-                remedy = "write it as wav or flac: ffmpeg -i IN OUT.flac"
+                remedy = "write it as wav or flac, if it is sound: ffmpeg -i IN OUT.flac"
             yield Finding(ERROR, "missing", place.label, name, value, remedy)
     if not place.sources:
         more = f": {', '.join(place.unread[:3])} cannot be read" if place.unread else ""
