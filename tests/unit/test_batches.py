@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -223,6 +224,9 @@ def test_giving_up_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         apply_model(Same(), steps()[None], shifts=0, callback=abort)
+    deadline = time.monotonic() + 30  # an interrupt does not wait for what a thread is at
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert threading.active_count() == before
 
 

@@ -58,7 +58,7 @@ def test_bf16_multiplies_in_16_bits_and_transforms_in_32(
 class Settings(nn.Module):
     """Notes PyTorch's settings when it is called."""
 
-    sources, samplerate = ("a",), 100
+    sources, samplerate, audio_channels, segment = ("a",), 100, 2, 1.0
 
     def __init__(self, broken: bool = False) -> None:
         super().__init__()
