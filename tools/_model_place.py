@@ -39,6 +39,9 @@ def place(name: str, folder: Path) -> str | None:
 
 
 def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__)
+        return 0 if "--help" in sys.argv else 2
     try:
         print(place(sys.argv[1], Path(sys.argv[2])) or "")
     except (DemucsError, OSError) as error:
