@@ -8,13 +8,13 @@ header that is wrong about a file that is whole is a warning too.
 from collections.abc import Iterator
 from pathlib import Path
 
+from demucs.audio.announced import SLACK
 from demucs.audio.layout import Link
 from demucs.audio.mp3 import Mp3
 from demucs.audio.ogg import ogg_ends
 from demucs.errors import AudioError
 
 _TRIMMED = 4 * 1152  # samples that decoders may take off the ends of an mp3
-_SLACK = 2**12  # bytes after the samples that are not worth a word
 
 
 class CutShortError(AudioError):
@@ -112,9 +112,9 @@ def doubts(
         yield seems_cut(sign)
     if wrong := _wrong_header(link, frames, rate):
         yield has_wrong_header(wrong)
-    if last and (rest := _rest(link)) > _SLACK:
+    if last and (rest := _rest(link)) > SLACK:
         yield leaves_out(rest, "after the end that its header tells of")
-    if link.start > _SLACK and link.is_first:
+    if link.start > SLACK and link.is_first:
         yield leaves_out(link.start, "of a stream before the first whose beginning is there")
 
 

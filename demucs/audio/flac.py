@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-_INFO = b"fLaC\0\0\0\x22"  # how a stream begins: its mark, and the head of a STREAMINFO block
-_INFO_LAST = b"fLaC\x80\0\0\x22"  # with no other block after it
+# How a stream begins: its mark, and the head of a STREAMINFO block, which may be the last one.
+_INFO = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _TAIL = 2**20  # bytes at the end in which the last frame is looked for
 _LOOKS = (
@@ -83,19 +83,11 @@ def read_flac(path: Path) -> tuple[FlacStream, ...]:
 @lru_cache(maxsize=4096)
 def _read(path: Path, size: int, changed: int) -> tuple[FlacStream, ...]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        starts = sorted(_places(data, _INFO) + _places(data, _INFO_LAST))
+        starts = [match.start() for match in _INFO.finditer(data)]
         streams = [_stream(data, start, end) for start, end in pairwise([*starts, size])]
         if streams:  # tags before the first are its own
             streams[0] = replace(streams[0], start=0)
     return tuple(streams)
-
-
-def _places(data: mmap.mmap, mark: bytes) -> list[int]:
-    places, place = [], data.find(mark)
-    while place >= 0:
-        places.append(place)
-        place = data.find(mark, place + 1)
-    return places
 
 
 def _stream(data: mmap.mmap, start: int, end: int) -> FlacStream:
