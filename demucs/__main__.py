@@ -3,10 +3,10 @@
 
 def command() -> None:
     """Separates as the command line says, and ends this process."""
-    from demucs.stopping import begin
+    from demucs.process.signals import begin
 
     begin()
-    from demucs.ending import run_command
+    from demucs.process.command import run_command
     from demucs.separate import main
 
     run_command(main, loads=True)

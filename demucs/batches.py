@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from demucs.chunks import Reporter, ordered_map
-from demucs.ending import is_out_of_memory
 from demucs.memory import MemoryGuard, seconds_at_once
 from demucs.passes import Pass, cropped, separate_chunk
+from demucs.process.command import is_out_of_memory
 from demucs.transfer import Sent, Transfer, transfer_between
 
 

@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from demucs.cluster import find_world
-from demucs.ending import MEMORY, run_command, tell
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.experiments import LOG
 from demucs.files import atomic_path
 from demucs.neighbours import ARGV
-from demucs.stopping import Asked, begin, exit_code, working
+from demucs.process.command import MEMORY, run_command, tell
+from demucs.process.signals import Asked, begin, exit_code, working
 
 
 class Door(HydraMain):  # type: ignore[misc]

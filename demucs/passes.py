@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from demucs.chunks import grid, triangle, window
-from demucs.ending import is_out_of_memory
 from demucs.errors import ConfigError
 from demucs.memory import MemoryGuard
 from demucs.parameters import batch_of, number, overlap_of, shifts_of, threads_of
+from demucs.process.command import is_out_of_memory
 
 MAX_SHIFT = 0.5  # seconds
 

@@ -5,7 +5,7 @@
 Heavy imports wait until the arguments are known to be right.
 """
 
-from demucs.stopping import Asked, begin, exit_code, working
+from demucs.process.signals import Asked, begin, exit_code, working
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -24,8 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
+from demucs.process.command import run_command
 from demucs.separate_inputs import Track, find_tracks
 from demucs.separate_names import OutputNames
 from demucs.separate_notices import unused_flags

@@ -13,7 +13,7 @@ The same command goes on where it was stopped. On SIGTERM, SIGHUP, SIGUSR1 and S
 and ends with exit code 85. Hydra and Dora end here: below are plain values.
 """
 
-from demucs.stopping import EXIT_STOPPED, Interrupted, begin, stop_signal
+from demucs.process.signals import EXIT_STOPPED, Interrupted, begin, stop_signal
 
 if __name__ == "__main__":
     begin(saves=True)  # before the seconds that the imports below take
@@ -36,7 +36,7 @@ from demucs.cluster import asked_world_size
 from demucs.door import Door, carry_out, end, plain, set_up_logging, warn_of_missing
 from demucs.experiments import CHECKPOINT
 from demucs.neighbours import tell_nearest
-from demucs.processes import follow_launcher
+from demucs.process.children import follow_launcher
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ One process, on a CPU: minutes. The same command goes on where it was stopped. O
 SIGUSR1 and SIGUSR2 a run saves, and ends with exit code 85.
 """
 
-from demucs.stopping import EXIT_STOPPED, Interrupted, begin, stop_signal
+from demucs.process.signals import EXIT_STOPPED, Interrupted, begin, stop_signal
 
 if __name__ == "__main__":
     begin(saves=True)  # before the seconds that the imports below take

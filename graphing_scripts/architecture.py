@@ -7,7 +7,7 @@ Draws `architecture.png` and `.svg` from the JSON of `tools.architecture`, and f
 into `--out` or beside it. It knows demucs, hdemucs and htdemucs.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -22,7 +22,7 @@ from typing import Any
 from _diagram import Diagram
 from _style import COLOURS, parser, save, warn
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 FORMAT = "demucs-architecture-1"
 NAMES = {"demucs": "Demucs", "hdemucs": "HDemucs", "htdemucs": "HTDemucs"}

@@ -11,7 +11,7 @@ calibration_TARGET (mean truth by predicted value, and the intervals' coverage).
 Needs matplotlib alone, and runs from any folder.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 from _blind_records import draw_raw, read_records
 from _style import COLOURS, MARKERS, parser, save, say, warn
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 TITLES = {
     "songs": "held-out songs",

@@ -10,7 +10,7 @@ Holm's correction for the number of stems. Needs matplotlib, numpy and scipy, an
 folder.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -27,11 +27,11 @@ from _style import COLOURS, footnotes, parser, save, say, warn
 
 sys.path.insert(1, str(Path(__file__).parents[1]))  # for the package, where it is not installed
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError
 from demucs.evaluation.comparison import Difference, compare, doubts
 from demucs.evaluation.names import VALUES, title
 from demucs.evaluation.results import Results
+from demucs.process.command import run_command
 
 FEW = 6  # songs, below which the test cannot say anything
 NO_UNIT = ("l1_freq", "bleedless", "fullness", "log_wmse")

@@ -7,7 +7,7 @@ Draws `distil_trial.png` and `.svg`, one panel for each set of test songs, into 
 the file. Needs matplotlib alone, and runs from any folder.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -21,7 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from _style import footnotes, parser, save, style_of, warn
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:

@@ -7,7 +7,7 @@ For each folder in there, calls the scripts of this folder that have something t
 Figures of a training go to FOLDER/figures, those of a study beside its JSON.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 SCRIPTS = Path(__file__).resolve().parent
 

@@ -10,7 +10,7 @@ training took (in a history); in a log, the steps a second that it tells times t
 The first epoch is left out where there are others, since it pays for the start.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -27,7 +27,7 @@ from _runs import Run, dig, read_run
 from _style import COLOURS, footnotes, parser, save, warn
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 SAME = {"batch_size": "batch size", "model": "model", "channels": "channels",
         "segment": "segment (s)", "device": "device", "threads": "threads"}  # fmt: skip

@@ -10,7 +10,7 @@ Draws `spectrograms.png` and `.svg`. A folder alone has `mixture.*`, `STEM_estim
 references one as MUSDB18-HQ has them. Needs soundfile, scipy and matplotlib.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -24,7 +24,7 @@ import numpy as np
 from _audio import Clip, compared, nsdr, read_clip, spectrogram
 from _style import STEMS, footnotes, parser, save, say, warn
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)  # Hz

@@ -8,7 +8,7 @@ for each of their tables, into `--out` or beside the first file. Bars are median
 the rounds themselves: where those are far apart, other jobs disturbed the measurement.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -24,7 +24,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from _style import COLOURS, footnotes, parser, save, say, warn
 
-from demucs.ending import run_command
+from demucs.process.command import run_command
 
 FORMAT = "demucs-benchmark-1"
 BUSY = 0.3  # waiting jobs for each core, above which a note says so

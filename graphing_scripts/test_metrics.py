@@ -11,7 +11,7 @@ otherwise say it: 282=FILE. Draws `test_metrics`, as PNG and SVG, into `--out` o
 input. Needs matplotlib alone, and runs from any folder.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -27,8 +27,8 @@ from _scores import Scores, read_scores, scores_of_run
 from _style import footnotes, parser, save, say, stem_style, warn
 from matplotlib.ticker import MaxNLocator
 
-from demucs.ending import run_command
 from demucs.errors import message_of
+from demucs.process.command import run_command
 
 METRICS = {"nsdr": "nSDR", "sdr": "SDR", "sir": "SIR", "isr": "ISR", "sar": "SAR"}
 OVER = {"": "mean over tracks", "_med": "median over tracks"}

@@ -11,7 +11,7 @@ with the median in the box, and only if the results are of these songs. Needs ma
 and runs from any folder.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -29,8 +29,8 @@ import numpy as np
 from _scores import METRICS, Scores, read_scores
 from _style import COLOURS, MARKERS, footnotes, parser, save, say, warn
 
-from demucs.ending import run_command
 from demucs.errors import message_of
+from demucs.process.command import run_command
 
 PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "published.json"
 TITLES = {"nsdr": "nSDR (dB)", "sdr": "SDR (dB)", "isr": "ISR (dB)", "sir": "SIR (dB)",

@@ -10,7 +10,7 @@ same axes, as `runs`. A log that goes on after a restart is one run by itself; t
 that has several are one with --join. Needs matplotlib alone, and runs from any folder.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -25,8 +25,8 @@ from _runs import Run, dig, join_logs, read_run
 from _style import LINES, footnotes, parser, save, say, stem_style, style_of, warn
 from matplotlib.ticker import MaxNLocator
 
-from demucs.ending import run_command
 from demucs.errors import message_of
+from demucs.process.command import run_command
 
 PANELS = {
     "loss": "loss",

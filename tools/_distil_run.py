@@ -34,7 +34,7 @@ from demucs.cluster import World, find_share
 from demucs.errors import ConfigError
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
-from demucs.stopping import noting, stop_signal
+from demucs.process.signals import noting, stop_signal
 from tools._distil_teacher import (
     about_teacher,
     check_judge,

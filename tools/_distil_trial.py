@@ -17,7 +17,7 @@ from demucs.blind.quality import QUIET
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import Results
 from demucs.files import atomic_path
-from demucs.processes import Commands
+from demucs.process.children import Commands
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HALF = ["--budget", "50%"]

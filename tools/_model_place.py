@@ -4,7 +4,7 @@ Prints `local` if all that NAME means is in FOLDER, `published` if the rest can 
 nothing if something is to be had nowhere. Without torch, since it runs before a job is queued.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -12,8 +12,8 @@ if __name__ == "__main__":
 import sys
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
+from demucs.process.command import run_command
 from demucs.release.bagfile import bag_of_name
 from demucs.release.hub_cache import is_hub
 from demucs.release.names import model_files, name_of

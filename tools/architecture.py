@@ -11,7 +11,7 @@ tensors: shapes and no numbers), so it needs no weights and no time. Then
 `python3 graphing_scripts/architecture.py FILE` draws it.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -29,12 +29,12 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.files import atomic_path
 from demucs.nn import MODELS, Demucs, HDemucs, ModelSpec, build_empty
 from demucs.nn.dconv import BLSTM, DConv, LocalState
 from demucs.nn.norms import GroupNorm
+from demucs.process.command import run_command
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, read_release_info
 
 FORMAT = "demucs-architecture-1"

@@ -9,7 +9,7 @@ a test song; then writes its README and the index of all results. Weights stay w
 Paths of this machine are taken out of logs and configuration.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.experiments import outputs_folder
+from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER, is_valid_name
 
 RESULTS = Path("demucs_results")

@@ -12,7 +12,7 @@ A song depends on the dataset, the seed and the limits below. A second call keep
 are complete, so an interrupted one goes on where it stopped. Then train with dset.wav=OUT.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.data.automix import Limits, automix
-from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
+from demucs.process.command import run_command
 
 STEMS = "drums,bass,other,vocals"
 SHOWN = 10  # lines about songs that could not be made

@@ -11,7 +11,7 @@ stopped; other models can be added later. Then:
     python3 -m demucs.train_quality estimates=OUT songs=DATASET
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.blind.network.collect import SPLITS, collect_estimates
-from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
+from demucs.process.command import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

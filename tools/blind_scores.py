@@ -12,7 +12,7 @@ of `test`. Models of one --family are alike; the study asks how scores fare with
 a --kind of music, that they were not calibrated on.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.process.command import run_command
 from demucs.release import DEFAULT_FOLDER
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ definitions, and study.md, which begins with the answer. `calibrate` keeps the c
 as a file that tools.distil reads.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DatasetError, DemucsError, message_of
+from demucs.process.command import run_command
 
 if TYPE_CHECKING:
     from demucs.blind.records import Record

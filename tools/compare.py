@@ -3,7 +3,7 @@
 Prints for each metric and stem the difference B - A, its 95 % interval and Wilcoxon's p-value.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.columns import aligned, number
 from demucs.evaluation.comparison import Difference, compare, doubts
@@ -23,6 +22,7 @@ from demucs.evaluation.names import VALUES, title
 from demucs.evaluation.published import published_text
 from demucs.evaluation.results import Results
 from demucs.files import atomic_path
+from demucs.process.command import run_command
 
 EXPLAINED = """\
 A, B: means over the songs that have a value in both. B - A: mean of the differences song by song;

@@ -9,7 +9,7 @@ Weights are kept bit for bit, in the precision that the source has, and read bac
 An ONNX file is run and compared with the model; docs/onnx.md shows how to separate with it.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demucs.ending import run_command
 from demucs.errors import DemucsError, ReleaseError, message_of
+from demucs.process.command import run_command
 from demucs.release import DEFAULT_FOLDER
 from demucs.release.names import PICKLED, model_files, name_of
 

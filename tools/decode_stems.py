@@ -7,7 +7,7 @@ SRC is a folder (searched in depth, its structure is kept) or one stem file; a t
 than their stem file are skipped, so an interrupted run goes on where it stopped.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -21,9 +21,9 @@ import soundfile
 from tqdm import tqdm
 
 from demucs.data.readers import STEM_SUFFIX, StemFile
-from demucs.ending import run_command
 from demucs.errors import DatasetError, DemucsError, message_of
 from demucs.files import atomic_path, check_tree
+from demucs.process.command import run_command
 
 
 def find_stem_files(source: Path) -> list[tuple[Path, Path]]:

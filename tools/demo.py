@@ -7,7 +7,7 @@ Each step is the command that a user would type, and is printed before it runs. 
 written below one folder; a second call goes on where the first one stopped.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -20,9 +20,9 @@ import sys
 import time
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import DemucsError
-from demucs.processes import Commands
+from demucs.process.children import Commands
+from demucs.process.command import run_command
 
 VARIANT = ["dset=demo", "variant=demo"]
 SONGS = ["--train", "40", "--valid", "3", "--test", "4", "--seconds", "24", "--seed", "0"]

@@ -8,7 +8,7 @@ keeps the songs that are complete, so an interrupted one goes on where it stoppe
 other arguments (another seed, length or number) are removed from OUT; your own folders are not.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -20,8 +20,8 @@ from pathlib import Path
 
 from demucs.data.demo import write_demo_songs
 from demucs.data.demo.kinds import KINDS
-from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
+from demucs.process.command import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

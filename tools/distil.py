@@ -24,7 +24,7 @@ The same command goes on where it stopped. Tasks of one srun, and of a job array
 --stage write, the writing is divided too.
 """
 
-from demucs.stopping import EXIT_STOPPED, Interrupted, begin
+from demucs.process.signals import EXIT_STOPPED, Interrupted, begin
 
 if __name__ == "__main__":
     begin(saves=True)  # before the imports below
@@ -35,8 +35,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER
 
 STAGES = ("both", "score", "write")

@@ -20,7 +20,7 @@ and OUT/trial.md; `graphing_scripts/distil_trial.py OUT/trial.json` draws them. 
 goes on where it stopped.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -30,8 +30,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.process.command import run_command
 from demucs.release import DEFAULT_FOLDER
 from tools._distil_trial import ARMS, Trial
 

@@ -13,7 +13,7 @@ to. Notes are good to know. Exit code: 0 if there are no errors and no warnings 
 notes either), 1 if there are, 2 if DATASET or an option cannot be used.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
-from demucs.ending import run_command
 from demucs.errors import DemucsError, message_of
 from demucs.files import atomic_path
+from demucs.process.command import run_command
 from tools._columns import duration, table
 
 HEAD = ("", "TRACK", "STEM", "WHAT", "VALUE", "REMEDY")

@@ -6,7 +6,7 @@ Reads the best state of the run's checkpoint, which carries its own model specif
 configuration: no data set, no GPU and no configuration files are needed.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import (
     ConfigError,
     DemucsError,
@@ -26,6 +25,7 @@ from demucs.errors import (
     message_of,
 )
 from demucs.experiments import outputs_folder
+from demucs.process.command import run_command
 from demucs.release import (
     DEFAULT_FOLDER,
     DEFAULT_LICENCE,

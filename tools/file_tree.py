@@ -8,7 +8,7 @@ The lines are the first sentences of the files themselves: of a module's docstri
 comment. A file that has none is an error.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -21,9 +21,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.files import atomic_path
+from demucs.process.command import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "docs/files.md"

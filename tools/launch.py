@@ -6,7 +6,7 @@ more ends them at once. When one fails, the others have a few seconds to end, an
 When this process is gone, be it by SIGKILL, they save and end.
 """
 
-from demucs.stopping import EXIT_STOPPED, answering, begin
+from demucs.process.signals import EXIT_STOPPED, answering, begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -21,8 +21,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from demucs.ending import run_command
-from demucs.processes import LAUNCHER
+from demucs.process.children import LAUNCHER
+from demucs.process.command import run_command
 
 PATIENCE = 60.0  # seconds for the others, when one has stopped and saved
 FAILED_PATIENCE = 6.0  # seconds for the others, when one has failed: they cannot train or save

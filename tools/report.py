@@ -6,7 +6,7 @@ disk, without a network. SIG is an experiment in OUTPUTS/xps, a release in REPO,
 results such as demucs_results/demo_c4a125af; what is not there is said in the page.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -17,10 +17,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.names import VALUES
 from demucs.experiments import outputs_folder
+from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER
 
 

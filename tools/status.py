@@ -15,7 +15,7 @@ without a word, killed for instance: it can go on from what it saved last); unfi
 experiment that left no more to know).
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -31,9 +31,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
 from demucs.experiments import experiment_folders, outputs_folder
+from demucs.process.command import run_command
 from tools._columns import duration, table, without_common
 from tools._queue import Queue, read_queue
 from tools._runs import Run, read_run

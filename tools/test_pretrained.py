@@ -7,7 +7,7 @@ Each song is kept when it is scored: after a kill the same command goes on. Task
 of a job array, divide the songs; the last one to finish puts the results together.
 """
 
-from demucs.stopping import begin
+from demucs.process.signals import begin
 
 if __name__ == "__main__":
     begin()  # before the imports below
@@ -18,9 +18,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.ending import run_command
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.names import METRICS
+from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER
 from tools._test_run import run
 from tools._test_settings import KEYS, read_settings

@@ -18,7 +18,7 @@ from demucs.data.checks import check_batch
 from demucs.data.examples import TrainingSet
 from demucs.data.mixed import MixedSet
 from demucs.errors import ConfigError, DemucsError
-from demucs.processes import PATIENCE, end_all, settle, signals_held
+from demucs.process.children import PATIENCE, end_all, settle, signals_held
 
 Index: TypeAlias = "tuple[int, int]"
 Examples: TypeAlias = TrainingSet | MixedSet

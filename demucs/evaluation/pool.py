@@ -22,12 +22,12 @@ import demucs
 from demucs.errors import DemucsError
 from demucs.evaluation.track_scores import Track, TrackScores, score_track
 from demucs.evaluation.worker import DTYPE
-from demucs.processes import signals_held
+from demucs.process.children import signals_held
 
 # The parent may be gone before the imports of the last line are done.
 _WORKER = """
 import sys
-from demucs.processes import settle
+from demucs.process.children import settle
 settle(int(sys.argv[1]))
 from demucs.evaluation.worker import main
 main()

@@ -1,7 +1,7 @@
 """The solver: stages, state, checkpoints."""
 
+from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from demucs.stopping import Interrupted
 from demucs.training.blocks import RunConfig, read_config
 from demucs.training.config import TrainConfig
 from demucs.training.distributed import Workers

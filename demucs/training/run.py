@@ -15,7 +15,7 @@ from demucs.errors import ConfigError
 from demucs.experiments import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
-from demucs.stopping import Interrupted, noting
+from demucs.process.signals import Interrupted, noting
 from demucs.training.blocks import RunConfig, read_config
 from demucs.training.distributed import Workers, available_cores
 from demucs.training.meeting import LostPeerError

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from demucs.nn import build_model
+from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
-from demucs.stopping import Interrupted
 from demucs.training.blocks import RunConfig
 from demucs.training.compiling import compiled
 from demucs.training.distributed import Workers

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from demucs import stopping
 from demucs.experiments import CHECKPOINT
 from demucs.nn import register_model
+from demucs.process import signals as stopping
 from demucs.release.checkpoint import _HashingWriter
 from demucs.training import run, testing
 

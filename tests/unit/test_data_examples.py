@@ -16,7 +16,7 @@ from torch import Tensor
 from demucs.data import AugmentConfig, EpochSampler, Track, TrainingSet, training_loader
 from demucs.data.readers import Header
 from demucs.errors import AudioError, ConfigError
-from demucs.processes import SIGNALS
+from demucs.process.children import SIGNALS
 
 RATE = 100
 SOURCES = ("drums", "bass", "voice")

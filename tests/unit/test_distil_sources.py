@@ -20,8 +20,8 @@ from demucs.blind.distil.place import run_of, take_place
 from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import Part, entries_of
 from demucs.errors import ConfigError, DatasetError
+from demucs.process.signals import Interrupted
 from demucs.release.provenance import file_sha256
-from demucs.stopping import Interrupted
 
 
 def entry_of(music: Path, out: Path, name: str) -> Entry:

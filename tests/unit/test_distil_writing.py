@@ -23,8 +23,8 @@ from demucs.blind.distil.written import check_others, read_facts
 from demucs.blind.quality import Quality
 from demucs.data.tracks import tracks_in
 from demucs.errors import DatasetError
+from demucs.process.signals import Interrupted
 from demucs.release.provenance import file_sha256
-from demucs.stopping import Interrupted
 
 RULE = Rule(threshold=5.0)
 

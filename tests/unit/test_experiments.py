@@ -25,7 +25,7 @@ from demucs.experiments import (
     recorded,
     with_checkpoint,
 )
-from demucs.stopping import Interrupted
+from demucs.process.signals import Interrupted
 
 FIELDS = {
     "schema", "signature", "name", "epochs", "epoch", "state", "message", "job_id", "array_job_id",

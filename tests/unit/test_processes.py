@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demucs.processes import Commands, process_pool
+from demucs.process.children import Commands, process_pool
 
 ROOT = Path(__file__).resolve().parents[2]
 GONE = 10.0  # seconds
@@ -46,7 +46,7 @@ def _interrupted_at_work(pool: ProcessPoolExecutor, numbers: list[int]) -> None:
 
 def test_an_error_ends_the_processes_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that are amid a long piece of work, and without waiting for it."""
-    monkeypatch.setattr("demucs.processes.PATIENCE", 0.5)
+    monkeypatch.setattr("demucs.process.children.PATIENCE", 0.5)
     began = time.monotonic()
     numbers: list[int] = []
     with pytest.raises(KeyboardInterrupt), process_pool(2) as pool:
@@ -87,7 +87,7 @@ def test_signals_of_a_whole_job_leave_the_processes_of_a_pool_to_their_parent() 
     ids=["pool", "scoring", "reader"],
 )
 def test_what_a_killed_process_had_started_ends_by_itself(children: str) -> None:
-    head = "import os, time\nfrom demucs.processes import process_pool\n"
+    head = "import os, time\nfrom demucs.process.children import process_pool\n"
     parent = subprocess.Popen(
         [sys.executable, "-c", head + children], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from demucs.ending import explained
 from demucs.errors import ConfigError
-from demucs.stopping import asked_by, begin, noting, stop_signal, working
+from demucs.process.command import explained
+from demucs.process.signals import asked_by, begin, noting, stop_signal, working
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = "ready"
 # A program prints READY where the signal is to come. Patience is short, to keep the tests so.
 HEAD = """
 import os, signal, sys, threading, time
-from demucs import ending, stopping
+from demucs.process import command as ending
+from demucs.process import signals as stopping
 stopping.CLEAN_UP, stopping.BOUNDARY, stopping.LAST_SECONDS, stopping.TWICE = 0.3, 600, 0.3, 0.1
 def ready():
     print("ready", flush=True)
@@ -164,7 +165,9 @@ def test_every_command_begins_with_its_handlers() -> None:
             if guard not in text or path.name == "__main__.py":
                 continue
             _, _, after = re.split(r'(""".*?"""\n+)', text, maxsplit=1, flags=re.DOTALL)
-            assert re.match(rf"from demucs.stopping import .*\n{guard}    begin\(", after), path
+            assert re.match(rf"from demucs.process.signals import .*\n{guard}    begin\(", after), (
+                path
+            )
             last = text.rpartition(guard)[2]
             assert re.search(r"^    (run_command|end)\(main(, loads=True)?\)$", last, re.M), path
 
@@ -269,4 +272,4 @@ def test_a_library_call_is_no_command() -> None:
         working()
     assert (stop_signal(), asked_by()) == (None, None)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert begin.__module__ == "demucs.stopping"
+    assert begin.__module__ == "demucs.process.signals"

@@ -26,8 +26,8 @@ from demucs.blind.distil.truth import TrueStems, true_quality
 from demucs.blind.quality import plain
 from demucs.blind.teacher import Teacher
 from demucs.errors import AudioError, ConfigError, DemucsError
+from demucs.process.signals import Interrupted
 from demucs.release.provenance import file_sha256
-from demucs.stopping import Interrupted
 
 SAVE_EVERY = 60.0  # seconds between two savings of a long file, which cost as its excerpts grow
 

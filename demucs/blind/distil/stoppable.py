@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from torch import Tensor
 
 from demucs.blind.teacher import Teacher
-from demucs.stopping import Interrupted
+from demucs.process.signals import Interrupted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,8 +25,8 @@ from demucs.blind.teacher import Teacher
 from demucs.data.readers import MIXTURE
 from demucs.errors import DatasetError
 from demucs.files import atomic_path
+from demucs.process.signals import Interrupted
 from demucs.release.provenance import file_sha256
-from demucs.stopping import Interrupted
 
 SPLIT = "train"
 _STALE = 3600.0  # seconds after which an unfinished folder has nobody who works on it

@@ -29,8 +29,8 @@ from demucs.data.changes import changes, joined
 from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
 from demucs.experiments import CHECKPOINT, RunRecord, recorded
+from demucs.process.signals import Interrupted, noting
 from demucs.release.checkpoint import newest_checkpoint, save_checkpoint
-from demucs.stopping import Interrupted, noting
 
 logger = logging.getLogger(__name__)
 

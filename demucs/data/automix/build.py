@@ -27,7 +27,7 @@ from demucs.data.repitch import Engine, find_repitcher
 from demucs.data.repitch_builtin import BuiltIn
 from demucs.data.tracks import Track, find_tracks
 from demucs.errors import ConfigError, DatasetError
-from demucs.processes import process_pool
+from demucs.process.children import process_pool
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from demucs.data.demo.folders import Recipe, clear, write_song
 from demucs.data.demo.kinds import KINDS
 from demucs.data.demo.settings import VERSION
 from demucs.errors import ConfigError, DatasetError
-from demucs.processes import process_pool
+from demucs.process.children import process_pool
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from demucs.data.doctor.judge import Wanted, track_findings, usual_sources
 from demucs.data.doctor.limits import SWAP_TRACKS
 from demucs.data.doctor.places import Place, dataset_places, other_places
 from demucs.errors import ConfigError, DatasetError
-from demucs.processes import process_pool
+from demucs.process.children import process_pool
 
 
 @dataclass(frozen=True, slots=True)

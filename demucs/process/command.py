@@ -1,7 +1,7 @@
 """How a command line ends: one message, an exit code, and none of its processes left.
 
-    from demucs.ending import run_command
-    from demucs.stopping import begin
+    from demucs.process.command import run_command
+    from demucs.process.signals import begin
 
     if __name__ == "__main__":
         begin()  # before the imports below
@@ -26,7 +26,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from demucs.errors import DemucsError, explain_os_error
-from demucs.stopping import Asked, asked_by, exit_code, leaving, working
+from demucs.process.signals import Asked, asked_by, exit_code, leaving, working
 
 MEMORY = "work on less at a time, or give it more memory"
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch's, cuDNN's, ...
@@ -39,7 +39,7 @@ def run_command(
 
     Args:
         main: the command.
-        loads: `main` still loads, and calls `demucs.stopping.working` itself.
+        loads: `main` still loads, and calls `demucs.process.signals.working` itself.
         memory: what to do when memory is used up.
     """
     try:
