@@ -71,7 +71,7 @@ def matrix_peak(precision: str, device: torch.device, rounds: int = 20) -> float
 
 def _ours(weights: str, device: torch.device) -> Run:
     from demucs.apply import apply_model
-    from demucs.memory import MemoryGuard
+    from demucs.apply.memory import MemoryGuard
     from demucs.release import load_release
     from demucs.release.bag import prepared
 

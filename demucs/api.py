@@ -22,20 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.audio import (
-    AudioSource,
-    MonoStatistics,
-    convert_audio,
-    count_bad,
-    read_audio,
-    share_residual,
-    write_audio,
-)
-from demucs.chunks import Callback
-from demucs.errors import AudioError, ConfigError
-from demucs.memory import MemoryGuard
-from demucs.nn.fast import release_memory
-from demucs.parameters import (
+from demucs.apply.chunks import Callback
+from demucs.apply.memory import MemoryGuard
+from demucs.apply.parameters import (
     batch_of,
     flag,
     overlap_of,
@@ -46,11 +35,22 @@ from demucs.parameters import (
     shifts_of,
     threads_of,
 )
+from demucs.apply.stream import Block, apply_blocks
+from demucs.audio import (
+    AudioSource,
+    MonoStatistics,
+    convert_audio,
+    count_bad,
+    read_audio,
+    share_residual,
+    write_audio,
+)
+from demucs.errors import AudioError, ConfigError
+from demucs.nn.fast import release_memory
 from demucs.pretrained import get_model
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, remote
 from demucs.release.bag import prepared
 from demucs.release.listing import ModelEntry, list_entries
-from demucs.sliding import Block, apply_blocks
 
 __all__ = ["Block", "ModelEntry", "Separator", "list_entries", "list_models", "save_audio"]
 

@@ -5,9 +5,9 @@ from difflib import get_close_matches
 
 from torch import nn
 
+from demucs.apply.parameters import path_of
 from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
 from demucs.files import path_errors
-from demucs.parameters import path_of
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, ReleaseInfo
 from demucs.release.bag import assemble_bag
 from demucs.release.bagfile import bag_of_name

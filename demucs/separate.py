@@ -222,8 +222,8 @@ def _separator(options: Options) -> "Separator":
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it is imported
 
     from demucs.api import Separator
+    from demucs.apply.parameters import pick_device
     from demucs.nn.allocator import return_large_blocks
-    from demucs.parameters import pick_device
     from demucs.separate_local import load_experiment
 
     device = pick_device(options.device)

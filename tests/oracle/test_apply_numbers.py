@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from demucs.apply import apply_model
-from demucs.sliding import apply_blocks
+from demucs.apply.stream import apply_blocks
 
 
 def _load_cases() -> ModuleType:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.chunks import ordered_map, triangle, window
+from demucs.apply.chunks import ordered_map, triangle, window
 from demucs.errors import ConfigError
 
 

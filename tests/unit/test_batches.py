@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from demucs import batches
 from demucs.apply import apply_model
-from demucs.batches import Chunk, Runner, default_batch
-from demucs.chunks import Reporter
+from demucs.apply import runner as batches
+from demucs.apply.chunks import Reporter
+from demucs.apply.copies import Direct, Sent, Streams
+from demucs.apply.memory import MemoryGuard
+from demucs.apply.plan import members_of, plan
+from demucs.apply.runner import Chunk, Runner, default_batch
+from demucs.apply.stream import apply_blocks
 from demucs.errors import ConfigError
-from demucs.memory import MemoryGuard
-from demucs.passes import members_of, plan
-from demucs.sliding import apply_blocks
-from demucs.transfer import Direct, Sent, Streams
 
 CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

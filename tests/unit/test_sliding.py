@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
+from demucs.apply.memory import MemoryGuard
+from demucs.apply.stream import Block, apply_blocks
 from demucs.errors import ConfigError
-from demucs.memory import MemoryGuard
-from demucs.sliding import Block, apply_blocks
 
 
 class Placed(nn.Module):

@@ -15,12 +15,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from demucs.batches import Chunk, Runner
-from demucs.chunks import Callback, Reporter, triangle, window
-from demucs.errors import ConfigError
-from demucs.memory import MemoryGuard
-from demucs.parameters import flag, pick_device, segment_of
-from demucs.passes import (
+from demucs.apply.chunks import Callback, Reporter, triangle, window
+from demucs.apply.memory import MemoryGuard
+from demucs.apply.parameters import flag, pick_device, segment_of
+from demucs.apply.plan import (
     Pass,
     check_arguments,
     members_of,
@@ -28,6 +26,8 @@ from demucs.passes import (
     progress_bar,
     ready,
 )
+from demucs.apply.runner import Chunk, Runner
+from demucs.errors import ConfigError
 
 
 def apply_model(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from demucs.chunks import window
+from demucs.apply.chunks import window
 from demucs.errors import ConfigError
 
 

@@ -1,6 +1,6 @@
 """What applying a model to a mixture consists of: passes over it, their chunks, one chunk.
 
-`demucs.apply` runs the passes one after the other over a tensor, `demucs.sliding` all of them at
+`demucs.apply` runs the passes one after the other over a tensor, `demucs.apply.stream` all of them at
 once over a signal that comes in blocks.
 """
 
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from demucs.chunks import grid, triangle, window
+from demucs.apply.chunks import grid, triangle, window
+from demucs.apply.memory import MemoryGuard
+from demucs.apply.parameters import batch_of, number, overlap_of, shifts_of, threads_of
 from demucs.errors import ConfigError
-from demucs.memory import MemoryGuard
-from demucs.parameters import batch_of, number, overlap_of, shifts_of, threads_of
 from demucs.process.command import is_out_of_memory
 
 MAX_SHIFT = 0.5  # seconds

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from demucs.chunks import Reporter, ordered_map
-from demucs.memory import MemoryGuard, seconds_at_once
-from demucs.passes import Pass, cropped, separate_chunk
+from demucs.apply.chunks import Reporter, ordered_map
+from demucs.apply.copies import Sent, Transfer, transfer_between
+from demucs.apply.memory import MemoryGuard, seconds_at_once
+from demucs.apply.plan import Pass, cropped, separate_chunk
 from demucs.process.command import is_out_of_memory
-from demucs.transfer import Sent, Transfer, transfer_between
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from demucs.batches import Chunk, Runner
-from demucs.buffers import Signal, Sums
-from demucs.chunks import Callback, Reporter, triangle
-from demucs.errors import ConfigError
-from demucs.memory import MemoryGuard
-from demucs.parameters import flag, pick_device, segment_of
-from demucs.passes import (
+from demucs.apply.buffers import Signal, Sums
+from demucs.apply.chunks import Callback, Reporter, triangle
+from demucs.apply.memory import MemoryGuard
+from demucs.apply.parameters import flag, pick_device, segment_of
+from demucs.apply.plan import (
     Pass,
     check_arguments,
     members_of,
@@ -30,6 +28,8 @@ from demucs.passes import (
     progress_bar,
     ready,
 )
+from demucs.apply.runner import Chunk, Runner
+from demucs.errors import ConfigError
 
 
 @dataclass(frozen=True)
