@@ -39,7 +39,7 @@ cd "$typed_in" # so that files and flags mean what they meant to the user
 recursive= # is -r among the flags?
 [[ " $* " != *" -r "* && " $* " != *" --recursive "* ]] || recursive=yes
 
-audio_files() { # of a folder, or those that a list names; as demucs/separate_inputs.py finds them
+audio_files() { # of a folder, or those that a list names; as demucs/separate/inputs.py finds them
     local kinds='wav|wave|flac|aiff|aif|aifc|w64|rf64|au|caf|mp3|mp2|ogg|oga|opus|m4a|m4b|aac|ac3|wma|wv|ape|tta|mka|webm|mp4'
     if [ -d "$what" ]; then
         local skip=(-name '.*') depth=(-maxdepth 1)
@@ -76,7 +76,7 @@ separate=(-n "$name" -o "$root/separated" "$@")
 [ -n "$published" ] || separate=(--repo "$root/release_models" "${separate[@]}")
 [ -z "$recursive" ] || [ ! -d "$what" ] || [[ " $*" = *" --root"* ]] || separate+=(--root "$what")
 separate+=(--)
-read_flags='import sys; from demucs.separate_options import parse_options as p; p(sys.argv[1:])'
+read_flags='import sys; from demucs.separate.options import parse_options as p; p(sys.argv[1:])'
 said=$(python3 -c "$read_flags" "${separate[@]}" "${files[0]}" 2>&1) || wrong "${said##*error: }"
 [[ " $* " != *" -n "* && " $* " != *" --name"[\ =]* ]] || wrong "the NAME is given twice, and with -n"
 

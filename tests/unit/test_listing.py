@@ -17,7 +17,7 @@ from demucs.release import ReleaseInfo, save_release
 from demucs.release.header import Header, read_header
 from demucs.release.listing import ModelEntry, list_entries
 from demucs.separate import main
-from demucs.separate_models import models_json, models_text
+from demucs.separate.list_models import models_json, models_text
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
 FOUR = ["drums", "bass", "other", "vocals"]

@@ -22,8 +22,8 @@ from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags
 from demucs.nn import allocator
 from demucs.separate import main
-from demucs.separate_inputs import Track
-from demucs.separate_progress import Progress, clock
+from demucs.separate.inputs import Track
+from demucs.separate.progress import Progress, clock
 
 RATE = 8000
 
@@ -357,7 +357,7 @@ def test_float_flac_has_one_gain(place: Path) -> None:
 def test_the_time_left_of_all(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(place, "a.wav", "b.wav", "c.wav")
     now = [0.0]
-    monkeypatch.setattr("demucs.separate_progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("demucs.separate.progress.time.monotonic", lambda: now[0])
     progress = Progress([Track(place / f"{name}.wav") for name in "abc"])
     progress.next()  # left out
     progress.next()

@@ -9,7 +9,7 @@ import torch
 from demucs.errors import CheckpointError, ModelNotFoundError
 from demucs.nn import ModelSpec, build_model
 from demucs.release.checkpoint import save_checkpoint
-from demucs.separate_local import load_experiment
+from demucs.release.from_checkpoint import load_experiment
 
 SPEC = ModelSpec(
     name="hdemucs", kwargs={"sources": ["a", "b"], "channels": 4, "nfft": 1024, "depth": 4}

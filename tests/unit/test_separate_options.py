@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demucs.errors import AudioError, ConfigError
-from demucs.separate_names import DEFAULT_PATTERN, OutputNames, check_pattern
-from demucs.separate_notices import unused_flags
-from demucs.separate_options import parse_options
+from demucs.separate.notices import unused_flags
+from demucs.separate.options import parse_options
+from demucs.separate.outputs import DEFAULT_PATTERN, OutputNames, check_pattern
 
 
 def test_the_defaults_are_the_public_ones() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from demucs.errors import ConfigError
 from demucs.release.names import folder_name
-from demucs.separate_names import DEFAULT_PATTERN, check_pattern
-from demucs.separate_types import integer, number
+from demucs.separate.outputs import DEFAULT_PATTERN, check_pattern
+from demucs.separate.types import integer, number
 
 DEFAULT_MODEL = "htdemucs"
 STANDARD = Path("-")  # standard input as a track, standard output as --out or --json

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from demucs.separate_inputs import Track
+from demucs.separate.inputs import Track
 
 _PACKED = {".wav": 1.0, ".aif": 1.0, ".aiff": 1.0, ".flac": 1.6}  # audio in a byte; others:
 _LOSSY = 8.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from demucs.errors import AudioError, message_of
 from demucs.files import SONG_SUFFIXES, is_song
-from demucs.separate_names import filled, identity
-from demucs.separate_options import STANDARD, Options
+from demucs.separate.options import STANDARD, Options
+from demucs.separate.outputs import filled, identity
 
 # Of the files in a folder, those with these suffixes; a file that is named may have any.
 # slurm_scripts/slurm_separate.sh has the same.

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from demucs.separate_names import filled
-from demucs.separate_options import Options
+from demucs.separate.options import Options
+from demucs.separate.outputs import filled
 
 
 def unused_flags(options: Options) -> list[str]:

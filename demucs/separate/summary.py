@@ -9,7 +9,7 @@ from typing import Any
 from demucs import __version__
 from demucs.errors import AudioError
 from demucs.files import atomic_path
-from demucs.separate_options import STANDARD, Options
+from demucs.separate.options import STANDARD, Options
 
 
 class Summary:

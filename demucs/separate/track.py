@@ -18,8 +18,8 @@ from demucs.audio import Encoding, StemFile, StemWriter
 from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags, write_tags
 from demucs.errors import AudioError
-from demucs.separate_options import Options
-from demucs.separate_progress import TrackProgress
+from demucs.separate.options import Options
+from demucs.separate.progress import TrackProgress
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,6 @@
 Heavy imports wait until the arguments are known to be right.
 """
 
-from demucs.process.signals import Asked, begin, exit_code, working
-
-if __name__ == "__main__":
-    begin()  # before the imports below
-
 import logging
 import os
 import shutil
@@ -25,16 +20,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
-from demucs.process.command import run_command
-from demucs.separate_inputs import Track, find_tracks
-from demucs.separate_names import OutputNames
-from demucs.separate_notices import unused_flags
-from demucs.separate_options import STANDARD, Options, parse_options
-from demucs.separate_summary import Summary, write_json
+from demucs.process.signals import Asked, exit_code, working
+from demucs.separate.inputs import Track, find_tracks
+from demucs.separate.notices import unused_flags
+from demucs.separate.options import STANDARD, Options, parse_options
+from demucs.separate.outputs import OutputNames
+from demucs.separate.summary import Summary, write_json
 
 if TYPE_CHECKING:
     from demucs.api import Separator
-    from demucs.separate_progress import Progress
+    from demucs.separate.progress import Progress
 
 _log = logging.getLogger("demucs.separate")
 
@@ -107,7 +102,7 @@ def _ending_on_signals() -> Iterator[None]:
 def _list_models(options: Options) -> int:
     """Lists the models that `-n` knows, without importing torch."""
     from demucs.release.listing import list_entries
-    from demucs.separate_models import models_json, models_text
+    from demucs.separate.list_models import models_json, models_text
 
     if options.repo is not None and not options.repo.is_dir():
         raise ModelNotFoundError(f"--repo {options.repo}: no such folder, so no models to list.")
@@ -170,7 +165,7 @@ def _separate_each(
     summary: Summary,
 ) -> None:
     """Separates the tracks one after the other; one's trouble is not the others'."""
-    from demucs.separate_progress import Progress
+    from demucs.separate.progress import Progress
 
     progress = Progress(tracks)
     for track in tracks:
@@ -201,7 +196,7 @@ def _separate(
     progress: "Progress",
     summary: Summary,
 ) -> None:
-    from demucs.separate_track import separate_track, standard_output
+    from demucs.separate.track import separate_track, standard_output
 
     _say(f"Separating track {track.path}", options)
     began = time.monotonic()
@@ -224,7 +219,7 @@ def _separator(options: Options) -> "Separator":
     from demucs.api import Separator
     from demucs.apply.parameters import pick_device
     from demucs.nn.allocator import return_large_blocks
-    from demucs.separate_local import load_experiment
+    from demucs.release.from_checkpoint import load_experiment
 
     device = pick_device(options.device)
     if device.type == "cpu":
@@ -276,7 +271,3 @@ def _complain(message: str, options: Options | None) -> None:
     print(f"demucs: {message}", file=sys.stderr, flush=True)
     if options is not None and options.verbose and sys.exc_info()[0] is not None:
         traceback.print_exc()
-
-
-if __name__ == "__main__":
-    run_command(main, loads=True)
