@@ -32,10 +32,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from omegaconf import DictConfig
 
-from demucs.cluster import asked_world_size
-from demucs.door import Door, carry_out, end, plain, set_up_logging, warn_of_missing
-from demucs.experiments import CHECKPOINT
-from demucs.neighbours import tell_nearest
+from demucs.experiment.cluster import asked_world_size
+from demucs.experiment.dora_main import Door, carry_out, end, plain, set_up_logging, warn_of_missing
+from demucs.experiment.nearest import tell_nearest
+from demucs.experiment.record import CHECKPOINT
 from demucs.process.children import follow_launcher
 
 logger = logging.getLogger(__name__)

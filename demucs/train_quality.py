@@ -28,9 +28,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from demucs.cluster import asked_world_size
-from demucs.door import Door, carry_out, end, plain, set_up_logging, warn_of_missing
 from demucs.errors import ConfigError
+from demucs.experiment.cluster import asked_world_size
+from demucs.experiment.dora_main import Door, carry_out, end, plain, set_up_logging, warn_of_missing
 
 
 class _Door(Door):

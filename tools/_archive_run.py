@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from demucs.environment import describe
 from demucs.errors import CheckpointError, ModelNotFoundError
 from demucs.evaluation import Results
-from demucs.experiments import LOG, RunRecord, with_checkpoint
+from demucs.experiment.environment import describe
+from demucs.experiment.nearest import ARGV
+from demucs.experiment.record import LOG, RunRecord, with_checkpoint
 from demucs.files import atomic_path
-from demucs.neighbours import ARGV
 from demucs.release.checkpoint import newest_checkpoint_file
 
 RESULT = "result.json"

@@ -30,8 +30,8 @@ from demucs.blind.distil.stoppable import StoppableTeacher
 from demucs.blind.distil.writing import Writing
 from demucs.blind.distil.written import check_others
 from demucs.blind.teacher import Teacher
-from demucs.cluster import World, find_share
 from demucs.errors import ConfigError
+from demucs.experiment.cluster import World, find_share
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
 from demucs.process.signals import noting, stop_signal

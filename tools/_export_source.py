@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError, ReleaseError
-from demucs.experiments import with_checkpoint
+from demucs.experiment.record import with_checkpoint
 from demucs.nn import ModelSpec, build_model
 from demucs.release import (
     DEFAULT_LICENCE,

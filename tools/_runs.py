@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import message_of
-from demucs.experiments import LOG, RUN, RunRecord
+from demucs.experiment.record import LOG, RUN, RunRecord
 
 TAIL = 8192  # bytes at the end of a log that are looked at
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

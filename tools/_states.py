@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from demucs.experiments import RunRecord
+from demucs.experiment.record import RunRecord
 from tools._queue import PAUSED, WAITING, Job, Queue
 from tools._runs import Run, job_of
 

@@ -124,9 +124,9 @@ def _measure(
     out: Path,
 ) -> "Results | None":
     """The results of all tracks; None where other processes have not finished their share."""
-    from demucs.cluster import find_share
     from demucs.evaluation import evaluate
     from demucs.evaluation.parts import share_of
+    from demucs.experiment.cluster import find_share
 
     share = find_share(os.environ)
     own = share_of(tracks, share.rank, share.world_size)

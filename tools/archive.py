@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError, message_of
-from demucs.experiments import outputs_folder
+from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER, is_valid_name
 

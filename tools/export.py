@@ -24,7 +24,7 @@ from demucs.errors import (
     ReleaseError,
     message_of,
 )
-from demucs.experiments import outputs_folder
+from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
 from demucs.release import (
     DEFAULT_FOLDER,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.names import VALUES
-from demucs.experiments import outputs_folder
+from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER
 

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
-from demucs.experiments import experiment_folders, outputs_folder
+from demucs.experiment.record import experiment_folders, outputs_folder
 from demucs.process.command import run_command
 from tools._columns import duration, table, without_common
 from tools._queue import Queue, read_queue

@@ -18,7 +18,7 @@ from typing import IO, Any
 import torch
 
 from demucs.errors import CheckpointError, explain_os_error
-from demucs.experiments import CHECKPOINT, PREVIOUS_CHECKPOINT
+from demucs.experiment.record import CHECKPOINT, PREVIOUS_CHECKPOINT
 from demucs.files import atomic_path
 
 logger = logging.getLogger(__name__)

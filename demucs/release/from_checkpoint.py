@@ -8,7 +8,7 @@ import os
 from torch import nn
 
 from demucs.errors import CheckpointError, ModelNotFoundError
-from demucs.experiments import outputs_folder, with_checkpoint
+from demucs.experiment.record import outputs_folder, with_checkpoint
 from demucs.nn import ModelSpec, build_model
 from demucs.release.checkpoint import NAME, newest_checkpoint
 

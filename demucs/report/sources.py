@@ -9,7 +9,7 @@ from typing import Any
 
 from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.results import Results
-from demucs.experiments import CHECKPOINT, RUN, RunRecord
+from demucs.experiment.record import CHECKPOINT, RUN, RunRecord
 from demucs.release.names import DEFAULT_FOLDER, SUFFIX, folder_name, model_files, name_of
 from demucs.report.files import finite, plain_dict, read_config, read_json
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from demucs.cluster import World, check_gpus, find_world, meeting_point, requeue
-from demucs.environment import describe
 from demucs.errors import ConfigError
-from demucs.experiments import RunRecord, recorded
+from demucs.experiment.cluster import World, check_gpus, find_world, meeting_point, requeue
+from demucs.experiment.environment import describe
+from demucs.experiment.record import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
 from demucs.process.signals import Interrupted, noting
@@ -73,7 +73,7 @@ def run_training(
     Args:
         run: the configuration.
         experiment: what is trained.
-        environ: tells the world (see `demucs.cluster`).
+        environ: tells the world (see `demucs.experiment.cluster`).
         should_stop: asked now and then; if true in any process, all save and stop.
 
     Returns:

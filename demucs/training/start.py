@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
-from demucs.experiments import CHECKPOINT, PREVIOUS_CHECKPOINT, with_checkpoint
+from demucs.experiment.record import CHECKPOINT, PREVIOUS_CHECKPOINT, with_checkpoint
 from demucs.nn import torchaudio_network
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from demucs.experiments import CHECKPOINT
+from demucs.experiment.record import CHECKPOINT
 from demucs.nn import register_model
 from demucs.process import signals as stopping
 from demucs.release.checkpoint import _HashingWriter

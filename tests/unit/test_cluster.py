@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from demucs.cluster import (
+from demucs.errors import ConfigError
+from demucs.experiment.cluster import (
     FIRST_PORT,
     PORTS,
     World,
@@ -16,7 +17,6 @@ from demucs.cluster import (
     meeting_point,
     requeue,
 )
-from demucs.errors import ConfigError
 
 BATCH = {  # of the batch script of `sbatch -n8 -N2`
     "SLURM_JOB_ID": "71", "SLURM_JOB_NODELIST": "gpu[07-08]", "SLURM_NTASKS": "8",

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from demucs.cluster import find_share
 from demucs.errors import ConfigError
 from demucs.evaluation.parts import Parts, share_of
 from demucs.evaluation.results import TrackResult
+from demucs.experiment.cluster import find_share
 
 KEY = {"weights": "abc", "how": [1, 0.25, True]}
 

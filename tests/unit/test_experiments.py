@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from demucs.environment import describe
 from demucs.errors import ConfigError, DemucsError
-from demucs.experiments import (
+from demucs.experiment.environment import describe
+from demucs.experiment.record import (
     LOCK,
     RUN,
     RunRecord,
@@ -36,7 +36,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from demucs.errors import DemucsError
-from demucs.experiments import locked
+from demucs.experiment.record import locked
 try:
     with locked(Path(sys.argv[1])):
         print("held", flush=True)
@@ -171,7 +171,7 @@ def test_child_processes_have_no_part_in_the_lock(tmp_path: Path) -> None:
     code = f"""
 import os, time
 from pathlib import Path
-from demucs.experiments import locked
+from demucs.experiment.record import locked
 with locked(Path({str(tmp_path)!r})):
     child = os.fork()
     if child == 0:

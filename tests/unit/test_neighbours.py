@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from demucs.neighbours import MOST, tell_nearest
+from demucs.experiment.nearest import MOST, tell_nearest
 
 
 def experiment(root: Path, signature: str, *argv: str, trained: bool = True, age: int = 0) -> None:

@@ -16,7 +16,7 @@ from training_support import tiny_config, write_songs
 
 from demucs.data import find_tracks
 from demucs.errors import DatasetError, DemucsError, PathError, explain_os_error, message_of
-from demucs.experiments import experiment_folders, with_checkpoint
+from demucs.experiment.record import experiment_folders, with_checkpoint
 from demucs.files import atomic_path, path_errors
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint

@@ -21,7 +21,7 @@ from demucs.blind.network.settings import MiscConfig, OptimConfig, QualityConfig
 from demucs.blind.network.train import Place, train_network
 from demucs.blind.network.validate import Judged, factors, halves, judge, scores
 from demucs.errors import CheckpointError, ConfigError, DatasetError, DemucsError
-from demucs.experiments import CHECKPOINT, RunRecord
+from demucs.experiment.record import CHECKPOINT, RunRecord
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint
 from tools.blind_estimates import main as tool

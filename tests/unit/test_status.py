@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from demucs.experiments import RunRecord
+from demucs.experiment.record import RunRecord
 from tools import _queue, _states, status
 from tools._columns import duration, table, without_common
 from tools._states import is_alive, parse_time

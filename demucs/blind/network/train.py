@@ -28,7 +28,7 @@ from demucs.blind.network.validate import halves, judge, scores
 from demucs.data.changes import changes, joined
 from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
-from demucs.experiments import CHECKPOINT, RunRecord, recorded
+from demucs.experiment.record import CHECKPOINT, RunRecord, recorded
 from demucs.process.signals import Interrupted, noting
 from demucs.release.checkpoint import newest_checkpoint, save_checkpoint
 

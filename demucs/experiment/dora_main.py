@@ -15,11 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from demucs.cluster import find_world
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
-from demucs.experiments import LOG
+from demucs.experiment.cluster import find_world
+from demucs.experiment.nearest import ARGV
+from demucs.experiment.record import LOG
 from demucs.files import atomic_path
-from demucs.neighbours import ARGV
 from demucs.process.command import MEMORY, run_command, tell
 from demucs.process.signals import Asked, begin, exit_code, working
 

@@ -14,7 +14,7 @@ from typing import Any
 import demucs
 
 PACKAGES = ("torch", "numpy", "dora-search", "hydra-core", "julius", "museval", "soundfile")
-_REPOSITORY = Path(__file__).resolve().parents[1]
+_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def describe(devices: Iterable[str] = ()) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.experiments import CHECKPOINT, with_checkpoint
+from demucs.experiment.record import CHECKPOINT, with_checkpoint
 
 ARGV = ".argv.json"  # Dora's, of an experiment's overrides
 MOST = 8  # more keys than these, and it is no neighbour

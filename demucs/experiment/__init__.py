@@ -1,0 +1,1 @@
+"""One training run on disk and on a cluster. Imports no torch."""
