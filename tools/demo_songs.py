@@ -18,8 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.data.demo import write_demo_songs
-from demucs.data.demo.kinds import KINDS
+from demucs.demo_songs import write_demo_songs
+from demucs.demo_songs.kinds import KINDS
 from demucs.errors import DemucsError, message_of
 from demucs.process.command import run_command
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from demucs.data import find_tracks
-from demucs.data.demo import write_demo_songs
+from demucs.demo_songs import write_demo_songs
 from demucs.evaluation import evaluate
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, save_release

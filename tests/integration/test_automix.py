@@ -19,8 +19,8 @@ from demucs.data import find_tracks
 from demucs.data.automix.analysis import analyse
 from demucs.data.automix.key import chroma
 from demucs.data.automix.onsets import onset_envelope
-from demucs.data.demo import write_demo_songs
-from demucs.data.demo.music import MODES, PITCH_NAMES
+from demucs.demo_songs import write_demo_songs
+from demucs.demo_songs.music import MODES, PITCH_NAMES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "unit"))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from demucs.data.demo import synthesize_song, write_demo_songs
 from demucs.data.readers import load_stempeg
+from demucs.demo_songs import synthesize_song, write_demo_songs
 from demucs.errors import MissingToolError
 from tests.integration import warm
 

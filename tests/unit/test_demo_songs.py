@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 from demucs.data import find_tracks
-from demucs.data.demo import STEMS, folders, synthesize_song, write, write_demo_songs
-from demucs.data.demo.names import COLOURS, song_name
-from demucs.data.demo.settings import VERSION
-from demucs.data.demo.tones import Wave
+from demucs.demo_songs import STEMS, folders, synthesize_song, write, write_demo_songs
+from demucs.demo_songs.names import COLOURS, song_name
+from demucs.demo_songs.settings import VERSION
+from demucs.demo_songs.tones import Wave
 from demucs.errors import ConfigError, DatasetError
 from tools.demo_songs import main
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from demucs.data.demo import settings
-from demucs.data.demo.instruments import BEDS, COMPS, LINES, Player
-from demucs.data.demo.mastering import active_rms
-from demucs.data.demo.music import BEATS, Chord, Note, Score
-from demucs.data.demo.space import echo, place
-from demucs.data.demo.tones import Wave, decibels
+from demucs.demo_songs import settings
+from demucs.demo_songs.instruments import BEDS, COMPS, LINES, Player
+from demucs.demo_songs.mastering import active_rms
+from demucs.demo_songs.music import BEATS, Chord, Note, Score
+from demucs.demo_songs.space import echo, place
+from demucs.demo_songs.tones import Wave, decibels
 
 RHYTHMS = (
     "x...x...x...x...",

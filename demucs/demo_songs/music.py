@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from demucs.data.demo import settings
+from demucs.demo_songs import settings
 
 BEATS = 4  # of a bar
 LAYERS = ("drums", "bass", "bed", "comp", "line", "vocals")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import signal
 
-from demucs.data.demo.mastering import active_rms
-from demucs.data.demo.tones import Wave, decibels
+from demucs.demo_songs.mastering import active_rms
+from demucs.demo_songs.tones import Wave, decibels
 
 KINDS = ("studio", "live")
 

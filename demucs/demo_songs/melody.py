@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demucs.data.demo import settings
-from demucs.data.demo.music import BEATS, Score
+from demucs.demo_songs import settings
+from demucs.demo_songs.music import BEATS, Score
 
 VOWELS = ("a", "e", "i", "o", "u", "ae", "uh", "er")
 # None is a syllable that starts with its vowel.

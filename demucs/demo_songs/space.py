@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import signal
 
-from demucs.data.demo.tones import Wave, bandpass, decibels, noise, seconds_axis
+from demucs.demo_songs.tones import Wave, bandpass, decibels, noise, seconds_axis
 
 
 def place(canvas: Wave, wave: Wave, start: int, *, gain: float = 1.0, pan: float = 0.0) -> None:

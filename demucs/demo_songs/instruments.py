@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from demucs.data.demo.music import Note
-from demucs.data.demo.tones import (
+from demucs.demo_songs.music import Note
+from demucs.demo_songs.tones import (
     TABLE,
     Wave,
     adsr,

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from demucs.data.demo import settings
-from demucs.data.demo.tones import Wave, decibels
+from demucs.demo_songs import settings
+from demucs.demo_songs.tones import Wave, decibels
 
 FULL_SCALE = 32768  # of 16-bit samples
 STEM_PEAK = 0.999  # of a stem by itself

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from demucs.data.demo.melody import Phrase, Syllable
+from demucs.demo_songs.melody import Phrase, Syllable
 
 FRAME = 256 / 44100  # seconds
 LEAD_IN = 0.35  # seconds before the first syllable, for the breath

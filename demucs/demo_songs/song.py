@@ -4,16 +4,16 @@ from enum import IntEnum
 
 import numpy as np
 
-from demucs.data.demo import settings
-from demucs.data.demo.bass import play_bass
-from demucs.data.demo.beats import play_drums
-from demucs.data.demo.harmony import play_other
-from demucs.data.demo.kinds import Stage
-from demucs.data.demo.mastering import balance, master, quantize
-from demucs.data.demo.music import PITCH_NAMES, compose
-from demucs.data.demo.space import reverberate, room
-from demucs.data.demo.tones import Wave
-from demucs.data.demo.voice import play_vocals
+from demucs.demo_songs import settings
+from demucs.demo_songs.bass import play_bass
+from demucs.demo_songs.beats import play_drums
+from demucs.demo_songs.harmony import play_other
+from demucs.demo_songs.kinds import Stage
+from demucs.demo_songs.mastering import balance, master, quantize
+from demucs.demo_songs.music import PITCH_NAMES, compose
+from demucs.demo_songs.space import reverberate, room
+from demucs.demo_songs.tones import Wave
+from demucs.demo_songs.voice import play_vocals
 
 STEMS = ("drums", "bass", "other", "vocals")
 SPLITS = ("train", "valid", "test")
@@ -49,7 +49,7 @@ def render(
     """As `synthesize_song`, and what the song is made of, in words.
 
     Args:
-        kind: one of `demucs.data.demo.kinds.KINDS`.
+        kind: one of `demucs.demo_songs.kinds.KINDS`.
     """
     generators = {
         part: np.random.default_rng(

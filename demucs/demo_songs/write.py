@@ -10,9 +10,9 @@ from typing import Any
 import soundfile
 from tqdm import tqdm
 
-from demucs.data.demo.folders import Recipe, clear, write_song
-from demucs.data.demo.kinds import KINDS
-from demucs.data.demo.settings import VERSION
+from demucs.demo_songs.folders import Recipe, clear, write_song
+from demucs.demo_songs.kinds import KINDS
+from demucs.demo_songs.settings import VERSION
 from demucs.errors import ConfigError, DatasetError
 from demucs.process.children import process_pool
 
@@ -48,7 +48,7 @@ def write_demo_songs(
         seconds: length of a song.
         seed: another seed gives other songs.
         samplerate: Hz.
-        kind: `studio`, or `live`: another kind of music, see `demucs.data.demo.kinds`.
+        kind: `studio`, or `live`: another kind of music, see `demucs.demo_songs.kinds`.
         workers: processes; None is one for each core, 1 stays in this process.
         progress: show a progress bar.
 

@@ -7,12 +7,12 @@ table at the sung pitch; the filter is applied to short frames, which are added 
 import numpy as np
 from scipy import fft
 
-from demucs.data.demo import settings
-from demucs.data.demo.melody import harmonize, sung_phrases
-from demucs.data.demo.music import Score
-from demucs.data.demo.space import place
-from demucs.data.demo.speech import FRAME, Manner, Track, Tracks, speak
-from demucs.data.demo.tones import Wave, bandpass, decibels, noise, oscillate, sine, wavetable
+from demucs.demo_songs import settings
+from demucs.demo_songs.melody import harmonize, sung_phrases
+from demucs.demo_songs.music import Score
+from demucs.demo_songs.space import place
+from demucs.demo_songs.speech import FRAME, Manner, Track, Tracks, speak
+from demucs.demo_songs.tones import Wave, bandpass, decibels, noise, oscillate, sine, wavetable
 
 BANDWIDTHS = (75.0, 95.0, 140.0, 220.0, 320.0)  # of F1..F5, Hz
 OVERLAP = 4  # frames that cover a sample

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from demucs.data.demo import settings
-from demucs.data.demo.music import Note, Score
-from demucs.data.demo.space import place
-from demucs.data.demo.tones import (
+from demucs.demo_songs import settings
+from demucs.demo_songs.music import Note, Score
+from demucs.demo_songs.space import place
+from demucs.demo_songs.tones import (
     Wave,
     adsr,
     decay,

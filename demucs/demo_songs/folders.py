@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from demucs.data.demo.mastering import FULL_SCALE
-from demucs.data.demo.names import song_name
-from demucs.data.demo.song import SPLITS, STEMS, render
+from demucs.demo_songs.mastering import FULL_SCALE
+from demucs.demo_songs.names import song_name
+from demucs.demo_songs.song import SPLITS, STEMS, render
 from demucs.errors import DatasetError
 
 FACTS_FILE = "demo.json"

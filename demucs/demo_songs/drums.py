@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from demucs.data.demo.tones import Wave, bandpass, decay, noise, seconds_axis, sine
+from demucs.demo_songs.tones import Wave, bandpass, decay, noise, seconds_axis, sine
 
 METAL = (1.0, 1.342, 1.2312, 1.6532, 1.9523, 2.1523, 2.7893, 3.1713)  # ratios of cymbal partials
 VARIANTS = 3  # waves of a piece, so that no two hits in a row are equal

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demucs.data.demo.drums import PANS, make_kit
-from demucs.data.demo.music import BEATS, Score, Section
-from demucs.data.demo.space import place
-from demucs.data.demo.tones import Wave
+from demucs.demo_songs.drums import PANS, make_kit
+from demucs.demo_songs.music import BEATS, Score, Section
+from demucs.demo_songs.space import place
+from demucs.demo_songs.tones import Wave
 
 STEPS = 16
 # X is an accent, x a hit, o a soft hit, . a rest. Patterns of one style go together.
