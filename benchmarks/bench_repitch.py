@@ -27,9 +27,9 @@ from torch import Tensor
 
 from demucs.data.augment import Stretch
 from demucs.data.repitch import HEADROOM, Engine, Job, Repitcher
-from demucs.data.repitch_builtin import BuiltIn
-from demucs.data.repitch_library import SoundTouchLibrary
-from demucs.data.repitch_program import SoundStretch
+from demucs.data.repitch.builtin import BuiltIn
+from demucs.data.repitch.library import SoundTouchLibrary
+from demucs.data.repitch.program import SoundStretch
 
 RATE = 44100
 STRETCHES = (Stretch(5.25, 1), Stretch(-7.5, -2), Stretch(11.0, 0), Stretch(-1.5, 2))

@@ -20,7 +20,7 @@ from demucs.data.automix.match import knots, plan_song, usable
 from demucs.data.automix.onsets import Array, onset_envelope
 from demucs.data.automix.warp import LEAD, TOLERANCE, follow, pieces
 from demucs.data.repitch import Engine, find_repitcher
-from demucs.data.repitch_builtin import BuiltIn
+from demucs.data.repitch.builtin import BuiltIn
 from demucs.data.tracks import find_tracks
 from demucs.errors import ConfigError, DatasetError
 

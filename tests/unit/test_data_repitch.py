@@ -11,13 +11,14 @@ import soundfile
 import torch
 from torch import Tensor
 
-from demucs.data import AugmentConfig, Track, TrainingSet, repitch_library
+from demucs.data import AugmentConfig, Track, TrainingSet
 from demucs.data.augment import Stretch, draw_stretch
 from demucs.data.readers import WavFolder
 from demucs.data.repitch import Engine, Job, Repitcher
-from demucs.data.repitch_builtin import BuiltIn
-from demucs.data.repitch_library import SoundTouchLibrary
-from demucs.data.repitch_program import SoundStretch
+from demucs.data.repitch import library as repitch_library
+from demucs.data.repitch.builtin import BuiltIn
+from demucs.data.repitch.library import SoundTouchLibrary
+from demucs.data.repitch.program import SoundStretch
 from demucs.errors import AudioError
 
 RATE = 44100
@@ -203,7 +204,7 @@ def test_loading_the_library_leaves_small_numbers_alone() -> None:
     engine("library")
     code = (
         "import torch\n"
-        "from demucs.data.repitch_library import SoundTouchLibrary\n"
+        "from demucs.data.repitch.library import SoundTouchLibrary\n"
         "assert SoundTouchLibrary.find()\n"
         "print(float(torch.tensor([1e-40]) * 0.5))\n"
     )

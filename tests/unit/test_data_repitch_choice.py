@@ -10,9 +10,9 @@ import torch
 
 from demucs.data import AugmentConfig, Track, TrainingSet, training_loader
 from demucs.data.repitch import Job, find_repitcher
-from demucs.data.repitch_builtin import BuiltIn
-from demucs.data.repitch_library import SoundTouchLibrary
-from demucs.data.repitch_program import SoundStretch
+from demucs.data.repitch.builtin import BuiltIn
+from demucs.data.repitch.library import SoundTouchLibrary
+from demucs.data.repitch.program import SoundStretch
 
 RATE = 8000
 SOURCES = ("drums", "vocals")
@@ -39,7 +39,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without library and program; the folder where the next one is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("demucs.data.repitch_library.NAMES", ("libNoSuchThing.so",))
+    monkeypatch.setattr("demucs.data.repitch.library.NAMES", ("libNoSuchThing.so",))
     return tmp_path
 
 
@@ -67,7 +67,7 @@ def test_the_program_comes_second(
 ) -> None:
     if SoundStretch.find() is None:
         pytest.skip("soundstretch is not installed (apt install soundstretch)")
-    monkeypatch.setattr("demucs.data.repitch_library.NAMES", ("libNoSuchThing.so",))
+    monkeypatch.setattr("demucs.data.repitch.library.NAMES", ("libNoSuchThing.so",))
     with caplog.at_level(logging.INFO, logger="demucs"):
         found = find_repitcher().engine
     assert isinstance(found, SoundStretch)

@@ -24,7 +24,7 @@ from demucs.data.automix.folders import (
 )
 from demucs.data.automix.match import Limits, plan_song, usable
 from demucs.data.repitch import Engine, find_repitcher
-from demucs.data.repitch_builtin import BuiltIn
+from demucs.data.repitch.builtin import BuiltIn
 from demucs.data.tracks import Track, find_tracks
 from demucs.errors import ConfigError, DatasetError
 from demucs.process.children import process_pool

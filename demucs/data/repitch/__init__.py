@@ -3,9 +3,9 @@
 The augmentation of Cohen-Hadria et al. (2019), as Demucs uses it: time stretching by overlap and
 add of similar waveforms, tuned for speech on the voice. Three engines do the same work:
 
-- SoundTouch's library (`demucs.data.repitch_library`), the quickest;
-- its program soundstretch (`demucs.data.repitch_program`), with the very same samples;
-- code of our own (`demucs.data.repitch_builtin`), which needs neither.
+- SoundTouch's library (`demucs.data.repitch.library`), the quickest;
+- its program soundstretch (`demucs.data.repitch.program`), with the very same samples;
+- code of our own (`demucs.data.repitch.builtin`), which needs neither.
 
 Each stem is stretched on its own, since stems of a remixed example come from different songs and
 have different tempos, and since the public recipe does so. Nothing is random here: the result
@@ -26,9 +26,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from demucs.data.augment import Stretch
-from demucs.data.repitch_builtin import BuiltIn
-from demucs.data.repitch_library import SoundTouchLibrary
-from demucs.data.repitch_program import SoundStretch
+from demucs.data.repitch.builtin import BuiltIn
+from demucs.data.repitch.library import SoundTouchLibrary
+from demucs.data.repitch.program import SoundStretch
 from demucs.errors import AudioError
 
 logger = logging.getLogger(__name__)
