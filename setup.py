@@ -23,7 +23,7 @@ setup(
     packages=[*find_packages(include=["demucs", "demucs.*", "tools", "tools.*"]), "conf"],
     package_data={
         "conf": ["*.yaml", "*/*.yaml"],
-        "demucs": ["evaluation/*.json", "release/*.json", "report/page/*"],
+        "demucs": ["evaluation/results/*.json", "release/*.json", "report/page/*"],
     },
     install_requires=[
         "dora-search>=0.1.12",

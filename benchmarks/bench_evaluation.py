@@ -26,8 +26,8 @@ import torch
 from numpy.typing import NDArray
 
 from demucs.evaluation import evaluate
-from demucs.evaluation.bss_eval import bss_windows
-from demucs.evaluation.names import BSS_METRICS
+from demucs.evaluation.metrics.bss_eval import bss_windows
+from demucs.evaluation.metrics.names import BSS_METRICS
 
 RATE = 44100
 Array = NDArray[Any]

@@ -28,9 +28,9 @@ from _style import COLOURS, footnotes, parser, save, say, warn
 sys.path.insert(1, str(Path(__file__).parents[1]))  # for the package, where it is not installed
 
 from demucs.errors import ConfigError
-from demucs.evaluation.comparison import Difference, compare, doubts
-from demucs.evaluation.names import VALUES, title
-from demucs.evaluation.results import Results
+from demucs.evaluation.metrics.names import VALUES, title
+from demucs.evaluation.results.comparison import Difference, compare, doubts
+from demucs.evaluation.results.results import Results
 from demucs.process.command import run_command
 
 FEW = 6  # songs, below which the test cannot say anything

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DatasetError
-from demucs.evaluation.names import METRICS
+from demucs.evaluation.metrics.names import METRICS
 from demucs.release.names import DEFAULT_FOLDER, folder_name
 from tools._test_place import check_device, check_place, finished, keep_other
 from tools._test_settings import Settings, find_root, read_settings
@@ -17,13 +17,13 @@ from tools._test_settings import Settings, find_root, read_settings
 if TYPE_CHECKING:
     from demucs.data import Track
     from demucs.evaluation import Results
-    from demucs.evaluation.parts import Parts
+    from demucs.evaluation.results.shards import Parts
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints and writes; returns the exit code."""
-    from demucs.evaluation.parts import Parts
-    from demucs.evaluation.sheets import write_sheets
+    from demucs.evaluation.results.shards import Parts
+    from demucs.evaluation.results.sheets import write_sheets
     from demucs.nn.allocator import tune_allocator
     from demucs.pretrained import get_model
 
@@ -125,7 +125,7 @@ def _measure(
 ) -> "Results | None":
     """The results of all tracks; None where other processes have not finished their share."""
     from demucs.evaluation import evaluate
-    from demucs.evaluation.parts import share_of
+    from demucs.evaluation.results.shards import share_of
     from demucs.experiment.cluster import find_share
 
     share = find_share(os.environ)
@@ -176,7 +176,7 @@ def _measure(
 
 def report(results: "Results", out: Path, settings: Settings, *, published: bool) -> int:
     """Prints the results; returns the exit code."""
-    from demucs.evaluation.published import published_text
+    from demucs.evaluation.results.published import published_text
 
     print(results.table())
     if published:

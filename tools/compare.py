@@ -16,11 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError, message_of
-from demucs.evaluation.columns import aligned, number
-from demucs.evaluation.comparison import Difference, compare, doubts
-from demucs.evaluation.names import VALUES, title
-from demucs.evaluation.published import published_text
-from demucs.evaluation.results import Results
+from demucs.evaluation.metrics.names import VALUES, title
+from demucs.evaluation.results.columns import aligned, number
+from demucs.evaluation.results.comparison import Difference, compare, doubts
+from demucs.evaluation.results.published import published_text
+from demucs.evaluation.results.results import Results
 from demucs.files import atomic_path
 from demucs.process.command import run_command
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError, message_of
-from demucs.evaluation.names import VALUES
+from demucs.evaluation.metrics.names import VALUES
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError, message_of
-from demucs.evaluation.names import METRICS
+from demucs.evaluation.metrics.names import METRICS
 from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER
 from tools._test_run import run

@@ -13,8 +13,8 @@ from demucs.blind.scores import score_track
 from demucs.blind.teacher import Teacher
 from demucs.data import Track
 from demucs.errors import ConfigError
-from demucs.evaluation.bss_scores import bss_scores
-from demucs.evaluation.ratios import energy_ratios
+from demucs.evaluation.metrics.bss_scores import bss_scores
+from demucs.evaluation.metrics.ratios import energy_ratios
 
 NETWORK = "network"  # the score that is a quality network's prediction
 

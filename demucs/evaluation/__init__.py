@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from demucs.evaluation.metrics import nsdr
-    from demucs.evaluation.names import DEFINITIONS, METRICS
-    from demucs.evaluation.results import Results, TrackResult
+    from demucs.evaluation.metrics.names import DEFINITIONS, METRICS
+    from demucs.evaluation.metrics.nsdr import nsdr
+    from demucs.evaluation.results.results import Results, TrackResult
     from demucs.evaluation.run import evaluate
     from demucs.evaluation.separation import EvalTrack, separate_track
 
@@ -25,13 +25,13 @@ __all__ = [
     "separate_track",
 ]
 _HOMES = {
-    "DEFINITIONS": "names",
-    "METRICS": "names",
+    "DEFINITIONS": "metrics.names",
+    "METRICS": "metrics.names",
     "EvalTrack": "separation",
-    "Results": "results",
-    "TrackResult": "results",
+    "Results": "results.results",
+    "TrackResult": "results.results",
     "evaluate": "run",
-    "nsdr": "metrics",
+    "nsdr": "metrics.nsdr",
     "separate_track": "separation",
 }
 

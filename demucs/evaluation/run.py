@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 import demucs
 from demucs.errors import ConfigError, DatasetError
-from demucs.evaluation.bss_scores import BACKENDS
-from demucs.evaluation.collect import Collector, Stopped, reason_of
 from demucs.evaluation.facts import ModelFacts, weights_of
-from demucs.evaluation.names import METRICS
-from demucs.evaluation.perceptual import package
+from demucs.evaluation.metrics.bss_scores import BACKENDS
+from demucs.evaluation.metrics.names import METRICS
+from demucs.evaluation.metrics.perceptual import package
 from demucs.evaluation.pool import ScoringPool
-from demucs.evaluation.progress import EvaluationProgress
-from demucs.evaluation.results import Results, TrackResult
+from demucs.evaluation.results.collect import Collector, Stopped, reason_of
+from demucs.evaluation.results.progress import EvaluationProgress
+from demucs.evaluation.results.results import Results, TrackResult
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
 from demucs.evaluation.track_scores import Track
 from demucs.release.provenance import song_mark
@@ -82,7 +82,7 @@ def evaluate(
         model_name: what the results call the model; the signature of its release if None.
         on_track: called with the incomplete results after each track, to save them.
         mine: names of the tracks that this process does, of several that divide them, see
-            `demucs.evaluation.parts.share_of`; None: all.
+            `demucs.evaluation.results.shards.share_of`; None: all.
         done: results of tracks by name that are there already, and taken over.
         should_stop: asked after each track, and while tracks are scored; if true, what is under
             way is given up.

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.bss_scores import bss_scores
-from demucs.evaluation.names import BSS_METRICS, GROUPS, title
-from demucs.evaluation.perceptual import log_wmse
-from demucs.evaluation.ratios import energy_ratios
-from demucs.evaluation.spectral import bleedless_and_fullness, l1_frequency
-from demucs.evaluation.windows import Measured
+from demucs.evaluation.metrics.bss_scores import bss_scores
+from demucs.evaluation.metrics.names import BSS_METRICS, GROUPS, title
+from demucs.evaluation.metrics.perceptual import log_wmse
+from demucs.evaluation.metrics.ratios import energy_ratios
+from demucs.evaluation.metrics.spectral import bleedless_and_fullness, l1_frequency
+from demucs.evaluation.metrics.windows import Measured
 
 Array = NDArray[Any]
 Values = dict[str, dict[str, float | None]]
@@ -67,7 +67,7 @@ def score_track(
 
     Args:
         track: its signals.
-        metrics: keys of `demucs.evaluation.names.GROUPS`.
+        metrics: keys of `demucs.evaluation.metrics.names.GROUPS`.
         backend: of SDR, ISR, SIR and SAR: `own` or `museval`.
         baseline: measure the mixture as the estimate of every stem too.
 

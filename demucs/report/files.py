@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from demucs.evaluation.results import Results, TrackResult
+from demucs.evaluation.results.results import Results, TrackResult
 
 
 def finite(results: Results, notes: list[str]) -> Results:

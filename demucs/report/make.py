@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DemucsError
-from demucs.evaluation.progress import Progress
+from demucs.evaluation.results.progress import Progress
 from demucs.report.page import render
 from demucs.report.place import PAGE, check_place, new_folder
 from demucs.report.songs import check_names, chosen, not_measured

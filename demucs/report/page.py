@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import MissingToolError
-from demucs.evaluation.names import DEFINITIONS
+from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
 from demucs.report.facts import differences, facts
 from demucs.report.place import MARK

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from demucs.errors import ConfigError
-from demucs.evaluation.names import DEFINITIONS, title
-from demucs.evaluation.results import TrackResult
+from demucs.evaluation.metrics.names import DEFINITIONS, title
+from demucs.evaluation.results.results import TrackResult
 from demucs.report.sources import Run
 from demucs.report.summary import measured, stems_of
 

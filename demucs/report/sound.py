@@ -10,7 +10,7 @@ from torch import Tensor
 
 from demucs.audio import write_audio
 from demucs.audio.levels import common_gain
-from demucs.evaluation.metrics import nsdr
+from demucs.evaluation.metrics.nsdr import nsdr
 from demucs.report.pictures import is_silent, levels, marks, write_picture
 
 AUDIO, PICTURES = "audio", "spectrograms"

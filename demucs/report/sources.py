@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import ConfigError, DemucsError
-from demucs.evaluation.results import Results
+from demucs.evaluation.results.results import Results
 from demucs.experiment.record import CHECKPOINT, RUN, RunRecord
 from demucs.release.names import DEFAULT_FOLDER, SUFFIX, folder_name, model_files, name_of
 from demucs.report.files import finite, plain_dict, read_config, read_json

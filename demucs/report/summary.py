@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from demucs.data.official import TEST_NAMES
-from demucs.evaluation.names import DEFINITIONS, VALUES, title
-from demucs.evaluation.published import published
+from demucs.evaluation.metrics.names import DEFINITIONS, VALUES, title
+from demucs.evaluation.results.published import published
 from demucs.report.sources import Run
 
 

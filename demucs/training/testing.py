@@ -12,7 +12,7 @@ from torch import nn
 from demucs.data import Track
 from demucs.errors import DatasetError
 from demucs.evaluation import Results, TrackResult, evaluate
-from demucs.evaluation.parts import share_of
+from demucs.evaluation.results.shards import share_of
 from demucs.training.config import TestConfig
 from demucs.training.distributed import Workers
 from demucs.training.parts import Metrics, Parts

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from demucs.evaluation.bss_eval import bss_windows
+from demucs.evaluation.metrics.bss_eval import bss_windows
 from demucs.evaluation.track_scores import Track, score_track
 
 museval = pytest.importorskip("museval", reason="needs museval")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from demucs.evaluation.bss_filters import (
+from demucs.evaluation.metrics.bss_filters import (
     TAPS,
     correlations,
     distortion_filters,

@@ -9,10 +9,10 @@ import pytest
 
 from demucs.errors import ConfigError
 from demucs.evaluation import Results, TrackResult
-from demucs.evaluation.aggregate import bootstrap, column, interval
-from demucs.evaluation.comparison import compare, doubts
-from demucs.evaluation.published import published, published_text
-from demucs.evaluation.sheets import write_sheets
+from demucs.evaluation.results.aggregate import bootstrap, column, interval
+from demucs.evaluation.results.comparison import compare, doubts
+from demucs.evaluation.results.published import published, published_text
+from demucs.evaluation.results.sheets import write_sheets
 from tools import compare as command
 
 SOURCES = ["drums", "vocals"]

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from demucs.evaluation.names import DEFINITIONS, GROUPS, METRICS, VALUES
-from demucs.evaluation.perceptual import log_wmse
-from demucs.evaluation.ratios import energy_ratios
-from demucs.evaluation.spectral import _mel_bank, bleedless_and_fullness, l1_frequency
+from demucs.evaluation.metrics.names import DEFINITIONS, GROUPS, METRICS, VALUES
+from demucs.evaluation.metrics.perceptual import log_wmse
+from demucs.evaluation.metrics.ratios import energy_ratios
+from demucs.evaluation.metrics.spectral import _mel_bank, bleedless_and_fullness, l1_frequency
 from demucs.evaluation.track_scores import Track, score_track
 from tests.golden.make_spectral import GOLDEN, signals
 

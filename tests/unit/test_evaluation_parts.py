@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from demucs.errors import ConfigError
-from demucs.evaluation.parts import Parts, share_of
-from demucs.evaluation.results import TrackResult
+from demucs.evaluation.results.results import TrackResult
+from demucs.evaluation.results.shards import Parts, share_of
 from demucs.experiment.cluster import find_share
 
 KEY = {"weights": "abc", "how": [1, 0.25, True]}

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "graphing_scripts"))
 from _logs import LogReader
 from _runs import Run, in_words, join_logs, read_run
 
-from demucs.evaluation.results import Results
+from demucs.evaluation.results.results import Results
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af"

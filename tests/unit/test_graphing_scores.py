@@ -12,7 +12,7 @@ import test_metrics as script
 from _runs import Run
 from _scores import epoch_in, read_scores, scores_of_run
 
-from demucs.evaluation.results import Results
+from demucs.evaluation.results.results import Results
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af"

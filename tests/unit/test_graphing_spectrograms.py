@@ -51,7 +51,7 @@ def test_a_tone_is_loudest_in_its_own_band(hertz):
 
 def test_nsdr_is_that_of_the_evaluation():
     torch = pytest.importorskip("torch")
-    from demucs.evaluation.metrics import nsdr
+    from demucs.evaluation.metrics.nsdr import nsdr
 
     rng = np.random.default_rng(0)
     truth, guess = rng.standard_normal((2, 500, 2)).astype(np.float32)

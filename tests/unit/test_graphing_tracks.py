@@ -13,8 +13,8 @@ import compare_models
 import track_distribution
 from _scores import read_scores
 
-from demucs.evaluation.comparison import compare
-from demucs.evaluation.results import Results, TrackResult
+from demucs.evaluation.results.comparison import compare
+from demucs.evaluation.results.results import Results, TrackResult
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af" / "evaluation.json"

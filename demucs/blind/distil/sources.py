@@ -44,7 +44,7 @@ class SourceFile:
 
     @property
     def frames(self) -> int:
-        """By which work is divided (`demucs.evaluation.parts.share_of`)."""
+        """By which work is divided (`demucs.evaluation.results.shards.share_of`)."""
         return self.bytes
 
 

@@ -12,7 +12,7 @@ from demucs.blind.distil.cutting import cut
 from demucs.blind.distil.excerpts import Excerpt
 from demucs.blind.quality import plain
 from demucs.errors import AudioError
-from demucs.evaluation.metrics import nsdr
+from demucs.evaluation.metrics.nsdr import nsdr
 
 
 class TrueStems:

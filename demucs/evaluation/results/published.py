@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from demucs.evaluation.columns import WIDTH, aligned, number
+from demucs.evaluation.results.columns import WIDTH, aligned, number
 
 FILE = Path(__file__).with_name("published.json")
 
@@ -24,7 +24,7 @@ def published_text(name: str, column: Mapping[str, Any], sources: Sequence[str])
 
     Args:
         name: the model's.
-        column: its `sdr_med`, see `demucs.evaluation.aggregate.column`.
+        column: its `sdr_med`, see `demucs.evaluation.results.aggregate.column`.
         sources: its stems; columns are in the order of the published ones.
 
     Returns:

@@ -1,6 +1,6 @@
 """SDR, ISR, SIR and SAR of one track, with silent and broken stems defined.
 
-By our own BSS Eval v4 (`demucs.evaluation.bss_eval`), or by the museval package, which defines it.
+By our own BSS Eval v4 (`demucs.evaluation.metrics.bss_eval`), or by the museval package, which defines it.
 museval refuses a track of which any reference or estimate is silent throughout. Here such a stem
 has no value, and the others are scored:
 
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.bss_eval import bss_windows
-from demucs.evaluation.names import BSS_METRICS
-from demucs.evaluation.windows import Measured, window_count
+from demucs.evaluation.metrics.bss_eval import bss_windows
+from demucs.evaluation.metrics.names import BSS_METRICS
+from demucs.evaluation.metrics.windows import Measured, window_count
 
 Array = NDArray[Any]
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.errors import ConfigError
-from demucs.evaluation.aggregate import column
-from demucs.evaluation.leaks import leaks
-from demucs.evaluation.names import DEFINITIONS, VALUES
-from demucs.evaluation.table import results_text
+from demucs.evaluation.metrics.names import DEFINITIONS, VALUES
+from demucs.evaluation.results.aggregate import column
+from demucs.evaluation.results.leaks import leaks
+from demucs.evaluation.results.table import results_text
 from demucs.files import atomic_path
 
 SCHEMA = "demucs-evaluation-2"
@@ -35,7 +35,7 @@ class TrackResult:
         audio: a fingerprint of the true audio, sample by sample.
         seen: the model was trained on it, as its release says.
         failed: why the track could not be loaded, separated or scored; None if it could.
-        windows: the values of each second; not part of the JSON, see `demucs.evaluation.sheets`.
+        windows: the values of each second; not part of the JSON, see `demucs.evaluation.results.sheets`.
     """
 
     seconds: float | None = None
@@ -73,7 +73,7 @@ class Results:
     complete: bool = True
 
     def aggregates(self) -> dict[str, dict[str, Any]]:
-        """By metric, see `demucs.evaluation.aggregate.column`.
+        """By metric, see `demucs.evaluation.results.aggregate.column`.
 
         `nsdr`, `sdr`, ... are means over tracks, `nsdr_med`, `sdr_med`, ... medians.
         """

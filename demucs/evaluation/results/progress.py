@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from demucs.evaluation.results import TrackResult
+from demucs.evaluation.results.results import TrackResult
 
 
 class Progress:

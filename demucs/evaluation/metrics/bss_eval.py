@@ -17,9 +17,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from demucs.evaluation.bss_filters import TAPS, distortion_filters
-from demucs.evaluation.names import BSS_METRICS
-from demucs.evaluation.windows import window_count
+from demucs.evaluation.metrics.bss_filters import TAPS, distortion_filters
+from demucs.evaluation.metrics.names import BSS_METRICS
+from demucs.evaluation.metrics.windows import window_count
 
 Array = NDArray[Any]
 

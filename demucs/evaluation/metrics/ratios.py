@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.names import EPSILON
-from demucs.evaluation.windows import Measured, window_count
+from demucs.evaluation.metrics.names import EPSILON
+from demucs.evaluation.metrics.windows import Measured, window_count
 
 Array = NDArray[Any]
 
 
 def energy_ratios(references: Array, estimates: Array, samplerate: int) -> Measured:
-    """nSDR and SI-SDR in dB; see `demucs.evaluation.names.DEFINITIONS`.
+    """nSDR and SI-SDR in dB; see `demucs.evaluation.metrics.names.DEFINITIONS`.
 
     Both follow from four sums over channels and samples, so these are taken second by second.
 

@@ -9,9 +9,9 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from demucs.errors import ConfigError
-from demucs.evaluation.aggregate import Interval, bootstrap, interval, plain
-from demucs.evaluation.names import VALUES
-from demucs.evaluation.results import Results
+from demucs.evaluation.metrics.names import VALUES
+from demucs.evaluation.results.aggregate import Interval, bootstrap, interval, plain
+from demucs.evaluation.results.results import Results
 
 Array = NDArray[Any]
 

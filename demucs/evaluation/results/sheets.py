@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from demucs.evaluation.names import VALUES
-from demucs.evaluation.results import Results
+from demucs.evaluation.metrics.names import VALUES
+from demucs.evaluation.results.results import Results
 from demucs.files import atomic_path
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from demucs.errors import ConfigError
-from demucs.evaluation.results import TrackResult
+from demucs.evaluation.results.results import TrackResult
 from demucs.files import atomic_path
 
 T = TypeVar("T")

@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from demucs.evaluation.columns import WIDTH, aligned, number
-from demucs.evaluation.names import DEFINITIONS, title
+from demucs.evaluation.metrics.names import DEFINITIONS, title
+from demucs.evaluation.results.columns import WIDTH, aligned, number
 
 if TYPE_CHECKING:
-    from demucs.evaluation.results import Results
+    from demucs.evaluation.results.results import Results
 
 # Tables of their own, each narrow enough for a terminal; the JSON has every median too.
 TABLES = (

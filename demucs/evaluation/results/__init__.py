@@ -1,0 +1,1 @@
+"""Results of an evaluation: files, aggregates, tables and comparisons. Imports no torch."""
