@@ -181,16 +181,16 @@ def public(config: Any, plain: dict[str, Any], weights: str, answers: Answers) -
 
 
 def ours(plain: dict[str, Any], weights: str, answers: Answers) -> None:
-    """What `demucs.training.learn` does with a batch."""
+    """What `demucs.training.stages.train` does with a batch."""
     from demucs.data.batch import Batch
     from demucs.nn import HDemucs
     from demucs.nn.allocator import tune_allocator
     from demucs.training import read_config
     from demucs.training import step as room
-    from demucs.training.compiling import compiled
-    from demucs.training.optim import build_optimiser
+    from demucs.training.optim.compiling import compiled
+    from demucs.training.optim.optimizer import build_optimiser
+    from demucs.training.optim.svd import svd_penalty
     from demucs.training.state import new_averages
-    from demucs.training.svd import svd_penalty
 
     tune_allocator()
     device, clock = answers.clock.device, answers.clock

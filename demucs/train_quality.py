@@ -41,7 +41,7 @@ class _Door(Door):
 
 def _read(values: dict[str, Any], processes: int) -> Any:
     from demucs.blind.network.settings import QualityConfig
-    from demucs.training.parse import read_section
+    from demucs.training.config.parse import read_section
 
     if processes > 1:
         raise ConfigError(

@@ -2,9 +2,9 @@
 
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from demucs.training.blocks import RunConfig, read_config
-from demucs.training.config import TrainConfig
-from demucs.training.distributed import Workers
+from demucs.training.config.blocks import RunConfig, read_config
+from demucs.training.config.schema import TrainConfig
+from demucs.training.distributed.group import Workers
 from demucs.training.run import Experiment, check_config, run_training
 from demucs.training.solver import Solver
 from demucs.training.songs import Songs, find_songs

@@ -9,7 +9,7 @@ from demucs.data.distilled import Rating, distilled_tracks
 from demucs.data.mixed import MixedSet, Pattern
 from demucs.data.silence import SilenceSet
 from demucs.errors import ConfigError
-from demucs.training.blocks import RunConfig
+from demucs.training.config.blocks import RunConfig
 
 logger = logging.getLogger(__name__)
 

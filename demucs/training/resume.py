@@ -4,7 +4,7 @@ from typing import Any
 
 from demucs.data.changes import Change, Summary, changes, joined
 from demucs.errors import DatasetError
-from demucs.training.distributed import Workers
+from demucs.training.distributed.group import Workers
 from demucs.training.state import TrainingState
 
 
@@ -34,7 +34,7 @@ def fit_to_songs(state: TrainingState, before: Summary, now: Summary, batches: i
     A position inside an epoch stands for other examples once a song to train on has changed, so
     the epoch is cut there: its training metrics are the means of the batches it had, and it is
     validated as it is. Measures of validation songs are discarded if one of these has changed, and
-    the best state and the teacher are then measured again (`demucs.training.refresh`).
+    the best state and the teacher are then measured again (`demucs.training.stages.refresh`).
 
     Args:
         state: just restored; changed in place, in the same way on all processes.

@@ -16,9 +16,9 @@ from demucs.experiment.record import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
 from demucs.process.signals import Interrupted, noting
-from demucs.training.blocks import RunConfig, read_config
-from demucs.training.distributed import Workers, available_cores
-from demucs.training.meeting import LostPeerError
+from demucs.training.config.blocks import RunConfig, read_config
+from demucs.training.distributed.group import Workers, available_cores
+from demucs.training.distributed.rendezvous import LostPeerError
 from demucs.training.solver import Solver
 from demucs.training.songs import find_songs
 from demucs.training.start import check_start

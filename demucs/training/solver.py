@@ -13,25 +13,25 @@ from torch import nn
 from demucs.nn import build_model
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
-from demucs.training.blocks import RunConfig
-from demucs.training.compiling import compiled
-from demucs.training.distributed import Workers
-from demucs.training.learn import learn
-from demucs.training.optim import build_optimiser, parameter_groups
-from demucs.training.parts import Metrics, Parts, batches_of
-from demucs.training.quantise import Quantiser
-from demucs.training.refresh import judge_best, judge_teacher
-from demucs.training.report import describe
+from demucs.training.config.blocks import RunConfig
+from demucs.training.distributed.group import Workers
+from demucs.training.monitor.report import describe
+from demucs.training.monitor.watch import Watch
+from demucs.training.optim.compiling import compiled
+from demucs.training.optim.optimizer import build_optimiser, parameter_groups
+from demucs.training.optim.quantise import Quantiser
 from demucs.training.resume import check_same_songs, fit_to_songs
-from demucs.training.select import select
 from demucs.training.songs import Songs
+from demucs.training.stages.context import Metrics, Parts, batches_of
+from demucs.training.stages.refresh import judge_best, judge_teacher
+from demucs.training.stages.stop import Stop
+from demucs.training.stages.test import test_best, test_is_due
+from demucs.training.stages.train import learn
+from demucs.training.stages.valid import select
 from demucs.training.start import start_from
 from demucs.training.state import TrainingState, new_averages
 from demucs.training.step import DivergedError, Step
-from demucs.training.stop import Stop
 from demucs.training.teacher import OnlineTeacher
-from demucs.training.testing import test_best, test_is_due
-from demucs.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from demucs.data.checks import check_lengths
 from demucs.data.mixed import MixedSet
 from demucs.errors import ConfigError, DatasetError
 from demucs.release.provenance import song_mark
-from demucs.training.blocks import RunConfig
-from demucs.training.config import DataConfig
+from demucs.training.config.blocks import RunConfig
+from demucs.training.config.schema import DataConfig
 from demucs.training.pseudo import with_pseudo
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from demucs.errors import CheckpointError
 from demucs.training.best import Best
-from demucs.training.config import EmaConfig
-from demucs.training.ema import WeightAverage
-from demucs.training.optim import load_optimiser
+from demucs.training.config.schema import EmaConfig
+from demucs.training.optim.ema import WeightAverage
+from demucs.training.optim.optimizer import load_optimiser
 from demucs.training.step import Step
 from demucs.training.teacher import OnlineTeacher
 

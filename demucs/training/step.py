@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from demucs.data.batch import Batch
 from demucs.errors import ConfigError
-from demucs.training.config import TrainConfig
-from demucs.training.leading import LeadingVectors
+from demucs.training.config.schema import TrainConfig
 from demucs.training.losses import batch_losses, weighted_mean
-from demucs.training.optim import gradients, norm_of
-from demucs.training.precision import Precision
-from demucs.training.quantise import Quantiser
-from demucs.training.svd import penalty_applies, svd_penalty
+from demucs.training.optim.optimizer import gradients, norm_of
+from demucs.training.optim.precision import Precision
+from demucs.training.optim.quantise import Quantiser
+from demucs.training.optim.subspace import LeadingVectors
+from demucs.training.optim.svd import penalty_applies, svd_penalty
 
 MAX_SKIPPED = 5  # steps in a row without a finite gradient
 Penalties = dict[str, tuple[float, Tensor]]  # by name, the weight in the loss and the value

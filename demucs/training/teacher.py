@@ -16,8 +16,8 @@ from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.pretrained import get_model
 from demucs.training.best import Best
-from demucs.training.blocks import RunConfig
-from demucs.training.config import TrainConfig
+from demucs.training.config.blocks import RunConfig
+from demucs.training.config.schema import TrainConfig
 
 
 class OnlineTeacher:

@@ -20,7 +20,8 @@ from demucs.experiment.record import CHECKPOINT
 from demucs.nn import register_model
 from demucs.process import signals as stopping
 from demucs.release.checkpoint import _HashingWriter
-from demucs.training import run, testing
+from demucs.training import run
+from demucs.training.stages import test as testing
 
 RANK = os.environ.get("RANK", "0")
 FAULT = os.environ.get("DEMUCS_FAULT", "")

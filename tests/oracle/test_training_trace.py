@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from demucs.data.augment import StemDraw
 from demucs.nn import build_model
 from demucs.training import read_config
-from demucs.training.averages import Averages
 from demucs.training.best import best_name
-from demucs.training.distributed import Workers
-from demucs.training.ema import swapped_state
-from demucs.training.optim import build_optimiser
+from demucs.training.distributed.averages import Averages
+from demucs.training.distributed.group import Workers
+from demucs.training.optim.ema import swapped_state
+from demucs.training.optim.optimizer import build_optimiser
+from demucs.training.optim.svd import penalised_matrices, svd_penalty
+from demucs.training.stages.validation import validate
 from demucs.training.state import new_averages
 from demucs.training.step import Step
-from demucs.training.svd import penalised_matrices, svd_penalty
-from demucs.training.validate import validate
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "golden"), str(TESTS / "unit")]

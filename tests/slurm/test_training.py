@@ -9,7 +9,7 @@ import torch
 from demucs.evaluation import Results, evaluate
 from demucs.nn import ModelSpec, build_model
 from demucs.training import Workers, find_songs, read_config
-from demucs.training.validate import validate
+from demucs.training.stages.validation import validate
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import ROOT, Desk
 from tests.slurm.experiment import differences

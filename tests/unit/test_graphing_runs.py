@@ -138,7 +138,7 @@ def test_a_log_cut_anywhere_never_has_a_number_that_the_whole_lacks(path: Path) 
 def test_the_table_of_a_test_is_read(public: str) -> None:
     results = Results.load(DEMO / "evaluation.json")
     text = (DEMO / "train.log").read_text()
-    head = "[2026-11-23 22:46:23,260][demucs.training.testing][INFO] - "
+    head = "[2026-11-23 22:46:23,260][demucs.training.stages.test][INFO] - "
     second = text.rindex("[2026-11-23 22:45:23,260]")
     line = text[second:].replace("(ema_batch_0) |", "(ema_batch_0) | test nSDR 5.42 dB |")
     told = f"{text[:second]}{head}test after epoch 2\n{results.table()}\n{line}"

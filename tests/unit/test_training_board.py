@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from demucs.errors import ConfigError
-from demucs.training.board import FOLDER, Board
-from demucs.training.reference import Reference
+from demucs.training.monitor.reference import Reference
+from demucs.training.monitor.tensorboard import FOLDER, Board
 
 
 def read_back(folder: Path):

@@ -15,7 +15,7 @@ from demucs.errors import DatasetError
 from demucs.release.checkpoint import NAME, save_checkpoint
 from demucs.release.provenance import provenance_of
 from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
-from demucs.training.validate import validate
+from demucs.training.stages.validation import validate
 
 RUN = ("epochs=2", "max_batches=4", "test.sdr=false", "test.workers=0")
 

@@ -9,8 +9,8 @@ from training_support import plain_config, tiny_config
 from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.training import read_config
-from demucs.training.optim import parameter_groups
-from demucs.training.parse import read_section
+from demucs.training.config.parse import read_section
+from demucs.training.optim.optimizer import parameter_groups
 from demucs.training.start import differences
 
 
@@ -134,7 +134,7 @@ def test_a_missing_or_flattened_block_is_named(tmp_path: Path) -> None:
 
 
 def test_numbers_of_either_kind_are_floats() -> None:
-    from demucs.training.config import EmaConfig
+    from demucs.training.config.schema import EmaConfig
 
     section = read_section(EmaConfig, {"epoch": [0], "batch": [0.5], "unknown": "left alone"})
     assert section == EmaConfig(epoch=(0.0,), batch=(0.5,))

@@ -11,7 +11,7 @@ from training_world import free_port, in_processes
 
 from demucs.errors import ConfigError, DemucsError
 from demucs.training import Workers
-from demucs.training.meeting import LostPeerError, lost_peers_told, meet
+from demucs.training.distributed.rendezvous import LostPeerError, lost_peers_told, meet
 
 SHORT = 0.02  # minutes
 

@@ -9,11 +9,11 @@ from training_support import tiny_config
 
 from demucs.nn import build_model
 from demucs.training import read_config
-from demucs.training.config import TrainConfig
-from demucs.training.leading import VECTORS, LeadingVectors
-from demucs.training.optim import build_optimiser
+from demucs.training.config.schema import TrainConfig
+from demucs.training.optim.optimizer import build_optimiser
+from demucs.training.optim.subspace import VECTORS, LeadingVectors
+from demucs.training.optim.svd import svd_penalty
 from demucs.training.step import Step
-from demucs.training.svd import svd_penalty
 
 
 def exact(matrices: list[Tensor]) -> float:

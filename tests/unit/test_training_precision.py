@@ -10,8 +10,8 @@ from training_support import SOURCES, tiny_config
 from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.training import read_config
-from demucs.training.optim import load_optimiser
-from demucs.training.precision import Precision
+from demucs.training.optim.optimizer import load_optimiser
+from demucs.training.optim.precision import Precision
 from demucs.training.step import MAX_SKIPPED, DivergedError, Step
 
 

@@ -6,9 +6,9 @@ from typing import TypeAlias
 import pytest
 
 from demucs.errors import ConfigError
-from demucs.training.distributed import Workers, available_cores
-from demucs.training.progress import tracked
-from demucs.training.report import describe
+from demucs.training.distributed.group import Workers, available_cores
+from demucs.training.monitor.progress import tracked
+from demucs.training.monitor.report import describe
 
 Log: TypeAlias = pytest.LogCaptureFixture
 

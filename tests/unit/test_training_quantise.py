@@ -14,8 +14,8 @@ from training_world import in_processes
 from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.training import Workers, read_config
-from demucs.training.ema import WeightAverage
-from demucs.training.quantise import Quantiser, judged, quantised_weights
+from demucs.training.optim.ema import WeightAverage
+from demucs.training.optim.quantise import Quantiser, judged, quantised_weights
 from demucs.training.step import Step
 
 DIFFQ = ("quant.diffq=1", "quant.min_size=0.0005")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demucs.training.config import SCHEDULES
-from demucs.training.schedule import rate_factor
+from demucs.training.config.schema import SCHEDULES
+from demucs.training.optim.schedule import rate_factor
 
 
 def factors(steps: int, **kwargs: object) -> list[float]:

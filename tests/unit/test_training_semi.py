@@ -19,7 +19,7 @@ from demucs.release import SUFFIX, ReleaseInfo, save_release
 from demucs.release.checkpoint import NAME
 from demucs.training import Solver, check_start, find_songs, load_checkpoint, read_config
 from demucs.training.losses import batch_losses, stem_losses
-from demucs.training.refresh import judge_teacher
+from demucs.training.stages.refresh import judge_teacher
 
 SIZE = (5, 3, 2, 40)  # [B, S, C, T]
 

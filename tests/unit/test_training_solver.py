@@ -20,7 +20,7 @@ from demucs.training import (
     load_checkpoint,
     read_config,
 )
-from demucs.training.validate import validate
+from demucs.training.stages.validation import validate
 
 EMAS = ("ema.batch=[0.5]", "ema.epoch=[0.5]")
 

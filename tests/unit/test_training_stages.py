@@ -15,9 +15,9 @@ from training_world import in_processes
 
 from demucs.release.checkpoint import NAME, save_checkpoint
 from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
-from demucs.training.averages import Averages
-from demucs.training.stop import Stop
-from demucs.training.validate import measure, validate
+from demucs.training.distributed.averages import Averages
+from demucs.training.stages.stop import Stop
+from demucs.training.stages.validation import measure, validate
 
 RUN = (
     "epochs=2", "max_batches=2", "test.every=1", "test.sdr=false", "test.workers=0",
@@ -140,7 +140,7 @@ def test_an_error_in_the_test_costs_the_test_alone(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr("demucs.training.testing.test_songs", fail)
+        patched.setattr("demucs.training.stages.test.test_songs", fail)
         with pytest.raises(MemoryError):
             solver(songs, tmp_path).train()
     resumed = solver(songs, tmp_path)

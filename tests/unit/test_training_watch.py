@@ -12,7 +12,7 @@ from training_support import SOURCES, tiny_config, write_songs
 from demucs.errors import ConfigError
 from demucs.release.checkpoint import NAME
 from demucs.training import Interrupted, Solver, find_songs, load_checkpoint, read_config
-from demucs.training.board import FOLDER
+from demucs.training.monitor.tensorboard import FOLDER
 
 QUANT = ("quant.qat=6", "quant.min_size=0.0005")
 

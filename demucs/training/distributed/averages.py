@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from demucs.training.distributed import Workers
+from demucs.training.distributed.group import Workers
 
 
 class Averages:

@@ -6,8 +6,8 @@ The keys are those of `conf/config.yaml`, where each is explained.
 from dataclasses import dataclass
 
 from demucs.errors import ConfigError
+from demucs.training.config.semi import SemiConfig
 from demucs.training.losses import find_loss
-from demucs.training.semi_config import SemiConfig
 
 OPTIMISERS = ("adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")
@@ -228,7 +228,7 @@ class MiscConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything but the blocks of the model and the augmentation (`demucs.training.blocks`)."""
+    """Everything but the blocks of the model and the augmentation (`demucs.training.config.blocks`)."""
 
     dset: DataConfig
     test: TestConfig

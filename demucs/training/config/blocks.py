@@ -8,9 +8,9 @@ from demucs.data import AugmentConfig
 from demucs.errors import ConfigError
 from demucs.nn import BUILT_IN, ModelSpec, find_model
 from demucs.nn.build import GIVEN
-from demucs.training.config import DataConfig, TrainConfig
-from demucs.training.parse import read_section
-from demucs.training.quantise import check_quantisation
+from demucs.training.config.parse import read_section
+from demucs.training.config.schema import DataConfig, TrainConfig
+from demucs.training.optim.quantise import check_quantisation
 
 SEGMENTS_APPLIED = 4  # separation works on chunks of so many training segments
 

@@ -5,13 +5,13 @@ import math
 import torch
 
 from demucs.training.best import Best, best_name, is_better
-from demucs.training.parts import Metrics, Parts
-from demucs.training.quantise import judged
-from demucs.training.refresh import renew_teacher
+from demucs.training.optim.quantise import judged
+from demucs.training.optim.svd import svd_penalty
+from demucs.training.stages.context import Metrics, Parts
+from demucs.training.stages.refresh import renew_teacher
+from demucs.training.stages.validation import Measures, means, measure
 from demucs.training.state import cpu_state
 from demucs.training.step import diverged
-from demucs.training.svd import svd_penalty
-from demucs.training.validate import Measures, means, measure
 
 EXPLODED = 100.0  # times the best validation loss so far
 MOST_LOSS = 1000.0  # in the first epoch; of a silent estimate it is below 1

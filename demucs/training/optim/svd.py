@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from demucs.training.config import SvdConfig
-from demucs.training.leading import LeadingVectors
+from demucs.training.config.schema import SvdConfig
+from demucs.training.optim.subspace import LeadingVectors
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)

@@ -6,15 +6,15 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from demucs.training.blocks import RunConfig
-from demucs.training.config import TrainConfig
-from demucs.training.distributed import Workers
-from demucs.training.quantise import Quantiser
+from demucs.training.config.blocks import RunConfig
+from demucs.training.config.schema import TrainConfig
+from demucs.training.distributed.group import Workers
+from demucs.training.monitor.watch import Watch
+from demucs.training.optim.quantise import Quantiser
 from demucs.training.songs import Songs
+from demucs.training.stages.stop import Stop
 from demucs.training.state import TrainingState
 from demucs.training.step import Step
-from demucs.training.stop import Stop
-from demucs.training.watch import Watch
 
 Metrics: TypeAlias = dict[str, Any]
 

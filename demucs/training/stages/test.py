@@ -13,11 +13,11 @@ from demucs.data import Track
 from demucs.errors import DatasetError
 from demucs.evaluation import Results, TrackResult, evaluate
 from demucs.evaluation.results.shards import share_of
-from demucs.training.config import TestConfig
-from demucs.training.distributed import Workers
-from demucs.training.parts import Metrics, Parts
-from demucs.training.quantise import judged
-from demucs.training.stop import Stop
+from demucs.training.config.schema import TestConfig
+from demucs.training.distributed.group import Workers
+from demucs.training.optim.quantise import judged
+from demucs.training.stages.context import Metrics, Parts
+from demucs.training.stages.stop import Stop
 
 logger = logging.getLogger(__name__)
 

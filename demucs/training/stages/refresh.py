@@ -5,9 +5,9 @@ import math
 from dataclasses import replace
 
 from demucs.training.best import is_better
-from demucs.training.parts import Metrics, Parts
-from demucs.training.quantise import judged
-from demucs.training.validate import means, measure
+from demucs.training.optim.quantise import judged
+from demucs.training.stages.context import Metrics, Parts
+from demucs.training.stages.validation import means, measure
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from demucs.errors import ConfigError
 from demucs.nn import ModelSpec, build_model
-from demucs.training.config import QuantConfig
-from demucs.training.ema import swapped_state
+from demucs.training.config.schema import QuantConfig
+from demucs.training.optim.ema import swapped_state
 
 logger = logging.getLogger(__name__)
 

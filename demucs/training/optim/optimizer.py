@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from demucs.training.config import OptimConfig
+from demucs.training.config.schema import OptimConfig
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from demucs.errors import DemucsError
-from demucs.training.meeting import lost_peers_told, meet
+from demucs.training.distributed.rendezvous import lost_peers_told, meet
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from demucs.training.alarm import PenaltyAlarm
-from demucs.training.blocks import RunConfig
-from demucs.training.board import Board
-from demucs.training.reference import Reference
+from demucs.training.config.blocks import RunConfig
+from demucs.training.monitor.alarm import PenaltyAlarm
+from demucs.training.monitor.reference import Reference
+from demucs.training.monitor.tensorboard import Board
 from demucs.training.songs import Excerpt, Songs
-from demucs.training.validate import separate
+from demucs.training.stages.validation import separate
 
 logger = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from demucs.apply import apply_model
 from demucs.evaluation import nsdr
-from demucs.training.averages import Averages
-from demucs.training.config import TrainConfig
-from demucs.training.distributed import Workers
+from demucs.training.config.schema import TrainConfig
+from demucs.training.distributed.averages import Averages
+from demucs.training.distributed.group import Workers
 from demucs.training.losses import stem_losses, weighted_mean
-from demucs.training.progress import tracked
+from demucs.training.monitor.progress import tracked
 from demucs.training.songs import Excerpt
-from demucs.training.stop import Stop
+from demucs.training.stages.stop import Stop
 
 Measures = dict[int, dict[str, float]]  # of excerpts, by their place in the validation set
 

@@ -3,10 +3,10 @@
 from demucs.data import training_loader
 from demucs.data.batch import Batch
 from demucs.data.loader import TrainingLoader
-from demucs.training.averages import Averages
-from demucs.training.parts import Metrics, Parts
-from demucs.training.progress import tracked
-from demucs.training.schedule import rate_factor
+from demucs.training.distributed.averages import Averages
+from demucs.training.monitor.progress import tracked
+from demucs.training.optim.schedule import rate_factor
+from demucs.training.stages.context import Metrics, Parts
 from demucs.training.step import diverged, place_seed
 
 SHOWN = ("loss", "grad")

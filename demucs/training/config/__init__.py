@@ -1,0 +1,1 @@
+"""The configuration of a run: its dataclasses, read once and checked."""

@@ -1,0 +1,1 @@
+"""Processes that train together: rendezvous, process group, averages over ranks."""

@@ -1,0 +1,1 @@
+"""Monitoring of a run: log, TensorBoard, guard of the penalty, reference runs."""

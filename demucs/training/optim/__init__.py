@@ -1,0 +1,1 @@
+"""Optimisation: optimiser, learning rate, averages, precision, penalty, quantisation."""

@@ -1,0 +1,1 @@
+"""The stages of an epoch: train, valid, refresh of the teacher, test."""
