@@ -3,19 +3,19 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from demucs.blind.agreement import WINDOW
 from demucs.blind.distil.guard import Guard
 from demucs.blind.distil.judge import PREDICTED, CalibratedJudge, Judge, NetworkJudge, RawJudge
 from demucs.blind.distil.licences import UNKNOWN
 from demucs.blind.distil.songs import Survey
 from demucs.blind.distil.writing import Writing
-from demucs.blind.scores import DEFINITIONS, score_track
+from demucs.blind.scores.agreement import WINDOW
+from demucs.blind.scores.track import DEFINITIONS, score_track
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256
 
 if TYPE_CHECKING:
-    from demucs.blind.calibration import Calibration
+    from demucs.blind.calibration.model import Calibration
 
 # Scores that rank songs by themselves: dB of agreement, of which more is better.
 QUALITIES = (
@@ -34,7 +34,7 @@ def make_judge(args: argparse.Namespace) -> Judge:
         DemucsError: a file that cannot be read.
     """
     if args.calibration is not None:
-        from demucs.blind.calibration import Calibration
+        from demucs.blind.calibration.model import Calibration
 
         calibration = Calibration.load(args.calibration)
         target = calibration.settings.target

@@ -76,8 +76,8 @@ def report(options: argparse.Namespace) -> None:
 
 def calibrate(options: argparse.Namespace) -> None:
     """Writes a calibration."""
-    from demucs.blind.calibration import Calibration
-    from demucs.blind.features import common_names
+    from demucs.blind.calibration.features import common_names
+    from demucs.blind.calibration.model import Calibration
 
     records = [
         one for one in _records(options)
@@ -104,8 +104,8 @@ def calibrate(options: argparse.Namespace) -> None:
 
 
 def _records(options: argparse.Namespace) -> "list[Record]":
+    from demucs.blind.calibration.regressors import REGRESSORS
     from demucs.blind.records import read_records
-    from demucs.blind.regressors import REGRESSORS
 
     if options.regressor not in REGRESSORS:
         raise ConfigError(f"--regressor {options.regressor}: one of {', '.join(REGRESSORS)}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from demucs.blind.agreement import WINDOW, level
 from demucs.blind.quality import Quality
 from demucs.blind.records import Measures, Record
-from demucs.blind.scores import score_track
+from demucs.blind.scores.agreement import WINDOW, level
+from demucs.blind.scores.track import score_track
 from demucs.blind.teacher import Teacher
 from demucs.data import Track
 from demucs.errors import ConfigError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.statistics import FEWEST
+from demucs.blind.calibration.statistics import FEWEST
 from demucs.blind.study_parts import number_of
 
 STAGE = re.compile(r"(?P<run>.+)_(?P<stage>\d+)$")

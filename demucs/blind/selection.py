@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.conformal import folds
-from demucs.blind.features import Rows, common_names, rows_of
+from demucs.blind.calibration.conformal import folds
+from demucs.blind.calibration.features import Rows, common_names, rows_of
+from demucs.blind.calibration.regressors import REGRESSORS, Regressor
+from demucs.blind.calibration.statistics import spearman
 from demucs.blind.quality import Array
 from demucs.blind.records import Record
-from demucs.blind.regressors import REGRESSORS, Regressor
-from demucs.blind.statistics import spearman
 
 SINGLE = "reseparation"  # a straight line of this score alone, for comparison
 

@@ -15,14 +15,14 @@ import numpy as np
 import scipy
 import sklearn
 
-from demucs.blind.calibration import Calibration
-from demucs.blind.features import LOUDNESS, common_names, extra_names
+from demucs.blind.calibration.features import LOUDNESS, common_names, extra_names
+from demucs.blind.calibration.model import Calibration
+from demucs.blind.calibration.settings import REGRESSOR
 from demucs.blind.quality import QUIET, Quality
 from demucs.blind.records import Record
-from demucs.blind.scores import DEFINITIONS
+from demucs.blind.scores.track import DEFINITIONS
 from demucs.blind.seeds import stability
 from demucs.blind.selection import compared
-from demucs.blind.settings import REGRESSOR
 from demucs.blind.study_notes import chosen, notes, nothing
 from demucs.blind.study_parts import activity, calibrations, correlations, plain_tree, risks
 from demucs.blind.study_rows import predicted, predictors, sheet_of, without

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demucs.blind.features import LOUDNESS, meant
-from demucs.blind.scores import DEFINITIONS
+from demucs.blind.calibration.features import LOUDNESS, meant
+from demucs.blind.scores.track import DEFINITIONS
 from demucs.blind.study_missed import (
     CALIBRATED,
     by_stem,

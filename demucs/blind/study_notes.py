@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from demucs.blind.features import common_names
+from demucs.blind.calibration.features import common_names
 from demucs.blind.records import Record
 from demucs.blind.study_parts import correlations
 from demucs.blind.study_rows import sheet_of

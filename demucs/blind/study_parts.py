@@ -5,8 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.features import LOUDNESS, meant
-from demucs.blind.statistics import Correlation, Found, correlation, mean_over, resamples
+from demucs.blind.calibration.features import LOUDNESS, meant
+from demucs.blind.calibration.statistics import (
+    Correlation,
+    Found,
+    correlation,
+    mean_over,
+    resamples,
+)
 from demucs.blind.study_rows import Sheet
 from demucs.blind.usefulness import activity_auc, calibration, risk_coverage
 

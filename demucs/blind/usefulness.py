@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from demucs.blind.calibration.statistics import FEWEST
 from demucs.blind.quality import Array
-from demucs.blind.statistics import FEWEST
 
 KEPT = tuple(n / 20 for n in range(1, 21))  # shares of the stems that are kept
 BAD = 1 / 3  # the share of the stems that count as bad, the worst ones by their true nSDR

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from demucs.blind.calibration import Calibration, thinned
-from demucs.blind.features import rows_of
-from demucs.blind.regressors import REGRESSORS, Regressor, Scaling
+from demucs.blind.calibration.features import rows_of
+from demucs.blind.calibration.model import Calibration, thinned
+from demucs.blind.calibration.regressors import REGRESSORS, Regressor, Scaling
+from demucs.blind.calibration.statistics import weighted_quantile
 from demucs.blind.selection import compared
-from demucs.blind.statistics import weighted_quantile
 from demucs.errors import ConfigError, DatasetError
 from tests.unit.blind_records import SOURCES, WINDOWS, make_records
 

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from demucs.blind import disagreement
-from demucs.blind.agreement import MOST, agreement, level
-from demucs.blind.cycle import cycle, self_cycle
-from demucs.blind.mixing import correlation, loudness, residual
-from demucs.blind.reseparation import reseparation, reseparation_matrix
-from demucs.blind.scores import DEFINITIONS, score_track
-from demucs.blind.spectral import spectral_sanity
+from demucs.blind.scores.agreement import MOST, agreement, level
+from demucs.blind.scores.cycle import cycle, self_cycle
+from demucs.blind.scores.mixing import correlation, loudness, residual
+from demucs.blind.scores.reseparation import reseparation, reseparation_matrix
+from demucs.blind.scores.spectral import spectral_sanity
+from demucs.blind.scores.track import DEFINITIONS, disagreement, score_track
 from tests.unit.blind_teachers import RATE, Separator, Teacher, bands, halves, song, teacher
 
 HALF = 10 * np.log10(4)  # of an estimate that lacks half of the amplitude

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from demucs.blind.statistics import (
+from demucs.blind.calibration.statistics import (
     Found,
     correlation,
     mean_over,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from demucs.blind.scores import DEFINITIONS
+from demucs.blind.scores.track import DEFINITIONS
 from demucs.blind.seeds import stability
 from demucs.blind.study import study
 from demucs.blind.study_answer import _worse_than_level, answer, negative
@@ -285,7 +285,7 @@ def test_report_writes_numbers_and_page(folder, tmp_path, capsys):
 
 
 def test_calibrate_keeps_a_calibration(folder, tmp_path, capsys):
-    from demucs.blind.calibration import Calibration
+    from demucs.blind.calibration.model import Calibration
 
     path = tmp_path / "calibration.json"
     assert main(["calibrate", str(folder), "--out", str(path), "--families", "one"]) == 0

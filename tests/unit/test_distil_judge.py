@@ -12,7 +12,7 @@ import torch
 from distil_support import RATE, SOURCES, Halves, make_scoring, make_teacher, noise, score, write
 from torch import nn
 
-from demucs.blind.calibration import Calibration
+from demucs.blind.calibration.model import Calibration
 from demucs.blind.distil.judge import NetworkJudge, RawJudge
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.selection import Rule
@@ -22,7 +22,7 @@ from demucs.blind.distil.writing import Writing
 from demucs.blind.distil.written import read_facts
 from demucs.blind.network import NetworkConfig, QualityNetwork, Trained, save_network
 from demucs.blind.records import Measures
-from demucs.blind.scores import DEFINITIONS
+from demucs.blind.scores.track import DEFINITIONS
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256

@@ -37,7 +37,7 @@ class Judge(Protocol):
 
 
 class Predictor(Protocol):
-    """As `demucs.blind.calibration.Calibration`."""
+    """As `demucs.blind.calibration.model.Calibration`."""
 
     def predict(self, scores: Scores, sources: tuple[str, ...], window: float) -> Quality: ...
 
@@ -50,7 +50,7 @@ class CalibratedJudge:
     """Predicted nSDR of scores.
 
     Attributes:
-        score: `demucs.blind.scores.score_track`.
+        score: `demucs.blind.scores.track.score_track`.
         calibration: turns the scores into dB.
         window: seconds of their windows.
         settings: names the calibration.
@@ -73,7 +73,7 @@ class RawJudge:
     """One score as it is, in its own unit, without an interval.
 
     Attributes:
-        score: `demucs.blind.scores.score_track`.
+        score: `demucs.blind.scores.track.score_track`.
         by: name of the score.
         window: seconds of its windows.
     """

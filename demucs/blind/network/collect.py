@@ -18,9 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from demucs.audio import write_audio
-from demucs.blind.agreement import WINDOW
 from demucs.blind.network.truth import truth_of
 from demucs.blind.records import Record
+from demucs.blind.scores.agreement import WINDOW
 from demucs.blind.teacher import Teacher
 from demucs.data import Track, find_tracks
 from demucs.data.readers import WavFolder

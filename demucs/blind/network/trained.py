@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.agreement import WINDOW
 from demucs.blind.network.features import Features, extract
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.quality import Quality
+from demucs.blind.scores.agreement import WINDOW
 from demucs.errors import ConfigError
 
 

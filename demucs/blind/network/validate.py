@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from demucs.blind.calibration.statistics import group_weights, spearman, weighted_quantile
 from demucs.blind.network.examples import Item, together
 from demucs.blind.network.features import Bands, Features, extract
 from demucs.blind.network.loss import LossConfig, loss_of
@@ -13,7 +14,6 @@ from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.truth import Targets
 from demucs.blind.quality import Array
-from demucs.blind.statistics import group_weights, spearman, weighted_quantile
 
 FEW = 10  # songs where a stem plays, below which its interval is that of all stems together
 
@@ -110,7 +110,7 @@ def factors(judged: Sequence[Judged], songs: Sequence[str], coverage: float) -> 
 
     Split conformal prediction (Vovk et al., 2005): a quantile of |truth - mean| / scale. Estimates
     of one song by several teachers are alike, so a song counts once and its values share its
-    weight, as in `demucs.blind.conformal`. K songs can vouch for a coverage of K/(K+1) at most:
+    weight, as in `demucs.blind.calibration.conformal`. K songs can vouch for a coverage of K/(K+1) at most:
     with fewer the factor is infinite.
 
     Args:

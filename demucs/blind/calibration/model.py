@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import sklearn
 
-from demucs.blind.activity import Activity
-from demucs.blind.conformal import Intervals, intervals
-from demucs.blind.features import Rows, common_names, matrix, rows_of
+from demucs.blind.calibration.activity import Activity
+from demucs.blind.calibration.conformal import Intervals, intervals
+from demucs.blind.calibration.features import Rows, common_names, matrix, rows_of
+from demucs.blind.calibration.regressors import Regressor
+from demucs.blind.calibration.settings import REGRESSOR, Settings, check
+from demucs.blind.calibration.tables import rows_from, rows_plain
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Measures, Record
-from demucs.blind.regressors import Regressor
-from demucs.blind.settings import REGRESSOR, Settings, check
-from demucs.blind.tables import rows_from, rows_plain
 from demucs.errors import ConfigError, DatasetError
 from demucs.files import atomic_path
 
@@ -65,8 +65,8 @@ class Calibration:
                 than coverage/(1 − coverage) songs cannot vouch for it: the interval is infinite.
             seed: of the folds of songs behind the interval.
             names: scores to use; all of `score_track` that every record has, if None.
-            regressor: see `demucs.blind.regressors.REGRESSORS`.
-            apart: see `demucs.blind.conformal.intervals`.
+            regressor: see `demucs.blind.calibration.regressors.REGRESSORS`.
+            apart: see `demucs.blind.calibration.conformal.intervals`.
 
         Raises:
             ConfigError: a coverage, regressor, score or `apart` that does not exist.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from demucs.blind.agreement import agreement
 from demucs.blind.records import Measures
+from demucs.blind.scores.agreement import agreement
 from demucs.blind.teacher import Teacher
 
 

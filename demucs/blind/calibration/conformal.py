@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demucs.blind.features import Rows
+from demucs.blind.calibration.features import Rows
+from demucs.blind.calibration.regressors import Regressor
+from demucs.blind.calibration.statistics import group_weights, weighted_quantile
 from demucs.blind.quality import Array
-from demucs.blind.regressors import Regressor
-from demucs.blind.statistics import group_weights, weighted_quantile
 
 FOLDS = 10
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.agreement import agreement, level
 from demucs.blind.quality import Array
 from demucs.blind.records import Measures
+from demucs.blind.scores.agreement import agreement, level
 from demucs.blind.teacher import Teacher
 
 NEAR = 10.0  # dB

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from demucs.blind import disagreement
-from demucs.blind.agreement import agreement, mean_of
-from demucs.blind.cycle import cycle, self_cycle
-from demucs.blind.mixing import correlation, loudness, residual
 from demucs.blind.records import Measures
-from demucs.blind.reseparation import reseparation
-from demucs.blind.spectral import spectral_sanity
+from demucs.blind.scores.agreement import agreement, mean_of
+from demucs.blind.scores.cycle import cycle, self_cycle
+from demucs.blind.scores.mixing import correlation, loudness, residual
+from demucs.blind.scores.reseparation import reseparation
+from demucs.blind.scores.spectral import spectral_sanity
+from demucs.blind.scores.track import disagreement
 from demucs.blind.teacher import Teacher
 
 DEFINITIONS = {

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from demucs.blind.calibration.regressors import Scaling
 from demucs.blind.quality import Array
-from demucs.blind.regressors import Scaling
 
 # Chosen on songs of calibration with a family of teachers left out: eight scores (gaps, agreement,
 # correlation) find silent seconds as well (AUC 0.979 each), but give worse probabilities.

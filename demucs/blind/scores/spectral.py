@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.agreement import level
 from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
+from demucs.blind.scores.agreement import level
 from demucs.evaluation.metrics.windows import window_count
 
 FRAME = 2048  # samples of an STFT frame; the hop is a quarter

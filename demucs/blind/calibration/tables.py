@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.features import Rows
+from demucs.blind.calibration.features import Rows
 from demucs.blind.quality import from_plain, plain
 
 NAMES = ("track", "teacher", "family")

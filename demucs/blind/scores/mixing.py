@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.blind.agreement import agreement, by_window, constant, largest_other, level
 from demucs.blind.records import Measures
-from demucs.blind.reseparation import ACTIVE
+from demucs.blind.scores.agreement import agreement, by_window, constant, largest_other, level
+from demucs.blind.scores.reseparation import ACTIVE
 
 
 def residual(mixture: Tensor, estimates: Tensor, samplerate: int) -> Measures:

@@ -1,0 +1,1 @@
+"""From scores to quality in dB: regressors, intervals and their statistics."""

@@ -1,0 +1,1 @@
+"""Scores of separated stems that need no ground truth."""
