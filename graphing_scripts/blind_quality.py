@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Figures of the study of blind scores, from the study.json of tools.blind_study.
+"""Figures of the study of blind scores, from the study.json of studies.blind_study.
 
     python3 graphing_scripts/blind_quality.py demucs_results/blind_study/study.json --out FOLDER
 
@@ -42,7 +42,7 @@ UNITS = {"nsdr": "nSDR", "sdr": "SDR"}
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
     found = parser(__doc__)
-    found.add_argument("study", type=Path, help="study.json of tools.blind_study")
+    found.add_argument("study", type=Path, help="study.json of studies.blind_study")
     found.add_argument("--records", type=Path, help="the study's records: a folder or a tar file")
     return found.parse_args(argv)
 
@@ -75,7 +75,7 @@ def lacking(name: str, error: Exception) -> plt.Figure:
     axes.axis("off")
     say(
         axes,
-        f"{name}: the study lacks {error or 'conditions'};\nmake it again by tools.blind_study",
+        f"{name}: the study lacks {error or 'conditions'};\nmake it again by studies.blind_study",
     )
     return figure
 
@@ -87,7 +87,7 @@ def read_study(path: Path) -> dict:
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a study: {error}") from None
     if not isinstance(study, dict) or study.get("format") != FORMAT:
-        raise ValueError(f"{path} is no study of tools.blind_study report ({FORMAT})")
+        raise ValueError(f"{path} is no study of studies.blind_study report ({FORMAT})")
     missing = sorted({"targets", "sources", "records", "definitions", "settings"} - set(study))
     if missing or not study["targets"]:
         raise ValueError(f"{path} lacks {', '.join(missing) or 'targets'}: make it again")

@@ -27,7 +27,7 @@ from demucs.process.command import run_command
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
     found = parser(__doc__)
-    found.add_argument("trial", type=Path, help="trial.json of tools.distil_trial")
+    found.add_argument("trial", type=Path, help="trial.json of studies.distil_trial")
     return found.parse_args(argv)
 
 

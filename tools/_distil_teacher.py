@@ -41,7 +41,7 @@ def make_judge(args: argparse.Namespace) -> Judge:
         if target != "nsdr":
             raise ConfigError(
                 f"{args.calibration} predicts {target}, and nSDR is wanted: make one with "
-                "`python3 -m tools.blind_study calibrate --targets nsdr`"
+                "`python3 -m studies.blind_study calibrate --targets nsdr`"
             )
         settings = {"calibration": file_sha256(args.calibration)}
         about = {"kind": "calibration", "unit": PREDICTED, **settings, **_fitted_on(calibration)}

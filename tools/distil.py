@@ -91,7 +91,7 @@ def check(args: argparse.Namespace) -> None:
     judges = [one for one in (args.calibration, args.network, args.by) if one is not None]
     if not judges:
         raise ConfigError(
-            "give --calibration FILE.json (python3 -m tools.blind_study calibrate makes one), "
+            "give --calibration FILE.json (python3 -m studies.blind_study calibrate makes one), "
             "--network FILE (python3 -m demucs.train_quality), or one score, as --by self_cycle"
         )
     if len(judges) > 1:
@@ -147,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_quality(group: "argparse._ArgumentGroup") -> None:
     add = group.add_argument
     add("--calibration", type=Path, metavar="FILE.json",
-        help="of tools.blind_study: turns scores into predicted nSDR")  # fmt: skip
+        help="of studies.blind_study: turns scores into predicted nSDR")  # fmt: skip
     add("--network", type=Path, metavar="FILE",
         help="of demucs.train_quality: hears nSDR, at the cost of one separation")  # fmt: skip
     add("--by", metavar="SCORE", help="one score as it is, as self_cycle")

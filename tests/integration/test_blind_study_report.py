@@ -23,7 +23,7 @@ def test_records_become_a_study_and_figures(tmp_path):
         for n, one in enumerate(make_records(songs=6, kind=kind, split=split)):
             one.save(tmp_path / "records" / kind / split / f"{n}.json")
     out = tmp_path / "study"
-    done = run("-m", "tools.blind_study", "report", str(tmp_path / "records"), "--out", str(out),
+    done = run("-m", "studies.blind_study", "report", str(tmp_path / "records"), "--out", str(out),
                "--draws", "20", "--no-compare")  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = run(SCRIPT, str(out / "study.json"))
@@ -42,5 +42,5 @@ def test_figures_of_a_wrong_file_end_with_a_message(tmp_path):
 
 
 def test_help_brings_no_torch():
-    code = "import sys, tools.blind_study as t; t.parser(); sys.exit('torch' in sys.modules)"
+    code = "import sys, studies.blind_study as t; t.parser(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -12,8 +12,8 @@ from demucs.blind.calibration.features import rows_of
 from demucs.blind.calibration.model import Calibration, thinned
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor, Scaling
 from demucs.blind.calibration.statistics import weighted_quantile
-from demucs.blind.selection import compared
 from demucs.errors import ConfigError, DatasetError
+from studies.blind.selection import compared
 from tests.unit.blind_records import SOURCES, WINDOWS, make_records
 
 

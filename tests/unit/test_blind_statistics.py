@@ -12,7 +12,7 @@ from demucs.blind.calibration.statistics import (
     resamples,
     weighted_ranks,
 )
-from demucs.blind.usefulness import activity_auc, calibration, risk_coverage
+from studies.blind.usefulness import activity_auc, calibration, risk_coverage
 
 
 def columns(rows: int = 200, seed: int = 0):

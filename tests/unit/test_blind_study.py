@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from demucs.blind.scores.track import DEFINITIONS
-from demucs.blind.seeds import stability
-from demucs.blind.study import study
-from demucs.blind.study_answer import _worse_than_level, answer, negative
-from demucs.blind.study_missed import missed_goals, short_intervals, unsure_within
-from demucs.blind.study_notes import HEARD
-from demucs.blind.study_rows import sheet_of
-from demucs.blind.study_text import page
 from demucs.errors import DatasetError
+from studies.blind.answer import _worse_than_level, answer, negative
+from studies.blind.missed import missed_goals, short_intervals, unsure_within
+from studies.blind.notes import HEARD
+from studies.blind.rows import sheet_of
+from studies.blind.run import study
+from studies.blind.seeds import stability
+from studies.blind.text import page
+from studies.blind_study import main
 from tests.unit.blind_records import SOURCES, make_records
-from tools.blind_study import main
 
 TEACHERS = (("run_a_1", "one"), ("run_b_1", "one"), ("run_c_1", "two"))
 

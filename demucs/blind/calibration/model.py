@@ -202,7 +202,7 @@ class Calibration:
             version = content["scikit-learn"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
-                f"{path} is no calibration ({error}): fit one with tools.blind_study calibrate"
+                f"{path} is no calibration ({error}): fit one with studies.blind_study calibrate"
             ) from error
         if version != sklearn.__version__:
             logger.warning(

@@ -1,6 +1,6 @@
 """Does distilled data help? Trains students on few labelled songs and on pseudo-labelled ones.
 
-    python3 -m tools.distil_trial OUT --songs LABELLED --pool MUSIC -n TEACHER \\
+    python3 -m studies.distil_trial OUT --songs LABELLED --pool MUSIC -n TEACHER \\
         --calibration FILE.json --test studio=LABELLED --test live=OTHER \\
         dset=demo variant=demo epochs=12 max_batches=27
 
@@ -33,7 +33,7 @@ from pathlib import Path
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.process.command import run_command
 from demucs.release import DEFAULT_FOLDER
-from tools._distil_trial import ARMS, Trial
+from studies.distil.arms import ARMS, Trial
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def _tests(given: Sequence[str]) -> dict[str, Path]:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="python3 -m tools.distil_trial",
+        prog="python3 -m studies.distil_trial",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -87,7 +87,13 @@ def parser() -> argparse.ArgumentParser:
     add("--pool", type=Path, required=True, metavar="MUSIC", help="songs to distil")
     add("-n", "--name", required=True, metavar="TEACHER", help="model that separates them")
     add("--repo", default=DEFAULT_FOLDER, help=f"its folder ({DEFAULT_FOLDER})")
-    add("--calibration", type=Path, required=True, metavar="FILE.json", help="of tools.blind_study")
+    add(
+        "--calibration",
+        type=Path,
+        required=True,
+        metavar="FILE.json",
+        help="of studies.blind_study",
+    )
     add(
         "--test", action="append", required=True, metavar="NAME=DATASET",
         help="test songs, with a name for them; repeatable",

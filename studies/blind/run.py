@@ -21,13 +21,13 @@ from demucs.blind.calibration.settings import REGRESSOR
 from demucs.blind.quality import QUIET, Quality
 from demucs.blind.records import Record
 from demucs.blind.scores.track import DEFINITIONS
-from demucs.blind.seeds import stability
-from demucs.blind.selection import compared
-from demucs.blind.study_notes import chosen, notes, nothing
-from demucs.blind.study_parts import activity, calibrations, correlations, plain_tree, risks
-from demucs.blind.study_rows import predicted, predictors, sheet_of, without
-from demucs.blind.usefulness import BAD
 from demucs.errors import DatasetError
+from studies.blind.notes import chosen, notes, nothing
+from studies.blind.parts import activity, calibrations, correlations, plain_tree, risks
+from studies.blind.rows import predicted, predictors, sheet_of, without
+from studies.blind.seeds import stability
+from studies.blind.selection import compared
+from studies.blind.usefulness import BAD
 
 FORMAT = "demucs-blind-study-1"
 CALIBRATED = "calibration"

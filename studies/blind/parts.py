@@ -13,8 +13,8 @@ from demucs.blind.calibration.statistics import (
     mean_over,
     resamples,
 )
-from demucs.blind.study_rows import Sheet
-from demucs.blind.usefulness import activity_auc, calibration, risk_coverage
+from studies.blind.rows import Sheet
+from studies.blind.usefulness import activity_auc, calibration, risk_coverage
 
 MEAN = "mean"  # of the stems
 

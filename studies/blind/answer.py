@@ -5,7 +5,7 @@ from typing import Any
 
 from demucs.blind.calibration.features import LOUDNESS, meant
 from demucs.blind.scores.track import DEFINITIONS
-from demucs.blind.study_missed import (
+from studies.blind.missed import (
     CALIBRATED,
     by_stem,
     figure,
@@ -14,7 +14,7 @@ from demucs.blind.study_missed import (
     short_intervals,
     unsure_within,
 )
-from demucs.blind.study_parts import MEAN
+from studies.blind.parts import MEAN
 
 
 def answer(study: Mapping[str, Any], target: str) -> list[str]:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demucs.blind.study_answer import answer, negative
-from demucs.blind.study_missed import CALIBRATED, by_stem, figure, predictions
-from demucs.blind.study_parts import MEAN
+from studies.blind.answer import answer, negative
+from studies.blind.missed import CALIBRATED, by_stem, figure, predictions
+from studies.blind.parts import MEAN
 
 
 def page(study: Mapping[str, Any]) -> str:
-    """Markdown of the numbers of `demucs.blind.study.study`."""
+    """Markdown of the numbers of `studies.blind.run.study`."""
     lines = ["# What blind scores know of the true quality of stems", ""]
     for target in study["targets"]:
         lines += [f"## The answer, {target}", "", *answer(study, target), ""]

@@ -1,4 +1,4 @@
-"""The arms of `tools.distil_trial`: sets, trainings, evaluations and the table of them."""
+"""The arms of `studies.distil_trial`: sets, trainings, evaluations and the table of them."""
 
 import json
 import os
@@ -34,7 +34,7 @@ ARMS: dict[str, tuple[list[str] | None, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What is compared, on what, and where it is written; see `tools.distil_trial`."""
+    """What is compared, on what, and where it is written; see `studies.distil_trial`."""
 
     out: Path
     songs: Path

@@ -1,8 +1,8 @@
 """What blind scores know of the true quality of stems: a study of collected records.
 
     python3 -m tools.blind_scores RECORDS ...                      # first, for each teacher
-    python3 -m tools.blind_study report RECORDS --out demucs_results/blind_study
-    python3 -m tools.blind_study calibrate RECORDS --out calibration.json
+    python3 -m studies.blind_study report RECORDS --out demucs_results/blind_study
+    python3 -m studies.blind_study calibrate RECORDS --out calibration.json
     python3 graphing_scripts/blind_quality.py demucs_results/blind_study/study.json
 
 `report` calibrates on the songs of the split `valid` of one kind of music, and on those of `test`
@@ -47,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(options: argparse.Namespace) -> None:
     """Writes study.json and study.md."""
-    from demucs.blind.study import study  # these bring torch and scikit-learn
-    from demucs.blind.study_text import page
     from demucs.files import atomic_paths
+    from studies.blind.run import study  # these bring torch and scikit-learn
+    from studies.blind.text import page
 
     if options.draws < 20:
         raise ConfigError(f"--draws {options.draws}: an interval takes at least 20")
@@ -116,7 +116,7 @@ def _records(options: argparse.Namespace) -> "list[Record]":
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="python3 -m tools.blind_study",
+        prog="python3 -m studies.blind_study",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

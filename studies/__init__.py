@@ -1,0 +1,1 @@
+"""Research that uses the package: the blind study and the trial of distilled data."""

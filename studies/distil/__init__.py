@@ -1,0 +1,1 @@
+"""The trial of distilled data: students trained with it and without."""
