@@ -176,7 +176,7 @@ check_release() { # NAME [FLAG ...], before a job is queued for it; sets `publis
     [[ $1 =~ ^(hf://[A-Za-z0-9_./-]+|[A-Za-z0-9_][A-Za-z0-9_.,:-]*)$ ]] ||
         wrong "'$1' is no name of a release, as aa9b63ad"
     [[ " $* " != *" --repo"* ]] || return 0
-    place=$(python3 -m tools._model_place "$1" "$root/release_models" 2>&1) || fail "${place#error: }"
+    place=$(python3 -m tools.model_place "$1" "$root/release_models" 2>&1) || fail "${place#error: }"
     # shellcheck disable=SC2034
     [ "$place" != published ] || published=yes
     if [ -n "$place" ] || ! is_check_now; then return 0; fi

@@ -40,11 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Archives and writes the index; returns the exit code."""
-    from tools._archive_pages import write_index, write_readme
+    from demucs.report.archive.pages import write_index, write_readme
 
     if args.signature is not None:
-        from tools._archive_run import archive
-        from tools._archive_sound import keep_sound, separate
+        from demucs.report.archive.run import archive
+        from demucs.report.archive.sound import keep_sound, separate
 
         name = args.name or args.signature
         if not is_valid_name(name):

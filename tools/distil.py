@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        from tools._distil_run import run
+        from demucs.blind.distil.run import run
 
         return run(args)
     except (DemucsError, OSError) as error:

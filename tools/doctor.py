@@ -29,11 +29,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from demucs.console import duration, table
 from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
 from demucs.errors import DemucsError, message_of
 from demucs.files import atomic_path
 from demucs.process.command import run_command
-from tools._columns import duration, table
 
 HEAD = ("", "TRACK", "STEM", "WHAT", "VALUE", "REMEDY")
 SHORTENED = (5, 1, 4)  # where the terminal is narrow

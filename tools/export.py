@@ -37,9 +37,9 @@ from demucs.release import (
     save_release,
     weights_sha256,
 )
+from demucs.release.bag_export import Prepared, check_names, parse_weights, write_bag
 from demucs.release.bagfile import BagFile
-from tools._export_bag import Prepared, check_names, parse_weights, write_bag
-from tools._export_source import find_checkpoint, release_of
+from demucs.release.checkpoint_export import find_checkpoint, release_of
 
 logger = logging.getLogger(__name__)
 

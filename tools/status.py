@@ -31,13 +31,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from demucs.console import duration, table, without_common
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
+from demucs.experiment.queue import Queue, read_queue
 from demucs.experiment.record import experiment_folders, outputs_folder
+from demucs.experiment.run import Run, read_run
+from demucs.experiment.state import ACTIVE, State, parse_time, state_of
 from demucs.process.command import run_command
-from tools._columns import duration, table, without_common
-from tools._queue import Queue, read_queue
-from tools._runs import Run, read_run
-from tools._states import ACTIVE, State, parse_time, state_of
 
 HEAD = ("SIG", "EXPERIMENT", "EPOCH", "BEST VALID", "ETA", "JOB", "STATE", "LAST LINE")
 SHORTENED = (7, 1, 6)  # where the terminal is narrow

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.metrics.names import METRICS
+from demucs.evaluation.options import KEYS, read_settings
+from demucs.evaluation.release_test import run
 from demucs.process.command import run_command
 from demucs.release.names import DEFAULT_FOLDER
-from tools._test_run import run
-from tools._test_settings import KEYS, read_settings
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -35,7 +35,7 @@ case "${0##*/} $*" in
         "python3 -c "*parse_options*" tools.test_pretrained "*)
         [ -z "${REFUSAL:-}" ] || fail "$REFUSAL" ;;
     "python3 -c "*parse_options*) exec "$REAL_PYTHON" "$@" ;;
-    "python3 -m tools._model_place "*)
+    "python3 -m tools.model_place "*)
         [ "$3" != htdemucs ] || echo published
         [ ! -e "$4/$3.safetensors" ] || echo local ;;
     "python3 -m demucs.train --check "*) echo "${SIGNATURE-aa9b63ad}"; exit "${CHECK:-0}" ;;

@@ -13,7 +13,9 @@ from distil_support import RATE, SOURCES, Halves, make_scoring, make_teacher, no
 from torch import nn
 
 from demucs.blind.calibration.model import Calibration
+from demucs.blind.distil import run as _distil_run
 from demucs.blind.distil.judge import NetworkJudge, RawJudge
+from demucs.blind.distil.labelling import QUALITIES, check_judge, make_judge
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.selection import Rule
 from demucs.blind.distil.songs import survey
@@ -28,8 +30,6 @@ from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256
 from tests.unit.blind_records import SOURCES as FOUR
 from tests.unit.blind_records import make_records
-from tools import _distil_run
-from tools._distil_teacher import QUALITIES, check_judge, make_judge
 from tools.distil import parse_options
 
 

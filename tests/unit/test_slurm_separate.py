@@ -6,7 +6,7 @@ import pytest
 from slurm_desk import SCRIPTS, Desk, Done
 
 from demucs.files import SONG_SUFFIXES
-from tools._model_place import place
+from tools.model_place import place
 
 
 @pytest.fixture

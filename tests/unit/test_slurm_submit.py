@@ -163,7 +163,7 @@ def test_the_pipeline_runs_here_when_told_or_without_slurm(desk: Desk) -> None:
         return [
             words[1] if words[0] == "-m" else words[0]
             for words in ran
-            if "--check" not in words and "tools._model_place" not in words
+            if "--check" not in words and "tools.model_place" not in words
         ]
 
     all_four = [

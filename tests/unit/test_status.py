@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from demucs.console import duration, table, without_common
+from demucs.experiment import queue as _queue
+from demucs.experiment import state as _states
 from demucs.experiment.record import RunRecord
-from tools import _queue, _states, status
-from tools._columns import duration, table, without_common
-from tools._states import is_alive, parse_time
+from demucs.experiment.state import is_alive, parse_time
+from tools import status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = (

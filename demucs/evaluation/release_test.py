@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.metrics.names import METRICS
+from demucs.evaluation.options import Settings, find_root, read_settings
+from demucs.evaluation.output import check_device, check_place, finished, keep_other
 from demucs.release.names import DEFAULT_FOLDER, folder_name
-from tools._test_place import check_device, check_place, finished, keep_other
-from tools._test_settings import Settings, find_root, read_settings
 
 if TYPE_CHECKING:
     from demucs.data import Track

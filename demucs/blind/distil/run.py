@@ -12,6 +12,13 @@ from typing import Any
 from tqdm import tqdm
 
 from demucs.blind.distil.guard import Guard, make_guard
+from demucs.blind.distil.labelling import (
+    about_teacher,
+    check_judge,
+    check_sources,
+    make_judge,
+    warnings_of,
+)
 from demucs.blind.distil.licences import licence_of
 from demucs.blind.distil.manifest import FILE, write_manifest
 from demucs.blind.distil.place import check_folder, run_of, settings_in, take_place
@@ -31,18 +38,11 @@ from demucs.blind.distil.writing import Writing
 from demucs.blind.distil.written import check_others
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
+from demucs.evaluation.output import check_device
 from demucs.experiment.cluster import World, find_share
 from demucs.nn.allocator import tune_allocator
 from demucs.pretrained import get_model
 from demucs.process.signals import noting, stop_signal
-from tools._distil_teacher import (
-    about_teacher,
-    check_judge,
-    check_sources,
-    make_judge,
-    warnings_of,
-)
-from tools._test_place import check_device
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Where the SLURM scripts find a model: `python3 -m tools._model_place NAME FOLDER`.
+"""Where the SLURM scripts find a model: `python3 -m tools.model_place NAME FOLDER`.
 
 Prints `local` if all that NAME means is in FOLDER, `published` if the rest can be fetched, and
 nothing if something is to be had nowhere. Without torch, since it runs before a job is queued.
