@@ -56,7 +56,7 @@ JOBS ?= 3
 LOGS := $(VENV)/.parts
 check: $(VENV)/.dev
 	@rm -rf $(LOGS) && mkdir $(LOGS)
-	@$(BIN)/python -m compileall -q demucs tools
+	@$(BIN)/python -m compileall -q demucs tools studies
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target \
 		$(PARTS:%=$(LOGS)/%.passed); \
 	for part in $(PARTS); do \
@@ -95,7 +95,7 @@ unit oracle integration slurm browser: $(VENV)/.dev
 # The examples in docstrings, and those of the pages that are sessions of Python.
 doctest: export OMP_WAIT_POLICY = PASSIVE
 doctest: $(VENV)/.dev
-	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' demucs tools docs/api.md
+	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' demucs tools studies docs/api.md
 
 # Broken links and names of the API that do not exist are errors.
 docs: $(VENV)/.dev

@@ -1,16 +1,6 @@
-"""The `demucs` command: `python -m demucs`, and what the installed program calls."""
+"""The `demucs` command as `python -m demucs`."""
 
-
-def command() -> None:
-    """Separates as the command line says, and ends this process."""
-    from demucs.process.signals import begin
-
-    begin()
-    from demucs.process.command import run_command
-    from demucs.separate import main
-
-    run_command(main, loads=True)
-
+from demucs.separate.__main__ import command
 
 if __name__ == "__main__":
     command()

@@ -7,9 +7,9 @@ demucs.blind.scores.track of each stem and second, and the true nSDR and level. 
 interrupted goes on where it stopped. What a record has is kept: for other --members, or another
 --network, remove the records first. The score `cycle` mixes a song with the next one of the list.
 
-`studies.blind_study` reads them: it calibrates on the songs of the split `valid` and reports on those
-of `test`. Models of one --family are alike; the study asks how scores fare with a family, and with
-a --kind of music, that they were not calibrated on.
+`studies.blind_study` reads them: it calibrates on the songs of the split `valid` and reports on
+those of `test`. Models of one --family are alike; the study asks how scores fare with a family, and
+with a --kind of music, that they were not calibrated on.
 """
 
 from demucs.process.signals import begin

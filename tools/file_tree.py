@@ -31,6 +31,7 @@ ROOMS = {
     "demucs": "The package",
     "conf": "Configuration",
     "tools": "Tools: `python3 -m tools.NAME`",
+    "studies": "Studies: `python3 -m studies.NAME`",
     "graphing_scripts": "Figures",
     "slurm_scripts": "SLURM jobs",
     "benchmarks": "Benchmarks",
@@ -38,7 +39,7 @@ ROOMS = {
 }
 # What cannot speak for itself.
 OTHERS = {
-    "demucs/evaluation/published.json": "Published results, with their definition and source.",
+    "demucs/evaluation/results/published.json": "Published results, with their definition and source.",
     "demucs/release/catalogue.json": "The public models: addresses, checksums, licences.",
     "demucs/report/page": "The report page: templates, styles and scripts.",
     "demucs/report/page/curves.html": "Section: curves of the training.",

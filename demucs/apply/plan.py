@@ -1,7 +1,7 @@
 """What applying a model to a mixture consists of: passes over it, their chunks, one chunk.
 
-`demucs.apply` runs the passes one after the other over a tensor, `demucs.apply.stream` all of them at
-once over a signal that comes in blocks.
+`demucs.apply.tensor` runs the passes one after the other over a tensor, `demucs.apply.stream` all
+of them at once over a signal that comes in blocks.
 """
 
 import math

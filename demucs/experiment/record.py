@@ -89,7 +89,8 @@ class RunRecord:
         started, updated: UTC, ISO 8601.
         seconds_per_epoch: mean of the last five; None before the first.
         log: where the log is, from the experiment's folder.
-        environment: the machine, the versions and the commit, see `demucs.experiment.environment.describe`.
+        environment: the machine, the versions and the commit, see
+            `demucs.experiment.environment.describe`.
     """
 
     signature: str

@@ -19,7 +19,7 @@ from demucs.evaluation import Results
 from demucs.files import atomic_path
 from demucs.process.children import Commands
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 HALF = ["--budget", "50%"]
 # By arm: how songs are selected (None: none are), and the variant of the training.
 ARMS: dict[str, tuple[list[str] | None, str]] = {

@@ -111,11 +111,11 @@ def check(words: list[str]) -> None:
         first, rest = rest[0], rest[1:]
     if first.startswith("python") and rest[:1] == ["-m"] and len(rest) > 1:
         package, _, name = rest[1].partition(".")
-        if package in ("tools", "demucs") and name.islower():
+        if package in ("tools", "studies", "demucs") and name.islower():
             path = ROOT / package / f"{name}.py"
             config = "quality" if name == "train_quality" else "config"
             if package == "demucs" or name == "launch":
-                assert path.is_file(), rest[1]
+                assert path.is_file() or path.with_suffix("").is_dir(), rest[1]
                 check_keys(rest[2:], config)
             else:
                 check_script(rest[2:], path)
@@ -123,7 +123,7 @@ def check(words: list[str]) -> None:
         if (ROOT / rest[0].split("/")[0]).is_dir():
             check_script(rest[1:], ROOT / rest[0])
     elif first == "demucs" and rest:
-        check_script(rest, ROOT / "demucs" / "separate_options.py")
+        check_script(rest, ROOT / "demucs" / "separate" / "options.py")
     elif first == "make":
         there = re.findall(r"^(\w+)(?: \w+)*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         there += re.findall(r"\w+", re.search(r"\.PHONY:(.*)", (ROOT / "Makefile").read_text())[1])
@@ -166,7 +166,7 @@ def test_every_file_and_key_in_the_text_exists(page: Path) -> None:
     for code in re.findall(r"`([^`\n]+)`", text):
         if re.fullmatch(rf"{top}/[\w./*-]+", code):
             assert list(ROOT.glob(f"{code.rstrip('/')}*")), code
-        if match := re.fullmatch(r"(tools\.[a-z_]+)(?: .*)?", code):
+        if match := re.fullmatch(r"((?:tools|studies)\.[a-z_]+)(?: .*)?", code):
             assert (ROOT / f"{match[1].replace('.', '/')}.py").is_file(), code
         if match := re.match(
             r"(dset|test|optim|semi|svd|ema|augment|misc|quant)(\.[a-z_0-9]+)+", code
@@ -177,7 +177,11 @@ def test_every_file_and_key_in_the_text_exists(page: Path) -> None:
 def said() -> str:
     """All that the code can say: its strings, with … in the place of values."""
     found = []
-    for path in [*(ROOT / "demucs").rglob("*.py"), *(ROOT / "tools").glob("*.py")]:
+    for path in [
+        *(ROOT / "demucs").rglob("*.py"),
+        *(ROOT / "tools").glob("*.py"),
+        *(ROOT / "studies").rglob("*.py"),
+    ]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 parts = [str(p.value) if isinstance(p, ast.Constant) else "…" for p in node.values]

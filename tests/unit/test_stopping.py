@@ -159,7 +159,7 @@ def test_the_first_signal_alone_is_bounded_too() -> None:
 def test_every_command_begins_with_its_handlers() -> None:
     """Before all other imports, and it ends by `run_command` or what calls it."""
     guard = '\nif __name__ == "__main__":\n'
-    for folder in ("demucs", "tools", "graphing_scripts"):
+    for folder in ("demucs", "tools", "studies", "graphing_scripts"):
         for path in (ROOT / folder).glob("*.py"):
             text = path.read_text(encoding="utf-8")
             if guard not in text or path.name == "__main__.py":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demucs import temporary
+import demucs.files
 from demucs.files import atomic_path, atomic_paths
 
 WRITE = """
@@ -81,15 +81,15 @@ def test_the_files_of_other_machines_and_containers_are_left(
     if where == "readlink" and not Path("/proc/self/ns/pid").exists():
         pytest.skip("no pid namespaces on this system")
     kill(writer(tmp_path / "drums.wav"))
-    module = temporary.socket if where == "gethostname" else temporary.os
+    module = demucs.files.socket if where == "gethostname" else demucs.files.os
     monkeypatch.setattr(module, where, lambda *_: "elsewhere")
-    temporary._place.cache_clear()
+    demucs.files._place.cache_clear()
     try:
         with atomic_path(tmp_path / "drums.wav") as one:
             one.write_text("new")
         assert len(hidden(tmp_path)) == 1
     finally:
-        temporary._place.cache_clear()
+        demucs.files._place.cache_clear()
 
 
 def test_the_files_of_others_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

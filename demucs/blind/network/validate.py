@@ -110,8 +110,8 @@ def factors(judged: Sequence[Judged], songs: Sequence[str], coverage: float) -> 
 
     Split conformal prediction (Vovk et al., 2005): a quantile of |truth - mean| / scale. Estimates
     of one song by several teachers are alike, so a song counts once and its values share its
-    weight, as in `demucs.blind.calibration.conformal`. K songs can vouch for a coverage of K/(K+1) at most:
-    with fewer the factor is infinite.
+    weight, as in `demucs.blind.calibration.conformal`. K songs can vouch for a coverage of K/(K+1)
+    at most: with fewer the factor is infinite.
 
     Args:
         judged: estimates.

@@ -1,8 +1,8 @@
 """SDR, ISR, SIR and SAR of one track, with silent and broken stems defined.
 
-By our own BSS Eval v4 (`demucs.evaluation.metrics.bss_eval`), or by the museval package, which defines it.
-museval refuses a track of which any reference or estimate is silent throughout. Here such a stem
-has no value, and the others are scored:
+By our own BSS Eval v4 (`demucs.evaluation.metrics.bss_eval`), or by the museval package, which
+defines it. museval refuses a track of which any reference or estimate is silent throughout. Here
+such a stem has no value, and the others are scored:
 
 - A silent reference is left out: it would add nothing to what the others are projected on.
 - A silent or non-finite estimate is replaced by its reference while the others are scored, since

@@ -35,7 +35,8 @@ class TrackResult:
         audio: a fingerprint of the true audio, sample by sample.
         seen: the model was trained on it, as its release says.
         failed: why the track could not be loaded, separated or scored; None if it could.
-        windows: the values of each second; not part of the JSON, see `demucs.evaluation.results.sheets`.
+        windows: the values of each second; not part of the JSON, see
+            `demucs.evaluation.results.sheets`.
     """
 
     seconds: float | None = None

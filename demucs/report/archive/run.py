@@ -143,7 +143,7 @@ def _clean(text: str) -> str:
     # A run of another checkout tells where that was: the folder above outputs/xps/SIGNATURE.
     for place in set(re.findall(r"(/\S+?)/[^/\s]+/xps/\w+", text)):
         text = text.replace(f"{place}/", "")
-    for place, short in ((Path.cwd(), ""), (Path(__file__).resolve().parents[1], "")):
+    for place, short in ((Path.cwd(), ""), (Path(__file__).resolve().parents[3], "")):
         text = text.replace(f"{place}/", short)
     return text.replace(f"{Path.home()}/", "~/")
 

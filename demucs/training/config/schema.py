@@ -228,7 +228,7 @@ class MiscConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything but the blocks of the model and the augmentation (`demucs.training.config.blocks`)."""
+    """All but the blocks of the model and the augmentation, see `demucs.training.config.blocks`."""
 
     dset: DataConfig
     test: TestConfig
