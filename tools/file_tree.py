@@ -39,7 +39,7 @@ ROOMS = {
 }
 # What cannot speak for itself.
 OTHERS = {
-    "demucs/evaluation/results/published.json": "Published results, with their definition and source.",
+    "demucs/evaluation/results/published.json": "Published results, each with its source.",
     "demucs/release/catalogue.json": "The public models: addresses, checksums, licences.",
     "demucs/report/page": "The report page: templates, styles and scripts.",
     "demucs/report/page/curves.html": "Section: curves of the training.",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "graphing_scripts"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "graphing_scripts"))
 import compare_models
 import track_distribution
 from _scores import read_scores
@@ -16,7 +16,7 @@ from _scores import read_scores
 from demucs.evaluation.results.comparison import compare
 from demucs.evaluation.results.results import Results, TrackResult
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af" / "evaluation.json"
 SOURCES = ["drums", "bass", "other", "vocals"]
 

@@ -25,7 +25,7 @@ from demucs.release.download import DownloadError, download
 from demucs.release.listing import list_entries
 from tools import test_pretrained
 
-PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
+PUBLISHED = Path(__file__).parents[2] / "golden" / "published"
 FILES = {path.name: path.read_bytes() for path in PUBLISHED.glob("aaaa000[123]-*.th")}
 NAME = next(name for name in FILES if name.startswith("aaaa0002"))
 CHECKSUM = NAME.partition("-")[2].removesuffix(".th")

@@ -16,7 +16,7 @@ from demucs.errors import ConfigError
 from demucs.process.command import explained
 from demucs.process.signals import asked_by, begin, noting, stop_signal, working
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 READY = "ready"
 # A program prints READY where the signal is to come. Patience is short, to keep the tests so.
 HEAD = """

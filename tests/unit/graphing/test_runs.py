@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "graphing_scripts"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "graphing_scripts"))
 from _logs import LogReader
 from _runs import Run, in_words, join_logs, read_run
 
 from demucs.evaluation.results.results import Results
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af"
 PUBLIC = ROOT / "tests" / "golden" / "public_logs" / "training_log.txt"
 RESTART = "Loading checkpoint model"

@@ -20,7 +20,7 @@ from demucs.errors import MissingToolError, ModelNotFoundError, ReleaseError
 from demucs.release.published import is_published, load_published
 from demucs.release.unpickle import MARKERS, unpickle
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 sys.path.insert(0, str(GOLDEN))
 from hdemucs_cases import mixture  # noqa: E402
 from make_published import LENGTH  # noqa: E402

@@ -18,7 +18,7 @@ from demucs.grids._group_run import group_run
 from demucs.grids._slurm import as_the_site_has_it, cpu_tasks, more_overrides, setup
 from demucs.train import main as train
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 OURS = ("DEMUCS_GPU_TYPE", "DEMUCS_GRID_CPU_TASKS", "DEMUCS_GRID_OVERRIDES", "SBATCH_GRES")
 
 

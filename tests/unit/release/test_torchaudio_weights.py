@@ -13,7 +13,7 @@ from demucs.pretrained import get_model
 from demucs.release import ReleaseFolder, read_release, torchaudio_weights
 from tools.convert import main as convert
 
-NAMES = Path(__file__).parents[1] / "golden" / "torchaudio" / "names.json"
+NAMES = Path(__file__).parents[2] / "golden" / "torchaudio" / "names.json"
 # Of the golden file's small network, whose weights are named as those of the published size.
 SMALL = dict(channels=8, nfft=256, depth=4, dconv_lstm=2, dconv_attn=2, norm_starts=2)
 NAME = "hdemucs_high_trained"

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from test_fast import SMALL, snr, trained
 from torch import Tensor, nn
 
 from demucs.api import Separator
@@ -22,7 +23,6 @@ from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.strided import Folded, strided
 from tests.golden.hdemucs_cases import CASES, mixture
 from tests.unit.bf16_rounding import Convolutions, Emulated
-from tests.unit.test_nn_fast import SMALL, snr, trained
 
 LEAST, MOST = 40, 80  # dB; above, nothing was rounded to 16 bits
 NAMES = ["group-batch", "default-batch", "multi-freqs", "wiener"]

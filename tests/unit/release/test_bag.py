@@ -21,7 +21,7 @@ from demucs.release.publish import save_published
 from demucs.release.unpickle import unpickle
 from tools.convert import main
 
-PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
+PUBLISHED = Path(__file__).parents[2] / "golden" / "published"
 KWARGS = {"sources": ["a", "b"], "channels": 4, "nfft": 256, "depth": 4, "samplerate": 8000,
           "segment": 1.0}  # fmt: skip
 SPEC = ModelSpec(name="hdemucs", kwargs=KWARGS)

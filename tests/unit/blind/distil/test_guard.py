@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distil_support import make_scoring, score, tune, write
-from test_distil_sources import entry_of
+from test_sources import entry_of
 
 from demucs.audio import write_audio
 from demucs.blind.distil.guard import Guard, make_guard, plain_name

@@ -13,7 +13,7 @@ import pytest
 
 from demucs.process.children import Commands, process_pool
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GONE = 10.0  # seconds
 
 

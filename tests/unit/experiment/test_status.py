@@ -20,7 +20,7 @@ from demucs.experiment.record import RunRecord
 from demucs.experiment.state import is_alive, parse_time
 from tools import status
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIG = (
     "dset:\n  metric: no\nepochs: 40\ntest:\n  every: 20\n  metric: nsdr\noptim:\n  epochs: 9\n"
 )

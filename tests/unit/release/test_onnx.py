@@ -22,7 +22,7 @@ from demucs.release.onnx_file import lowest_snr, metadata, save_onnx, segment_le
 from tools.convert import main
 
 INSTALL = "pip install '.[onnx]'"
-GUIDE = Path(__file__).parents[2] / "docs" / "onnx.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "onnx.md"
 COMMON = {"sources": ["a", "b"], "samplerate": 8000, "segment": 1.0, "norm_groups": 2}
 HYBRID = {"channels": 4, "nfft": 256, **COMMON}
 DEEP = {"depth": 5, "norm_starts": 2, "dconv_attn": 3, "dconv_lstm": 3}

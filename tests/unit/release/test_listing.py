@@ -19,7 +19,7 @@ from demucs.release.listing import ModelEntry, list_entries
 from demucs.separate import main
 from demucs.separate.list_models import models_json, models_text
 
-PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
+PUBLISHED = Path(__file__).parents[2] / "golden" / "published"
 FOUR = ["drums", "bass", "other", "vocals"]
 SPEC = ModelSpec(name="hdemucs", kwargs={"sources": FOUR, "channels": 4, "nfft": 256, "depth": 4})
 
@@ -226,7 +226,7 @@ def test_a_list_is_quick_and_reads_headers_only(folder):
     """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )  # fmt: skip
     assert " 2048.0 MiB " in done.stdout, done.stdout
     heavy, peak = done.stderr.rsplit(" ", 1)

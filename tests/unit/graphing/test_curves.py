@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "graphing_scripts"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "graphing_scripts"))
 import training_curves
 from _runs import Run, read_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af"
 PUBLIC = ROOT / "tests" / "golden" / "public_logs" / "training_log.txt"
 

@@ -28,7 +28,7 @@ from demucs.report.summary import is_musdb_test, summary
 from tools import report
 
 STEMS = ["drums", "bass", "other", "vocals"]
-DEMO = Path(__file__).resolve().parents[2] / "demucs_results" / "demo_c4a125af"
+DEMO = Path(__file__).resolve().parents[3] / "demucs_results" / "demo_c4a125af"
 RATE = 8000
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "graphing_scripts"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "graphing_scripts"))
 import test_metrics as script
 from _runs import Run
 from _scores import epoch_in, read_scores, scores_of_run
 
 from demucs.evaluation.results.results import Results
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af"
 LOGS = ROOT / "tests" / "golden" / "public_logs"
 PRINTED = LOGS / "hdemucs_small_after_4_epochs_log.txt"
