@@ -12,7 +12,6 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from test_fast import SMALL, snr, trained
 from torch import Tensor, nn
 
 from demucs.api import Separator
@@ -23,6 +22,7 @@ from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.strided import Folded, strided
 from tests.golden.hdemucs_cases import CASES, mixture
 from tests.unit.bf16_rounding import Convolutions, Emulated
+from tests.unit.nn.test_fast import SMALL, snr, trained
 
 LEAST, MOST = 40, 80  # dB; above, nothing was rounded to 16 bits
 NAMES = ["group-batch", "default-batch", "multi-freqs", "wiener"]
@@ -68,7 +68,7 @@ def test_the_same_from_a_processor_that_does_not_multiply_bfloat16() -> None:
     code = (
         "import torch\n"
         "from demucs.nn.fast import FastHDemucs, has_bf16\n"
-        "from tests.unit.test_nn_bf16 import SMALL, snr, trained\n"
+        "from tests.unit.nn.test_bf16 import SMALL, snr, trained\n"
         "model, mix = trained(**SMALL), torch.randn(2, 2, 3000)\n"
         "fast = FastHDemucs(model, torch.bfloat16)\n"
         "with torch.no_grad(): print(has_bf16(), snr(model(mix), fast(mix)))\n"
