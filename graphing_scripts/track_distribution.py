@@ -32,7 +32,7 @@ from _style import COLOURS, MARKERS, footnotes, parser, save, say, warn
 from demucs.errors import message_of
 from demucs.process.command import run_command
 
-PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "published.json"
+PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "results" / "published.json"
 TITLES = {"nsdr": "nSDR (dB)", "sdr": "SDR (dB)", "isr": "ISR (dB)", "sir": "SIR (dB)",
           "sar": "SAR (dB)", "si_sdr": "SI-SDR (dB)", "l1_freq": "L1-freq", "bleedless":
           "bleedless", "fullness": "fullness", "log_wmse": "log-WMSE"}  # fmt: skip

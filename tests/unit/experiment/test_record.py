@@ -221,7 +221,7 @@ def test_where_experiments_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert with_checkpoint(tmp_path) == ["a", "b"]
 
 
-@pytest.mark.parametrize("module", ["cluster", "experiments", "stopping"])
+@pytest.mark.parametrize("module", ["experiment.cluster", "experiment.record", "process.signals"])
 def test_they_are_light(module: str) -> None:
     code = f"import sys, demucs.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
