@@ -117,13 +117,17 @@ class Runner(AbstractContextManager["Runner"]):
         early: dict[int, tuple[C, Tensor]] = {}
         following = 0
         sent = self._sent(chunks)
-        for batch, parts in ordered_map(self._separate, sent, self._pool, self._ahead):
-            found = (stems for part in parts for stems in part())
+        if self._pool is None:
+            results: Iterable[_Done[C]] = map(self._separate, sent)
+        else:
+            results = ordered_map(self._separate, sent, self._pool, self._ahead)
+        for batch, parts in results:
+            stems = (each for part in parts for each in part())
             for index, chunk in batch:
-                early[index] = chunk, next(found)
+                early[index] = chunk, next(stems)
                 self._report(_where(chunk, "end"))
             # Stems are hundreds of megabytes, and the next ones are worked on meanwhile.
-            del batch, parts, found, chunk
+            del batch, parts, stems, chunk
             while following in early:
                 yield early.pop(following)
                 following += 1
@@ -147,33 +151,40 @@ class Runner(AbstractContextManager["Runner"]):
         return None
 
     def _separate(self, sent: tuple[list[tuple[int, C]], Sent | None]) -> _Done[C]:
+        """A batch through its network, in smaller ones where the memory does not suffice."""
         batch, windows = sent
         for _, chunk in batch:
             self._report(_where(chunk, "start"))
+        chunks = [chunk for _, chunk in batch]
         with torch.no_grad(), self._transfer.computing():
-            return batch, self._stems([chunk for _, chunk in batch], windows)
+            stems = self._launched(chunks, windows)
+            return batch, self._in_smaller_batches(chunks) if stems is None else [stems]
 
-    def _stems(self, chunks: Sequence[Chunk], sent: Sent | None) -> list[_Stems]:
-        """All stems in order, of as many chunks at a time as the memory allows."""
-        if sent is not None:
-            try:
-                return [self._launched(chunks, sent)]
-            except Exception as error:
-                self._smaller(chunks, error)
-            self._guard.clear(self._device)  # out of the `except`, whose traceback holds tensors
+    def _in_smaller_batches(self, chunks: Sequence[Chunk]) -> list[_Stems]:
+        """The stems of chunks that do not fit the memory together, in order."""
         if len(chunks) == 1:
             return [self._shortened(chunks[0])]
-        parts = []
+        parts: list[_Stems] = []
         while chunks:
             count = min(self._size(), max(1, len(chunks) - 1))  # fewer than did not fit
             some, chunks = chunks[:count], chunks[count:]
-            parts += self._stems(some, self._upload(some))
+            stems = self._launched(some, self._upload(some))
+            parts += self._in_smaller_batches(some) if stems is None else [stems]
         return parts
 
-    def _launched(self, chunks: Sequence[Chunk], sent: Sent) -> _Stems:
-        """One batch; on a GPU this returns before it is done."""
-        stems: Tensor = chunks[0].one.member.module(self._transfer.received(sent))
-        fetch = self._transfer.download(stems)
+    def _launched(self, chunks: Sequence[Chunk], sent: Sent | None) -> _Stems | None:
+        """One batch; on a GPU this returns before it is done. None: it does not fit the memory."""
+        if sent is None:
+            return None
+        try:
+            stems: Tensor = chunks[0].one.member.module(self._transfer.received(sent))
+            fetch = self._transfer.download(stems)
+        except Exception as error:
+            self._smaller(chunks, error)
+            fetch = None
+        if fetch is None:
+            self._guard.clear(self._device)  # out of the `except`, whose traceback holds tensors
+            return None
 
         def wait() -> list[Tensor]:
             each = fetch().chunk(len(chunks))

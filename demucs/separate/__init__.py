@@ -1,13 +1,19 @@
-"""The `demucs` command: separates the stems of audio files."""
+"""The `demucs` command: separates the stems of audio files.
 
-from collections.abc import Sequence
+`main` is loaded when it is asked for, so that `python -m demucs.separate` answers signals first.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from demucs.separate.cli import main
+
+__all__ = ["main"]
 
 
-def main(opts: Sequence[str] | None = None) -> None:
-    """Runs the command with the arguments `opts` (None: those of the process).
+def __getattr__(name: str) -> Any:
+    if name == "main":
+        from demucs.separate.cli import main
 
-    See `demucs.separate.cli.main`, which is imported only now: signals are answered before that.
-    """
-    from demucs.separate.cli import main as run
-
-    run(opts)
+        return main
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.process.signals import Asked, exit_code, working
-from demucs.separate.inputs import Track, find_tracks
+from demucs.separate.inputs import Found, Track, find_tracks
 from demucs.separate.notices import unused_flags
 from demucs.separate.options import STANDARD, Options, parse_options
 from demucs.separate.outputs import OutputNames
 from demucs.separate.summary import Summary, write_json
 
 if TYPE_CHECKING:
-    from demucs.api import Separator
+    from demucs.api import Block, Separator
     from demucs.separate.progress import Progress
 
 _log = logging.getLogger("demucs.separate")
@@ -117,78 +117,43 @@ def _list_models(options: Options) -> int:
 
 
 def _separate_all(options: Options) -> int:
-    """Separates every track; returns how many failed."""
+    """Separates every track, the others if one cannot be; returns how many failed."""
+    from demucs.separate.progress import Progress
+
     found = find_tracks(options)
-    tracks, count = found.tracks, len(found.tracks) + len(found.problems)
-    if options.to_stdout and count != 1:
+    if options.to_stdout and len(found.tracks) + len(found.problems) != 1:
         raise ConfigError(
-            f"-o -: standard output takes one track, and there are {count}: "
-            "name one file, or give a folder with -o"
+            f"-o -: standard output takes one track, and there are "
+            f"{len(found.tracks) + len(found.problems)}: name one file, or give a folder with -o"
         )
     separator = _separator(options)
     working()  # what was imported until here may take an exception for another
     stems = _stems(separator.sources, options)
-    folder = options.folder
-    names = OutputNames(
-        folder, options.filename, options.extension, [track.path for track in tracks]
-    )
-    if options.json not in (None, STANDARD):
-        names.reserve(options.json, "--json")
-    if not options.to_stdout:
-        _say(f"Separated tracks will be stored in {folder.resolve()}", options)
-    for notice in unused_flags(options):
-        _complain(notice, None)
-    summary, complete = Summary(options), False
-    for note in found.notes:
-        _say(note, options)
-    for path, problem in found.problems:
-        _complain(problem, None)
-        summary.add(path, "failed", error=problem)
+    names = _names(found.tracks, options)
+    summary, complete = _begun(found, options), False
+    progress = Progress([(track.path, track.name.name) for track in found.tracks])
     try:
-        _separate_each(separator, tracks, stems, names, options, summary)
+        for track in found.tracks:
+            progress.next()
+            try:
+                outputs = names.of(track.name, stems, track.below)
+                if options.resume and not track.is_newer_than(list(outputs.values())):
+                    _say(f"Leaving out track {track.path}, which is done", options)
+                    summary.add(track.path, "skipped", stems=_texts(outputs))
+                else:
+                    _separate_track(separator, track, outputs, options, progress, summary)
+            except Exception as error:
+                _note_failure(track, error, options, summary)
         complete = True
     finally:
         summary.write(complete)
     failed = summary.count("failed")
     if failed:
-        total = len(summary.tracks)
-        _complain(f"{failed} of {total} tracks could not be separated", None)
+        _complain(f"{failed} of {len(summary.tracks)} tracks could not be separated", None)
     return failed
 
 
-def _separate_each(
-    separator: "Separator",
-    tracks: list[Track],
-    stems: list[str],
-    names: OutputNames,
-    options: Options,
-    summary: Summary,
-) -> None:
-    """Separates the tracks one after the other; one's trouble is not the others'."""
-    from demucs.separate.progress import Progress
-
-    progress = Progress(tracks)
-    for track in tracks:
-        progress.next()
-        try:
-            outputs = names.of(track.name, stems, track.below)
-            if options.resume and not track.is_newer_than(list(outputs.values())):
-                _say(f"Leaving out track {track.path}, which is done", options)
-                summary.add(track.path, "skipped", stems=_texts(outputs))
-                continue
-            _separate(separator, track, outputs, options, progress, summary)
-        except (DemucsError, OSError) as error:
-            message = message_of(error)
-            _complain(message, options)
-            summary.add(track.path, "failed", error=message)
-        except Exception as error:
-            remedy = "; try a shorter --segment" if "out of memory" in str(error) else ""
-            message = f"{track.path}: {type(error).__name__}: {error}{remedy}"
-            _complain(message, options)
-            summary.add(track.path, "failed", error=message)
-
-
-def _separate(
+def _separate_track(
     separator: "Separator",
     track: Track,
     outputs: dict[str, Path],
@@ -196,21 +161,74 @@ def _separate(
     progress: "Progress",
     summary: Summary,
 ) -> None:
-    from demucs.separate.track import separate_track, standard_output
+    """Separates one track into `outputs` (stem → file), all of them or none, block by block.
+
+    Raises:
+        AudioError: the file cannot be read, or a stem cannot be written.
+    """
+    from demucs.separate.track import destination, open_writer, signals
 
     _say(f"Separating track {track.path}", options)
-    began = time.monotonic()
-    with track.opened() as file, progress.bar() as bar:
-        if options.to_stdout:
-            (stem,) = outputs
-            with standard_output(stem, options.extension) as piped:
-                facts = separate_track(separator, file, track.name.name, piped, options, bar)
-            outputs = {stem: STANDARD}
-        else:
-            facts = separate_track(separator, file, track.name.name, outputs, options, bar)
-    elapsed = round(time.monotonic() - began, 3)
-    _log.info("%s: %.1f s of audio in %.1f s", track.path, facts["seconds"], elapsed)
-    summary.add(track.path, "done", stems=_texts(outputs), elapsed=elapsed, **facts)
+    began, rate = time.monotonic(), separator.samplerate
+    with (
+        track.opened() as file,
+        progress.bar() as bar,
+        destination(outputs, options.extension if options.to_stdout else None) as paths,
+    ):
+        blocks = separator.separate_blocks(file, consistency=options.consistency)
+        block: Block | None = next(blocks)
+        assert block is not None
+        total = block.total
+        with open_writer(file, track.name.name, paths, block, rate, options) as writer:
+            while block is not None:
+                writer.write(signals(block, separator.sources, options))
+                bar.update(block.end / rate, total / rate)
+                del block  # not to be held while the next one is worked on
+                block = next(blocks, None)
+    if writer.gain < 1:
+        _log.info("%s: all stems scaled by %.4f", track.name.name, writer.gain)
+    elapsed, seconds = round(time.monotonic() - began, 3), round(total / rate, 3)
+    _log.info("%s: %.1f s of audio in %.1f s", track.path, seconds, elapsed)
+    written = dict.fromkeys(outputs, STANDARD) if options.to_stdout else outputs
+    summary.add(
+        track.path, "done", stems=_texts(written), elapsed=elapsed, seconds=seconds,
+        gain=writer.gain,
+    )  # fmt: skip
+
+
+def _note_failure(track: Track, error: Exception, options: Options, summary: Summary) -> None:
+    if isinstance(error, (DemucsError, OSError)):
+        message = message_of(error)
+    else:
+        remedy = "; try a shorter --segment" if "out of memory" in str(error) else ""
+        message = f"{track.path}: {type(error).__name__}: {error}{remedy}"
+    _complain(message, options)
+    summary.add(track.path, "failed", error=message)
+
+
+def _names(tracks: Sequence[Track], options: Options) -> OutputNames:
+    """Names of the files to write; none is the file of `--json`."""
+    names = OutputNames(
+        options.folder, options.filename, options.extension, [track.path for track in tracks]
+    )
+    if options.json not in (None, STANDARD):
+        names.reserve(options.json, "--json")
+    return names
+
+
+def _begun(found: Found, options: Options) -> Summary:
+    """Says what will be done; the summary has the tracks that cannot be."""
+    if not options.to_stdout:
+        _say(f"Separated tracks will be stored in {options.folder.resolve()}", options)
+    for notice in unused_flags(options):
+        _complain(notice, None)
+    summary = Summary(options.model_name, options.folder, options.json)
+    for note in found.notes:
+        _say(note, options)
+    for path, problem in found.problems:
+        _complain(problem, None)
+        summary.add(path, "failed", error=problem)
+    return summary
 
 
 def _separator(options: Options) -> "Separator":

@@ -2,14 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
-
-from demucs.separate.inputs import Track
 
 _PACKED = {".wav": 1.0, ".aif": 1.0, ".aiff": 1.0, ".flac": 1.6}  # audio in a byte; others:
 _LOSSY = 8.0
@@ -21,11 +19,14 @@ class Progress:
 
     The time left of all is an estimate from the sizes of the files; that of one track comes from
     its length.
+
+    Args:
+        tracks: file and title of each.
     """
 
-    def __init__(self, tracks: list[Track]) -> None:
-        self._weights = [_weight(track.path) for track in tracks]
-        self._names = [track.name.name for track in tracks]
+    def __init__(self, tracks: Sequence[tuple[Path, str]]) -> None:
+        self._weights = [_weight(path) for path, _ in tracks]
+        self._names = [title for _, title in tracks]
         self._index = -1
         self._worked = 0.0  # weight of the tracks that were worked on, not left out
         self._began = time.monotonic()

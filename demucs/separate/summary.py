@@ -9,7 +9,7 @@ from typing import Any
 from demucs import __version__
 from demucs.errors import AudioError
 from demucs.files import atomic_path
-from demucs.separate.options import STANDARD, Options
+from demucs.separate.options import STANDARD
 
 
 class Summary:
@@ -19,11 +19,17 @@ class Summary:
     was interrupted), the numbers `done`, `skipped` and `failed`, `elapsed` (seconds) and `tracks`:
     for each of them `track`, `status` ("done", "skipped" or "failed") and, where they are known,
     `stems` (name → file), `seconds` (of audio), `elapsed`, `gain` (of all stems but floats) and
-    `error`. Bytes of names that are no Unicode are told as on the terminal, 0xe9 as `\\udce9`.
+    `error`. Bytes of names that are not Unicode are told as on the terminal, 0xe9 as `\\udce9`.
+
+    Args:
+        model: its name.
+        folder: of the stems.
+        json: file of the summary, `-` for standard output; None: it is not written.
     """
 
-    def __init__(self, options: Options) -> None:
-        self._options, self._began = options, time.monotonic()
+    def __init__(self, model: str, folder: Path, json: Path | None) -> None:
+        self._model, self._folder, self._json = model, folder, json
+        self._began = time.monotonic()
         self.tracks: list[dict[str, Any]] = []
 
     def add(self, track: Path, status: str, **facts: Any) -> None:
@@ -33,11 +39,10 @@ class Summary:
         return sum(track["status"] == status for track in self.tracks)
 
     def as_dict(self, complete: bool) -> dict[str, Any]:
-        options = self._options
         return {
             "version": __version__,
-            "model": options.model_name,
-            "out": str(options.folder),
+            "model": self._model,
+            "out": str(self._folder),
             "complete": complete,
             **{status: self.count(status) for status in ("done", "skipped", "failed")},
             "elapsed": round(time.monotonic() - self._began, 3),
@@ -50,7 +55,7 @@ class Summary:
         Raises:
             AudioError: the file cannot be written.
         """
-        where = self._options.json
+        where = self._json
         if where is None:
             return
         text = json.dumps(_readable(self.as_dict(complete)), indent=2) + "\n"

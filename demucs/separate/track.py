@@ -1,6 +1,5 @@
-"""One track of the `demucs` command: read, separated and written block by block."""
+"""The output of one track of the `demucs` command: signals, formats, tags, standard output."""
 
-import logging
 import os
 import shutil
 import sys
@@ -9,66 +8,39 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from demucs.api import Block, Separator
+from demucs.api import Block
 from demucs.audio import Encoding, StemFile, StemWriter
 from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags, write_tags
 from demucs.errors import AudioError
 from demucs.separate.options import Options
-from demucs.separate.progress import TrackProgress
-
-_log = logging.getLogger(__name__)
 
 
-def separate_track(
-    separator: Separator,
+def open_writer(
     file: Path,
     title: str,
     outputs: Mapping[str, Path],
+    block: Block,
+    samplerate: int,
     options: Options,
-    progress: TrackProgress,
-) -> dict[str, Any]:
-    """Separates `file` into `outputs` (stem → file), all of them or none.
+) -> StemWriter:
+    """A writer of the stems of `file` into `outputs` (stem → file), with the tags of `file`.
 
     Args:
-        title: what the track is called in the comment of its stems.
-
-    Returns:
-        Facts for the summary: `seconds` of audio and the `gain` of all stems but floats.
-
-    Raises:
-        AudioError: the file cannot be read, or a stem cannot be written.
+        title: of the track, in the comment of its stems.
+        block: the first one, which knows the length of the track.
+        samplerate: of the stems, Hz.
     """
-    blocks = separator.separate_blocks(file, consistency=options.consistency)
-    block: Block | None = next(blocks)
-    assert block is not None
-    total, rate = block.total, separator.samplerate
-    files = _files(file, title, outputs, options)
-    with StemWriter(files, rate, len(block.mixture), total, options.clip_mode) as writer:
-        while block is not None:
-            writer.write(_choose(block, separator.sources, options))
-            progress.update(block.end / rate, total / rate)
-            del block  # not to be held while the next one is worked on
-            block = next(blocks, None)
-    if writer.gain < 1:
-        _log.info("%s: all stems scaled by %.4f", title, writer.gain)
-    return {"seconds": round(total / rate, 3), "gain": writer.gain}
-
-
-def _files(
-    file: Path, title: str, outputs: Mapping[str, Path], options: Options
-) -> dict[str, StemFile]:
     tags, cover = read_tags(file), read_cover(file)
     files = {}
     for stem, path in outputs.items():
         note = f"{stem} of {title}, separated by Demucs ({options.model_name})"
         tag = partial(write_tags, tags=tags, stem=stem, note=note, cover=cover)
         files[stem] = StemFile(path, _encoding(path, options), tag)
-    return files
+    return StemWriter(files, samplerate, len(block.mixture), block.total, options.clip_mode)
 
 
 def _encoding(path: Path, options: Options) -> Encoding:
@@ -81,7 +53,7 @@ def _encoding(path: Path, options: Options) -> Encoding:
     )
 
 
-def _choose(block: Block, sources: list[str], options: Options) -> dict[str, Tensor]:
+def signals(block: Block, sources: list[str], options: Options) -> dict[str, Tensor]:
     """The signals to write: all stems, or one and what is left."""
     stems = dict(zip(sources, block.stems, strict=True))
     chosen = options.two_stems
@@ -97,27 +69,39 @@ def _choose(block: Block, sources: list[str], options: Options) -> dict[str, Ten
 
 
 @contextmanager
-def standard_output(stem: str, extension: str) -> Iterator[dict[str, Path]]:
-    """A temporary file for the only stem, copied to standard output once it is complete.
+def destination(
+    outputs: Mapping[str, Path], piped_as: str | None = None
+) -> Iterator[Mapping[str, Path]]:
+    """The files to write: `outputs`, or a temporary one that goes to standard output.
+
+    Args:
+        outputs: stem → file.
+        piped_as: format, as an extension, of the only stem on standard output; None: files.
 
     Raises:
         AudioError: nobody reads standard output, or it is a terminal.
     """
+    if piped_as is None:
+        yield outputs
+        return
+    (stem,) = outputs
     if sys.stdout.isatty():
         raise AudioError("standard output is a terminal: pipe it, or name a folder with --out.")
     with tempfile.TemporaryDirectory(prefix="demucs-") as folder:
-        path = Path(folder) / f"{stem}.{extension}"
+        path = Path(folder) / f"{stem}.{piped_as}"
         yield {stem: path}
-        try:
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-        except OSError as error:
-            # Python would complain once more when it flushes what it cannot get rid of.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            reason = (
-                f"standard output cannot be written: {error.strerror}. Name a folder with --out."
-            )
-            if isinstance(error, BrokenPipeError):
-                reason = "standard output was closed before the stem was written."
-            raise AudioError(reason) from error
+        _copy_to_standard_output(path)
+
+
+def _copy_to_standard_output(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # Python would complain once more when it flushes what it cannot get rid of.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reason = f"standard output cannot be written: {error.strerror}. Name a folder with --out."
+        if isinstance(error, BrokenPipeError):
+            reason = "standard output was closed before the stem was written."
+        raise AudioError(reason) from error

@@ -22,7 +22,6 @@ from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags
 from demucs.nn import allocator
 from demucs.separate import main
-from demucs.separate.inputs import Track
 from demucs.separate.progress import Progress, clock
 
 RATE = 8000
@@ -358,7 +357,7 @@ def test_the_time_left_of_all(place: Path, monkeypatch: pytest.MonkeyPatch) -> N
     make(place, "a.wav", "b.wav", "c.wav")
     now = [0.0]
     monkeypatch.setattr("demucs.separate.progress.time.monotonic", lambda: now[0])
-    progress = Progress([Track(place / f"{name}.wav") for name in "abc"])
+    progress = Progress([(place / f"{name}.wav", f"{name}.wav") for name in "abc"])
     progress.next()  # left out
     progress.next()
     now[0] = 10.0
