@@ -38,9 +38,9 @@ from demucs.apply.parameters import (
 from demucs.apply.stream import Block, apply_blocks
 from demucs.audio import (
     AudioSource,
-    MonoStatistics,
     convert_audio,
     count_bad,
+    normalise,
     read_audio,
     share_residual,
     write_audio,
@@ -258,12 +258,9 @@ class Separator:
                 f"Cannot separate {wav.shape[-1]} samples at {rate} Hz: "
                 f"not one is left at {self.samplerate} Hz."
             )
-        statistics = MonoStatistics()
-        statistics.update(mixture)
-        mean, scale = statistics.mean, statistics.scale
-        whole = ((mixture - mean) / scale)[None]
+        whole, mean, scale = normalise(mixture)
         try:
-            stems = apply_model(self._network(), whole, **self._options)[0] * scale + mean
+            stems = apply_model(self._network(), whole[None], **self._options)[0] * scale + mean
         finally:
             release_memory()
         return mixture, dict(zip(self.sources, stems, strict=True))

@@ -76,6 +76,18 @@ def explain_os_error(error: OSError) -> PathError | None:
     return PathError(f"{path} {what} ({reason}): {remedy}")
 
 
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch's, cuDNN's, ...
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what Python, torch and its libraries raise where memory does not suffice."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS)
+
+
 _ROOM = "make room on the disk, and give the same command again"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS = {

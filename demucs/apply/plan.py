@@ -18,8 +18,7 @@ from tqdm import tqdm
 from demucs.apply.chunks import grid, triangle, window
 from demucs.apply.memory import MemoryGuard
 from demucs.apply.parameters import batch_of, number, overlap_of, shifts_of, threads_of
-from demucs.errors import ConfigError
-from demucs.process.command import is_out_of_memory
+from demucs.errors import ConfigError, is_out_of_memory
 
 MAX_SHIFT = 0.5  # seconds
 

@@ -18,7 +18,7 @@ from demucs.apply.chunks import Reporter, ordered_map
 from demucs.apply.copies import Sent, Transfer, transfer_between
 from demucs.apply.memory import MemoryGuard, seconds_at_once
 from demucs.apply.plan import Pass, cropped, separate_chunk
-from demucs.process.command import is_out_of_memory
+from demucs.errors import is_out_of_memory
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from demucs.audio.levels import (
 )
 from demucs.audio.reading import AudioInfo, audio_info, count_bad, read_audio
 from demucs.audio.source import AudioSource
-from demucs.audio.statistics import MonoStatistics
+from demucs.audio.statistics import MonoStatistics, normalise
 from demucs.audio.stems import StemFile, StemWriter
 from demucs.audio.writing import AudioWriter, write_audio
 
@@ -30,6 +30,7 @@ __all__ = [
     "common_gain",
     "convert_audio",
     "count_bad",
+    "normalise",
     "prevent_clipping",
     "read_audio",
     "share_residual",

@@ -1,4 +1,4 @@
-"""Mean and deviation of a signal of which only a block is known at a time."""
+"""Normalisation of a mixture: mean and standard deviation, of the whole or block by block."""
 
 import math
 
@@ -40,3 +40,18 @@ class MonoStatistics:
         if self.count < 2:
             return FLOOR
         return math.sqrt(self._squares / (self.count - 1)) + FLOOR
+
+
+def normalise(mixture: Tensor) -> tuple[Tensor, float, float]:
+    """The mixture as models are trained to get it, with zero mean and unit standard deviation.
+
+    Args:
+        mixture: `[C, T]`.
+
+    Returns:
+        The normalised mixture `[C, T]`, and the mean and scale of the mono version: stems of it are
+        multiplied by the scale, and the mean is added.
+    """
+    statistics = MonoStatistics()
+    statistics.update(mixture)
+    return (mixture - statistics.mean) / statistics.scale, statistics.mean, statistics.scale

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.audio import write_audio
+from demucs.audio import normalise, write_audio
 from demucs.errors import DatasetError
 from demucs.evaluation.facts import ModelFacts
 
@@ -50,11 +50,9 @@ def separate_track(
     The mixture is shifted and scaled to zero mean and unit deviation of its mono version, and the
     stems are scaled and shifted back.
     """
-    mono = mixture.mean(0)
-    mean, scale = mono.mean(), mono.std() + 1e-8
-    normal = ((mixture - mean) / scale)[None]
+    normal, mean, scale = normalise(mixture)
     stems = apply_model(
-        model, normal, shifts=shifts, split=split, overlap=overlap, device=device, seed=seed
+        model, normal[None], shifts=shifts, split=split, overlap=overlap, device=device, seed=seed
     )
     return stems[0] * scale + mean
 

@@ -15,7 +15,6 @@ seconds: threads that still work are not waited for, and child processes are end
 """
 
 import atexit
-import errno
 import os
 import signal
 import sys
@@ -25,11 +24,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from demucs.errors import DemucsError, explain_os_error
+from demucs.errors import DemucsError, explain_os_error, is_out_of_memory
 from demucs.process.signals import Asked, asked_by, exit_code, leaving, working
 
 MEMORY = "work on less at a time, or give it more memory"
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch's, cuDNN's, ...
 
 
 def run_command(
@@ -99,15 +97,6 @@ def explained(error: BaseException, memory: str = MEMORY) -> str | None:
         return f"out of memory{f' ({text})' if text else ''}: {memory}"
     explained = explain_os_error(error) if isinstance(error, OSError) else None
     return None if explained is None else str(explained)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for what Python, torch and its libraries raise where memory does not suffice."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS)
 
 
 def end_process(code: int, *, waits: bool) -> NoReturn:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from demucs.audio import common_gain, prevent_clipping
+from demucs.audio import common_gain, normalise, prevent_clipping
 from demucs.errors import ConfigError
 
 
@@ -37,3 +37,20 @@ def test_modes_give_the_public_numbers(mode: str, expected: list[float]) -> None
 def test_an_unknown_mode_is_named() -> None:
     with pytest.raises(ConfigError, match="'loud'"):
         prevent_clipping(torch.zeros(1, 1), "loud")
+
+
+@pytest.mark.parametrize("samples", [[0.25], [0.0, 0.0, 0.0], [0.5, 0.5]])
+def test_what_has_no_deviation_is_normalised_to_silence(samples: list[float]) -> None:
+    mixture = torch.tensor([samples, samples])
+    normal, mean, scale = normalise(mixture)
+    assert torch.equal(normal, torch.zeros_like(mixture))
+    torch.testing.assert_close(normal * scale + mean, mixture)
+
+
+def test_a_signal_is_normalised_by_its_mono_version() -> None:
+    mixture = torch.randn(2, 5000, generator=torch.Generator().manual_seed(1)) * 0.1 + 0.02
+    normal, mean, scale = normalise(mixture)
+    mono = normal.mean(0)
+    assert abs(float(mono.mean())) < 1e-6
+    assert abs(float(mono.std()) - 1) < 1e-5
+    torch.testing.assert_close(normal * scale + mean, mixture, rtol=1e-5, atol=1e-7)

@@ -99,6 +99,13 @@ class Normal(Share):
         return super().forward(mix)
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_one_sample_and_silence_are_separated(samples):
+    mixture = torch.full((2, samples), 0.25 if samples == 1 else 0.0)
+    stems = separate_track(Share(1.0, 0.0), mixture, shifts=0)
+    torch.testing.assert_close(stems[0], mixture)
+
+
 def test_model_sees_a_normalised_mixture():
     model = Normal(1.0, 1.0)
     separate_track(model, 3 + 20 * torch.randn(2, RATE), shifts=0, split=False)
