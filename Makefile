@@ -9,12 +9,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := -m pip install -q --no-compile
 
-.PHONY: help demo test check lint format types imports unit oracle integration slurm browser torchaudio doctest docs results clean
+.PHONY: help demo quick test test-all check lint format types imports unit oracle integration slurm browser torchaudio doctest docs results clean
 
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
-	@echo "make test    lint, types, import contracts and all tests"
-	@echo "make torchaudio  the part of it that needs torchaudio, beside PyPI's torch of 5.5 GB"
+	@echo "make quick   lint, types, import contract and the fast unit tests: two minutes"
+	@echo "make test    lint, types, import contract, documentation and tests: what CI runs"
+	@echo "make test-all  the long tests too, and those of torchaudio, with PyPI's torch of 5.5 GB"
 	@echo "make docs    a website of README.md and docs/, in site/"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make results draw the figures of demucs_results/ again"
@@ -46,19 +47,26 @@ $(TORCHAUDIO)/.dev: $(VENV)/.base setup.py constraints.txt
 demo: $(VENV)/.run
 	$(BIN)/python -m tools.demo
 
-test: check
-
 # Each part is its own `make PART`, whose output is shown in one piece when it has ended, and once
 # more at the end if it failed. SLURM's tests and the download of torchaudio's torch mostly wait,
 # so they come early, and three parts go on at once on two cores.
-PARTS := slurm lint types imports docs doctest torchaudio unit integration oracle browser
+PARTS := slurm lint types imports docs doctest unit integration oracle browser
 JOBS ?= 3
 LOGS := $(VENV)/.parts
+# Tests that are left out, as an expression of pytest's -m; CONTRIBUTING.md says which those are.
+LEAVE_OUT ?= not long
+
+test: check
+test-all:
+	@$(MAKE) --no-print-directory check PARTS="torchaudio $(PARTS)" LEAVE_OUT="long or not long"
+quick:
+	@$(MAKE) --no-print-directory check PARTS="unit types lint imports" LEAVE_OUT="not slow and not long"
+
 check: $(VENV)/.dev
 	@rm -rf $(LOGS) && mkdir $(LOGS)
 	@$(BIN)/python -m compileall -q demucs tools studies
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target \
-		$(PARTS:%=$(LOGS)/%.passed); \
+		LEAVE_OUT="$(LEAVE_OUT)" $(PARTS:%=$(LOGS)/%.passed); \
 	for part in $(PARTS); do \
 		test -e $(LOGS)/$$part.passed || { cat $(LOGS)/$$part.log; failed="$$failed $$part"; }; \
 	done; \
@@ -90,7 +98,7 @@ unit oracle integration slurm browser: export OMP_WAIT_POLICY = PASSIVE
 unit oracle integration: export OMP_NUM_THREADS = 1
 unit oracle integration: PARALLEL = -n 2 --dist loadfile
 unit oracle integration slurm browser: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PARALLEL) tests/$@
+	$(BIN)/python -m pytest -m "$(LEAVE_OUT)" $(PARALLEL) tests/$@
 
 # The examples in docstrings, and those of the pages that are sessions of Python.
 doctest: export OMP_WAIT_POLICY = PASSIVE

@@ -154,6 +154,7 @@ def test_a_second_call_makes_what_is_missing_and_no_more(
             np.testing.assert_array_equal(wav, expected[name][stem])
 
 
+@pytest.mark.long
 def test_an_interrupt_leaves_whole_songs_and_the_next_call_goes_on(
     dataset: Path, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_errors_are_messages(dataset: Path, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_tempo_and_key_of_demo_songs(tmp_path: Path) -> None:
     """Measured on 20 songs of 30 s: all tempos right, 19 keys off by one tone at most."""
     write_demo_songs(tmp_path, train=8, valid=1, test=0, seconds=20, seed=7, progress=False)

@@ -17,7 +17,7 @@ def run(*command: str) -> "subprocess.CompletedProcess[str]":
     return warm.run([sys.executable, *command], cwd=ROOT)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_records_become_a_study_and_figures(tmp_path):
     for kind, split in (("studio", "valid"), ("studio", "test"), ("live", "test")):
         for n, one in enumerate(make_records(songs=6, kind=kind, split=split)):

@@ -80,7 +80,6 @@ def manifest_of(here: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.slow
 def test_a_folder_becomes_a_dataset_and_a_second_call_does_nothing_anew(here: Path) -> None:
     words = ["--by", "polarity", "--budget", "2"]
     musdb = {"DEMUCS_MUSDB": str(here / "musdb")}
@@ -113,7 +112,7 @@ def test_a_folder_becomes_a_dataset_and_a_second_call_does_nothing_anew(here: Pa
     assert len(list((here / "out" / "train").iterdir())) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shares_and_stages_give_what_one_call_gives(here: Path) -> None:
     score = ["--by", "polarity", "--stage", "score"]
     write = ["--by", "polarity", "--stage", "write", "--budget", "50%"]
@@ -134,7 +133,7 @@ def test_shares_and_stages_give_what_one_call_gives(here: Path) -> None:
     assert {name: (here / "out" / name).read_bytes() for name in shared} == shared
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 85), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_and_the_same_command_goes_on(
     here: Path, number: signal.Signals, code: int

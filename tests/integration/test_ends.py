@@ -67,6 +67,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(songs: dict[bool, Path], tmp_p
     assert load_checkpoint(path)["epoch"] == 2
 
 
+@pytest.mark.long
 def test_one_process_of_two_ends_the_other(songs: dict[bool, Path], tmp_path: Path) -> None:
     args = ends.command("tools.launch", tmp_path, songs[False], "2", *ends.TINY)
     done = ends.ended([*args, "misc.num_workers=1"], tmp_path, "forward", rank=1)

@@ -83,6 +83,7 @@ def values(found):
     return {name: track.values for name, track in found.tracks.items()}
 
 
+@pytest.mark.long
 def test_a_folder_of_songs_without_a_test_folder(here):
     out, err = run(here, "--metrics", "nsdr", "sdr", "fullness", "test.workers=2")
     found = results(here)
@@ -138,6 +139,7 @@ def test_other_settings_do_not_mix(here):
     assert "done before" not in err
 
 
+@pytest.mark.long
 def test_shares_come_together(here):
     """Tasks of a step, more than songs, in any order; the last one writes the results of all."""
     run(here, "--metrics", "nsdr", "sdr", "test.workers=0")
@@ -180,6 +182,7 @@ def test_songs_it_was_trained_on(here):
     assert len(content["warnings"]) == 1
 
 
+@pytest.mark.long
 def test_bad_songs_are_named_and_the_others_done(here):
     (here / "songs" / "song 0" / "drums.wav").unlink()
     short = np.zeros((100, 2))
@@ -200,6 +203,7 @@ def test_bad_songs_are_named_and_the_others_done(here):
     assert "note: song 2: drums: the reference is silent, so it has no nSDR" in out
 
 
+@pytest.mark.long
 def test_a_model_that_gives_nan(here):
     torch.manual_seed(1)
     model = build_model(SPEC)
@@ -244,6 +248,7 @@ def test_changed_audio_is_measured_again(here):
     assert changed == [NAMES[1]]
 
 
+@pytest.mark.long
 def test_lost_sheets_are_made_again(here):
     run(here, "--metrics", "nsdr")
     sheet = here / "release_models" / "evaluation_abc_windows.csv"

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from demucs.blind.network import load_network, predict
@@ -49,6 +50,7 @@ def teacher(folder: Path, name: str, seed: int) -> None:
     save_release(folder / f"{name}.safetensors", build_model(spec).state_dict(), info)
 
 
+@pytest.mark.long
 def test_collected_trained_stopped_resumed_and_used(tmp_path: Path) -> None:
     for seed, name in enumerate(("a_1", "a_2")):
         teacher(tmp_path / "releases", name, seed)

@@ -34,7 +34,7 @@ TRAINING = [
     "test.every=2",
 ]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

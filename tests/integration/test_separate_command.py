@@ -257,6 +257,7 @@ def test_asked_to_end_it_leaves_nothing(
     assert [path.name for path in tmp_path.rglob("*")] == ["s.json"]
 
 
+@pytest.mark.long
 def test_the_whole_and_the_blocks_are_equal(demucs: Run, workplace: Path, tmp_path: Path) -> None:
     """A file of another rate, of more blocks than are kept, against `separate_audio_file`."""
     time_axis = torch.arange(48000 * 190) / 48000

@@ -29,7 +29,7 @@ def peak(folder: Path, minutes: float) -> float:
     return float(done.stdout.split()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_longer_file_needs_no_more_memory(tmp_path: Path) -> None:
     short, long = peak(tmp_path, 3), peak(tmp_path, 9)
     assert long < short + 0.1  # four stems of six minutes more are 0.5 GB

@@ -143,6 +143,7 @@ def asked_to_end(
     return run.returncode, log.read_text()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores, one for a reader")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_all_processes_of_a_job_spares_the_readers(
@@ -247,7 +248,7 @@ def test_help_shows_examples(songs: Path, tmp_path: Path) -> None:
     assert "python3 -m demucs.train model=hdemucs" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_end_with_the_message_of_the_first(tmp_path: Path) -> None:
     kwargs = command(Path("/does/not/exist"), tmp_path, "tools.launch", "2", *TINY)
     done = subprocess.run(capture_output=True, text=True, check=False, timeout=300, **kwargs)  # type: ignore[call-overload]
@@ -256,7 +257,7 @@ def test_two_processes_end_with_the_message_of_the_first(tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_what_one_does(songs: Path, tmp_path: Path) -> None:
     overrides = ("epochs=1", "test.every=1", "test.sdr=false", "svd.penalty=1e-5")
     alone = train(songs, tmp_path / "one", *overrides)

@@ -188,6 +188,7 @@ def four_stems(channels, rate, seconds, seed=0):
     return stems + 1e-3 * rng.standard_normal(stems.shape)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("channels", "leak"), [(1, 0.3), (1, 1e-2), (1, 1e-4), (1, 1e-6), (2, 0.3), (2, 1e-4)]
 )
@@ -205,6 +206,7 @@ def test_a_mono_stem_in_two_channels():
     assert_same_windows(truth, truth + 0.1 * truth[::-1] + 0.05 * four_stems(2, RATE, 2, seed=1))
 
 
+@pytest.mark.long
 def test_real_music_at_its_own_rate():
     """The excerpt that stempeg brings, its stems against what streams leak into each other."""
     stempeg = pytest.importorskip("stempeg", reason="needs stempeg and ffmpeg")

@@ -69,6 +69,7 @@ def test_output_and_gradients_in_float64(case):
         assert (difference <= 100 * close * norms + close * norms.max()).all()
 
 
+@pytest.mark.long
 def test_float32_is_close_to_float64(case):
     name, _, exact, _ = case
     kwargs, batch, length = CASES[name]

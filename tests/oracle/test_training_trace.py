@@ -183,6 +183,7 @@ def test_weights_and_averages_end_where_the_public_ones_do(
         assert distance <= WEIGHTS * public["movement"], state
 
 
+@pytest.mark.long
 def test_a_penalty_that_is_followed_trains_as_one_that_is_estimated_anew() -> None:
     """In the group's run the public estimate is the exact value, to rounding.
 

@@ -13,12 +13,11 @@ from tests.slurm.songs import TWO, write_songs
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test of this folder: all need SLURM, and starting eight processes takes long."""
+    """Marks every test of this folder: all need SLURM."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slurm)
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,7 @@ def test_a_requeued_job_starts_again(cluster: Cluster, tmp_path: Path) -> None:
     assert (job.state, job.restarts) == ("COMPLETED", 1)
 
 
+@pytest.mark.long
 def test_a_higher_partition_preempts_and_the_job_is_queued_again(
     cluster: Cluster, tmp_path: Path
 ) -> None:

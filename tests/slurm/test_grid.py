@@ -2,6 +2,8 @@
 
 import shlex
 
+import pytest
+
 from tests.slurm.desk import Desk
 from tests.slurm.experiment import Experiment
 from tests.slurm.songs import TINY
@@ -9,6 +11,7 @@ from tests.slurm.songs import TINY
 OVERRIDES = (*TINY, "epochs=2", "batch_size=8", "dset.metadata=metadata")
 
 
+@pytest.mark.long
 def test_two_experiments_are_one_array_that_survives_a_signal(desk: Desk) -> None:
     environment = {
         "DEMUCS_GRID_CPU_TASKS": "2",

@@ -17,6 +17,8 @@ from tests.slurm.songs import EPOCHS, SOURCES, TINY
 
 STEPS = ("demucs_train", "demucs_release", "demucs_evaluate", "demucs_plots")
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def ended(

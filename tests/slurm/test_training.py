@@ -4,6 +4,7 @@ import json
 import signal
 import time
 
+import pytest
 import torch
 
 from demucs.evaluation import Results, evaluate
@@ -68,6 +69,7 @@ def test_status_while_it_ran_and_afterwards(trained: Trained) -> None:
     assert finished["epoch"] == finished["epochs"] == EPOCHS
 
 
+@pytest.mark.long
 def test_two_nodes_and_a_requeue(desk: Desk, trained_by_two: Trained) -> None:
     """A task on each of two nodes, and an administrator who queues the job again."""
     options = ("--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--gres=gpu:1")
@@ -86,6 +88,7 @@ def test_a_signal_queues_the_job_again(desk: Desk, trained_by_two: Trained) -> N
     assert_same_end(desk, number, trained_by_two, restarts=1)
 
 
+@pytest.mark.long
 def test_signals_to_the_batch_script_are_handed_on(desk: Desk, trained_by_two: Trained) -> None:
     """It is submitted from another folder besides; the log is in the repository all the same."""
     elsewhere = desk.folder / "docs"
@@ -96,6 +99,7 @@ def test_signals_to_the_batch_script_are_handed_on(desk: Desk, trained_by_two: T
     assert not list(elsewhere.glob("slurm*"))
 
 
+@pytest.mark.long
 def test_a_reader_of_audio_survives_what_ends_the_job(desk: Desk, trained_by_two: Trained) -> None:
     """One task on two cores has a reader; SLURM sends SIGTERM to each process of a step."""
     options = ("--ntasks=1", "--gres=gpu:8", "--cpus-per-task=2")
@@ -110,6 +114,7 @@ def test_a_reader_of_audio_survives_what_ends_the_job(desk: Desk, trained_by_two
     assert "Traceback" not in desk.log
 
 
+@pytest.mark.long
 def test_the_time_limit_queues_the_job_again(desk: Desk, trained_by_two: Trained) -> None:
     """The limit is lowered once the run is within an epoch, and raised when SLURM has warned of it,
     which looks every 30 s: so nothing depends on how fast this machine is. One task is held
@@ -129,6 +134,7 @@ def test_the_time_limit_queues_the_job_again(desk: Desk, trained_by_two: Trained
     assert_same_end(desk, number, trained_by_two, restarts=1)
 
 
+@pytest.mark.long
 def test_scancel_ends_a_job_that_continue_goes_on_with(desk: Desk, trained_by_two: Trained) -> None:
     number = desk.train(EPOCHS, *TINY, options=TWO)
     desk.wait_for_epoch(number)
@@ -143,6 +149,7 @@ def test_scancel_ends_a_job_that_continue_goes_on_with(desk: Desk, trained_by_tw
     assert desk.cluster.job(number).state == "CANCELLED", "it was queued again after all"
 
 
+@pytest.mark.long
 def test_a_task_that_dies_ends_the_job_with_an_error(desk: Desk) -> None:
     number = desk.train(EPOCHS, *TINY, options=TWO)
     desk.wait_for_epoch(number)

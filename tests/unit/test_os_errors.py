@@ -169,6 +169,7 @@ def test_a_cache_that_cannot_be_read_is_a_warning(
     assert "The songs are measured again" in caplog.text
 
 
+@pytest.mark.long
 def test_datasets_that_are_files_or_closed_are_named(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", train=1, valid=1)
     (tmp_path / "file").touch()

@@ -352,6 +352,7 @@ def test_a_failed_song_leaves_nothing_half_written(
     assert make(dataset, tmp_path).new == len(SONGS) - 1
 
 
+@pytest.mark.long
 def test_what_automix_did_not_make_is_not_replaced(dataset: Path, tmp_path: Path) -> None:
     foreign = make(dataset, tmp_path / "first").folders[0].name
     (tmp_path / "second" / "train" / foreign).mkdir(parents=True)

@@ -200,6 +200,7 @@ def test_our_own_stretching_keeps_nearly_all_drum_hits() -> None:
     assert kept >= 0.965 * all_hits
 
 
+@pytest.mark.long
 def test_loading_the_library_leaves_small_numbers_alone() -> None:
     engine("library")
     code = (

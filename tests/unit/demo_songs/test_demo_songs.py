@@ -65,6 +65,7 @@ def test_the_master_is_loud_and_does_not_clip(index: int) -> None:
     assert -17 < 10 * np.log10(np.mean(mixture.astype(np.float64) ** 2)) < -8
 
 
+@pytest.mark.long
 def test_every_stem_plays_and_no_stem_drowns() -> None:
     for seed in range(3):
         made = synthesize_song(seed, "train", 0, 30.0, 22050)

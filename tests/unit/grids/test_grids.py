@@ -49,6 +49,7 @@ def listed(explorer: Any, **slurm: Any) -> Herd:
     return made._herd
 
 
+@pytest.mark.long
 def test_the_groups_grid_is_its_run_and_its_ablations_in_one_array() -> None:
     herd = listed(group.explorer)
     assert [len(array) for array in herd.job_arrays] == [1 + len(group.ABLATIONS)]
@@ -59,6 +60,7 @@ def test_the_groups_grid_is_its_run_and_its_ablations_in_one_array() -> None:
     assert rows[-1] == {"overrides": "seed=43"}
 
 
+@pytest.mark.long
 def test_a_grid_can_be_tried_in_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUCS_GRID_OVERRIDES", "epochs=2 'ema.batch=[0.5, 0.9]' flag='a b'")
     herd = listed(group.explorer)
@@ -210,6 +212,7 @@ def test_a_table_has_the_latest_of_each_stage() -> None:
     assert "name" not in [leaf.key for leaf in group.explorer.get_grid_meta()]
 
 
+@pytest.mark.long
 def test_dora_shows_a_grid_where_there_is_no_slurm(tmp_path: Path) -> None:
     command = f"{shlex.quote(sys.executable)} -m dora grid group 0 1 --dry_run --no_monitoring"
     done = subprocess.run(

@@ -63,6 +63,7 @@ def test_the_same_from_this_processor(name: str) -> None:
     assert LEAST <= snr(stems, prepare(model, "bf16")(mix)) <= MOST
 
 
+@pytest.mark.long
 def test_the_same_from_a_processor_that_does_not_multiply_bfloat16() -> None:
     """Of the instructions that PyTorch and oneDNN may use, the fewest."""
     code = (

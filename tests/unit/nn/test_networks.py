@@ -176,6 +176,7 @@ def test_allocator_can_be_tuned_twice():
     assert tune_allocator() is tune_allocator()
 
 
+@pytest.mark.long
 def test_large_blocks_can_be_given_back() -> None:
     code = (
         "from demucs.nn.allocator import return_large_blocks\n"

@@ -103,6 +103,7 @@ def test_factors_are_as_near_as_there_are():
     assert factors(7) == (1, 7)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnxruntime_gives_the_stems_of_the_model(name, tmp_path, runtime):
     model, info = make(name)

@@ -44,6 +44,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_every_question_is_asked_and_counted(found):
     parts = found["targets"]["nsdr"]["conditions"]
     assert list(parts) == ["songs", "family", "kind", "both"]
@@ -151,6 +152,7 @@ def test_a_network_that_heard_all_families_is_not_asked_of_new_ones(found):
             assert part["correlations"]["calibration"]["bass"]["spearman"]["value"] is not None
 
 
+@pytest.mark.long
 def test_a_network_is_asked_of_the_families_it_did_not_hear():
     records = [
         one for split in ("valid", "test")

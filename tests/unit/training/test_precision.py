@@ -68,6 +68,7 @@ def test_a_scaled_loss_gives_gradients_without_the_scale(tmp_path: Path) -> None
     assert step.state_dict()["precision"]["scale"] == 65536.0
 
 
+@pytest.mark.long
 def test_a_scale_that_is_too_large_falls_and_is_not_held_against_the_run(tmp_path: Path) -> None:
     model, _, step = trained(tmp_path, "precision=fp16", steps=1)
     state = step.state_dict()

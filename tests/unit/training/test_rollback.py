@@ -93,6 +93,7 @@ def test_more_of_them_lead_back_to_the_last_checkpoint(
     assert load_checkpoint(tmp_path / NAME)["rollbacks"] == [2]
 
 
+@pytest.mark.long
 def test_a_run_that_went_back_is_resumed_as_it_was(songs: Path, tmp_path: Path) -> None:
     def diverged(folder: Path) -> Solver:
         run = solver(songs, folder)
@@ -142,6 +143,7 @@ def exploding(run: Solver, epochs: set[int]) -> None:
     object.__setattr__(run.parts, "step", Step())
 
 
+@pytest.mark.long
 def test_weights_that_explode_but_stay_finite_are_not_saved(
     songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

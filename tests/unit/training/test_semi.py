@@ -147,6 +147,7 @@ def release(repo: Path, songs: Path, *overrides: str) -> str:
     return "aaaa1111"
 
 
+@pytest.mark.long
 def test_a_refreshed_teacher_is_replaced_and_goes_on_bit_for_bit(
     songs: Path, distilled: Path, tmp_path: Path
 ) -> None:

@@ -242,6 +242,7 @@ def test_copies_are_kept_every_so_many_epochs(songs: Path, tmp_path: Path) -> No
     assert load_checkpoint(tmp_path / "checkpoint_2.th")["epoch"] == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides",
     [

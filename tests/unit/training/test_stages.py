@@ -115,6 +115,7 @@ def test_stopped_once(
     assert same(end_of(tmp_path), whole)
 
 
+@pytest.mark.long
 def test_two_processes_stopped_over_and_over(songs: Path, tmp_path: Path) -> None:
     """Only the second is asked to stop, and the first agrees; an epoch has all of the stages."""
 

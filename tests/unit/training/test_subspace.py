@@ -64,6 +64,7 @@ def test_it_follows_weights_that_move_until_another_value_is_the_largest() -> No
     assert worst < 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("rows", "columns", "rank"),
@@ -127,6 +128,7 @@ def stems() -> Tensor:
     return 0.1 * torch.randn(2, 4, 2, 4000, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.long
 def test_a_step_follows_the_exact_penalty_while_it_learns(tmp_path: Path) -> None:
     model, step, options = penalised(tmp_path)
     for number in range(30):
