@@ -18,6 +18,7 @@ from demucs.audio.encoding import Encoder, Encoding, check_finite, unwritable
 from demucs.audio.levels import gain_for, prevent_clipping
 from demucs.errors import AudioError
 from demucs.files import atomic_paths
+from demucs.process.cores import core_count
 
 BLOCK = 2**18  # frames copied at a time
 
@@ -118,7 +119,7 @@ class StemWriter(AbstractContextManager["StemWriter"]):
         for encoder in self._encoders.values():
             encoder.__exit__(None, None, None)
         alone = any(self._files[name].path.suffix.lower() == ".mp3" for name in self._spools)
-        workers = min(len(self._spools), 1 if alone else os.cpu_count() or 1)
+        workers = min(len(self._spools), 1 if alone else core_count())
         if workers:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(self._encode, self._spools))

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from torch import Tensor
 from demucs.data.readers import MIXTURE, Header, TrackReader, missing
 from demucs.errors import AudioError, DatasetError, PathError, message_of
 from demucs.files import atomic_path, check_readable
+from demucs.process.cores import core_count
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def _measure_all(
     title: str,
     on_bad: Callable[[str], None] | None,
 ) -> list[TrackStats | None]:
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, core_count())) as pool:
         outcomes = list(pool.map(lambda reader: _measure(reader, wanted), readers))
     problems = [line for outcome in outcomes if isinstance(outcome, list) for line in outcome]
     if on_bad is not None:

@@ -15,6 +15,7 @@ from demucs.demo_songs.kinds import KINDS
 from demucs.demo_songs.settings import VERSION
 from demucs.errors import ConfigError, DatasetError
 from demucs.process.children import process_pool
+from demucs.process.cores import core_count
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _check(
 
 
 def _write_all(waiting: dict[Path, Recipe], workers: int | None, progress: bool) -> None:
-    processes = min(workers or _cores(), len(waiting))
+    processes = min(workers or core_count(), len(waiting))
     if processes == 1:
         for folder, recipe in tqdm(waiting.items(), **_bar(len(waiting), progress)):
             write_song(folder, recipe)
@@ -129,10 +130,3 @@ def _write_all(waiting: dict[Path, Recipe], workers: int | None, progress: bool)
 
 def _bar(total: int, progress: bool) -> dict[str, Any]:
     return {"total": total, "desc": "Demo songs", "unit": "song", "disable": not progress}
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import demucs
+from demucs.process.cores import core_count
 
 PACKAGES = ("torch", "numpy", "dora-search", "hydra-core", "julius", "museval", "soundfile")
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ def describe(devices: Iterable[str] = ()) -> dict[str, Any]:
         | {name: found for name in PACKAGES if (found := _version(name))},
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": core_count(),
         "memory_gib": _memory(),
         "devices": list(devices),
     }
@@ -71,12 +72,6 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory() -> float | None:

@@ -15,9 +15,10 @@ from demucs.experiment.environment import describe
 from demucs.experiment.record import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
+from demucs.process.cores import core_count
 from demucs.process.signals import Interrupted, noting
 from demucs.training.config.blocks import RunConfig, read_config
-from demucs.training.distributed.group import Workers, available_cores
+from demucs.training.distributed.group import Workers
 from demucs.training.distributed.rendezvous import LostPeerError
 from demucs.training.solver import Solver
 from demucs.training.songs import find_songs
@@ -161,7 +162,7 @@ def _share_cores(world: World, workers: Workers, readers: int) -> int:
     """Gives this process its part of the cores; returns how many readers of audio it may have."""
     if workers.device.type != "cpu":
         return readers
-    cores = max(1, available_cores() // world.per_node)
+    cores = max(1, core_count() // world.per_node)
     tune_allocator()
     torch.set_num_threads(min(cores, torch.get_num_threads()))
     return min(readers, cores - 1)

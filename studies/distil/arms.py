@@ -18,6 +18,7 @@ from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import Results
 from demucs.files import atomic_path
 from demucs.process.children import Commands
+from demucs.process.cores import core_count
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HALF = ["--budget", "50%"]
@@ -129,7 +130,7 @@ class Trial:
         self, title: str, command: list[str], environment: dict[str, str] | None = None
     ) -> str:
         """Runs Python with a log of its own; returns its standard output."""
-        threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
+        threads = str(max(1, core_count() // self.jobs))
         settings = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
         log = self.out / "logs" / f"{title}.log"
         log.parent.mkdir(parents=True, exist_ok=True)

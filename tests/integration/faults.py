@@ -114,7 +114,7 @@ def _evaluate(*args: Any, **kwargs: Any) -> Any:
 
 
 written, evaluate = _HashingWriter.write, testing.evaluate
-run.available_cores = lambda: CORES  # type: ignore[assignment]
+run.core_count = lambda: CORES  # type: ignore[assignment]
 if FAULT == "checkpoint":
     _HashingWriter.write = _write  # type: ignore[method-assign]
 if FAULT == "test":

@@ -36,7 +36,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.getoption("--note-slow", False) and not hasattr(session.config, "workerinput"):
+    if session.config.getoption("--note-slow", False) and not hasattr(
+        session.config, "workerinput"
+    ):
         longest: Counter[str] = Counter()
         together: Counter[str] = Counter()
         for case, seconds in _seconds.items():

@@ -28,6 +28,7 @@ from demucs.data.repitch.builtin import BuiltIn
 from demucs.data.tracks import Track, find_tracks
 from demucs.errors import ConfigError, DatasetError
 from demucs.process.children import process_pool
+from demucs.process.cores import core_count
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def automix(
         channels=channels,
         metadata=out / ANALYSES,
     )
-    processes = workers or _cores()
+    processes = workers or core_count()
     try:
         (out / split).mkdir(parents=True, exist_ok=True)
         sweep(out / split)
@@ -248,10 +249,3 @@ def _results(
 def _settle() -> None:
     """In a new process: no threads of torch, which do not live through a fork."""
     torch.set_num_threads(1)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,6 +1,5 @@
 """The whole examination: tracks in processes, then what they show together."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, as_completed
@@ -17,6 +16,7 @@ from demucs.data.doctor.limits import SWAP_TRACKS
 from demucs.data.doctor.places import Place, dataset_places, other_places
 from demucs.errors import ConfigError, DatasetError
 from demucs.process.children import process_pool
+from demucs.process.cores import core_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def examine_all(
         MissingToolError: a file needs ffmpeg, which is not installed.
     """
     sizes = [place.bytes for place in places]
-    processes = min(workers or _cores(), len(places))
+    processes = min(workers or core_count(), len(places))
     found: dict[int, TrackFacts] = {}
     with tqdm(
         total=sum(sizes), unit="B", unit_scale=True, desc="Doctor", disable=not progress
@@ -159,10 +159,3 @@ def _skipped(tracks: Sequence[Track], others: Sequence[Track], wanted: Wanted) -
                 f"overlap: {place.label} cannot be read ({next(iter(facts.broken.values()))})"
             )
     return found
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,7 +4,6 @@ Rank and world size are passed in: who starts processes (Dora, SLURM) is the doo
 What processes tell each other goes through the CPU (gloo); only gradients on GPUs go through NCCL.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,10 +156,3 @@ def _mean_in_order_of_ranks(
 
     future: torch.futures.Future[Tensor] = work.get_future().then(mean)
     return future
-
-
-def available_cores() -> int:
-    """CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

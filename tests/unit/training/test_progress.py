@@ -6,7 +6,7 @@ from typing import TypeAlias
 import pytest
 
 from demucs.errors import ConfigError
-from demucs.training.distributed.group import Workers, available_cores
+from demucs.training.distributed.group import Workers
 from demucs.training.monitor.progress import tracked
 from demucs.training.monitor.report import describe
 
@@ -91,7 +91,3 @@ def test_shares_are_a_partition() -> None:
     shares = [Workers(rank=rank, world_size=4).share(items) for rank in range(4)]
     assert sorted(item for share in shares for item in share) == items
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
-def test_there_is_a_core() -> None:
-    assert available_cores() >= 1
