@@ -14,7 +14,9 @@ from typing import Any
 
 from _logs import LogReader
 
-LOGS = ("train.log", "solver.log")
+from demucs.experiment.record import RunRecord
+from demucs.experiment.run import HISTORY, LOGS, finite_number, parse_history, read_config, setting
+
 STAGES = ("train", "valid", "test", "seconds")
 REMEDY = "give a history.json, an experiment's folder, or a training log (.out, .log)"
 
@@ -43,16 +45,9 @@ class Run:
 
     def series(self, *names: str) -> tuple[list[int], list[float]]:
         """Epochs, from 1, and finite values of e.g. `"valid", "main", "nsdr"`."""
-        found = [(n, dig(one, names)) for n, one in enumerate(self.epochs, 1)]
-        finite = [(n, value) for n, value in found if value is not None and math.isfinite(value)]
+        values = [(n, finite_number(epoch, *names)) for n, epoch in enumerate(self.epochs, 1)]
+        finite = [(n, value) for n, value in values if value is not None]
         return [n for n, _ in finite], [value for _, value in finite]
-
-
-def dig(entry: Any, names: Sequence[str]) -> float | None:
-    """The number under nested names; None if there is none."""
-    for name in names:
-        entry = entry.get(name) if isinstance(entry, dict) else None
-    return float(entry) if isinstance(entry, int | float) else None
 
 
 def read_run(path: Path) -> Run:
@@ -113,7 +108,7 @@ def read_text(path: Path, remedy: str) -> str:
 def _read_folder(path: Path) -> Run:
     """From the history; from a log where there is none with an epoch in it."""
     problems = []
-    for name in ("history.json", *LOGS):
+    for name in (HISTORY, *LOGS):
         if (path / name).is_file():
             try:
                 return read_run(path / name)
@@ -126,16 +121,16 @@ def _read_folder(path: Path) -> Run:
 
 def _read_history(path: Path, text: str) -> Run:
     try:
-        found = json.loads(text)
-    except ValueError as error:
+        history = parse_history(text)
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path} cannot be read as a Dora history ({error}): {REMEDY}") from None
-    if not isinstance(found, list) or not all(isinstance(epoch, dict) for epoch in found):
+    except ValueError:
         raise ValueError(
             f"{path} is not a Dora history, which is a list with one entry an epoch: {REMEDY}"
-        )
-    if not found:
+        ) from None
+    if not history:
         raise ValueError(f"{path} has no epoch yet: nothing to draw; wait for the first to end")
-    run = Run(path.absolute().parent.name, path, [_clean(epoch, top=True) for epoch in found])
+    run = Run(path.absolute().parent.name, path, [_clean(epoch, top=True) for epoch in history])
     run.facts = _facts_beside(path.parent)
     run.notes += _gaps(run)
     return run
@@ -217,31 +212,24 @@ def _facts_beside(folder: Path) -> dict[str, Any]:
             except ValueError:
                 continue
     facts.pop("chosen_only", None)  # the history has all
-    for name in ("config.yaml", ".hydra/config.yaml"):
-        if (folder / name).is_file():
-            facts |= _configured((folder / name).read_text("utf-8", errors="replace"))
-    try:
-        record = json.loads((folder / "run.json").read_text("utf-8"))
-        facts |= {"processes": int(record["processes"]), "planned": int(record["epochs"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    facts |= _configured(read_config(folder))
+    record = RunRecord.read(folder)
+    if record is not None:
+        facts |= {"processes": record.processes, "planned": record.epochs}
     return facts
 
 
 def _configured(text: str) -> dict[str, Any]:
-    """The few values that figures use; as they stand in the YAML, so without a parser for it."""
+    """The few values that figures use."""
     facts: dict[str, Any] = {}
-    model = re.search(r"^model: (\w+)", text, re.M)
-    wanted = {"batch_size": "batch_size", "planned": "epochs"}
-    for name, key in wanted.items():
-        if found := re.search(rf"^{key}: (\d+)", text, re.M):
-            facts[name] = int(found[1])
-    if model:
-        facts["model"] = model[1]
-        block = re.search(rf"^{model[1]}:\n((?:[ ].*\n|\n)+)", text, re.M)
-        if block and (found := re.search(r"^\s+channels: (\d+)", block[1], re.M)):
-            facts["channels"] = int(found[1])
-    block = re.search(r"^dset:\n((?:[ ].*\n|\n)+)", text, re.M)
-    if block and (found := re.search(r"^  segment: ([\d.]+)", block[1], re.M)):
-        facts["segment"] = float(found[1])
-    return facts
+    model = setting(text, "model")
+    found = {
+        "batch_size": setting(text, "batch_size"),
+        "planned": setting(text, "epochs"),
+        "channels": setting(text, f"{model}.channels") if model else None,
+    }
+    facts |= {name: int(value) for name, value in found.items() if value and value.isdigit()}
+    segment = setting(text, "dset.segment")
+    if segment and re.fullmatch(r"[\d.]+", segment):
+        facts["segment"] = float(segment)
+    return facts | ({"model": model} if model else {})

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from _runs import Run, dig, read_run
+from _runs import Run, read_run
 from _style import COLOURS, footnotes, parser, save, warn
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from demucs.experiment.run import finite_number
 from demucs.process.command import run_command
 
 SAME = {"batch_size": "batch size", "model": "model", "channels": "channels",
@@ -92,7 +93,7 @@ def examples_per_second(run: Run, size: int) -> list[float]:
     rounded = run.path.suffix != ".json"  # a log has whole seconds
     found: dict[int, float] = {}
     for number, epoch in enumerate(run.epochs, 1):
-        seconds = dig(epoch, ("seconds", "train"))
+        seconds = finite_number(epoch, "seconds", "train")
         if rounded and rates.get(number):
             found[number] = rates[number] * size
         elif seconds and batches:

@@ -21,11 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from _runs import Run, dig, join_logs, read_run
+from _runs import Run, join_logs, read_run
 from _style import LINES, footnotes, parser, save, say, stem_style, style_of, warn
 from matplotlib.ticker import MaxNLocator
 
 from demucs.errors import message_of
+from demucs.experiment.run import finite_number
 from demucs.process.command import run_command
 
 PANELS = {
@@ -266,7 +267,7 @@ def best_epoch(run: Run) -> tuple[int | None, str]:
     said = run.series("valid", "best")[1]
     for key, digits in (("nsdr", 6e-4), ("loss", 6e-5)) if said else ():
         for number, epoch in enumerate(run.epochs, 1):
-            value = dig(epoch, ("valid", key))
+            value = finite_number(epoch, "valid", key)
             if value is not None and abs(value - said[-1]) <= digits:
                 return number, _words(run, number, "best", key)
     x, y = run.series("valid", "nsdr")

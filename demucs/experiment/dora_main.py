@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.experiment.cluster import find_world
-from demucs.experiment.nearest import ARGV
 from demucs.experiment.record import LOG
+from demucs.experiment.run import ARGV
 from demucs.files import atomic_path
 from demucs.process.command import MEMORY, run_command, tell
 from demucs.process.signals import Asked, begin, exit_code, working

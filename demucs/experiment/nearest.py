@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.experiment.record import CHECKPOINT, with_checkpoint
+from demucs.experiment.run import ARGV
 
-ARGV = ".argv.json"  # Dora's, of an experiment's overrides
 MOST = 8  # more keys than these, and it is no neighbour
 DEFAULT = "not given"
 NO_MATTER = ("misc.", "dora.", "slurm.", "dset.musdb", "dset.metadata")  # of what is compared

@@ -1,4 +1,4 @@
-"""What an experiment's folder says about it, read without torch, Hydra or Dora."""
+"""The one reader of a training run: what its folder holds, without torch, Hydra or Dora."""
 
 import json
 import math
@@ -9,115 +9,122 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import message_of
-from demucs.experiment.record import LOG, RUN, RunRecord
+from demucs.experiment.record import RUN, RunRecord
 
+HISTORY = "history.json"  # Dora's: the metrics of each epoch
+ARGV = ".argv.json"  # Dora's: the overrides
+GRID = "job.json"  # of `dora grid`: the job that it submitted
+HYDRA_CONFIG = ".hydra/config.yaml"
+CONFIG = "config.yaml"  # of a run that was archived
+LOGS = ("train.log", "solver.log")  # of this project, and of the public Demucs
 TAIL = 8192  # bytes at the end of a log that are looked at
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-LOG_PREFIX = re.compile(r"^\[\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)[^\]]*\](?:\[[^\]]*\])* - ")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """An experiment as it lies on the disk.
+class RunFiles:
+    """What lies in the folder of a run; what is missing or broken is empty.
 
     Attributes:
-        folder: `outputs/xps/SIGNATURE`.
-        name: its overrides.
-        epoch, epochs: done, and the goal if it is known.
-        best, best_epoch: the best value of `metric` on the validation songs, and since when.
-        metric: what it is best by, as `loss` or `nsdr`.
-        seconds_per_epoch: of the latest epochs.
-        record: `run.json`; None for an experiment of before there was one.
-        jobs: of SLURM that may be working on it, the likeliest first, as `12` or `12_3`.
-        last_line: of its log.
-        problem: what is wrong with its files, if anything.
+        folder: `outputs/xps/SIGNATURE`, or one of `demucs_results`.
+        record: `run.json`; None for a run of before there was one.
+        history: metrics of each epoch; entries that are not, of a broken file, too.
+        overrides: as they were typed.
+        config: the resolved configuration as YAML.
+        job: of SLURM, that `dora grid` submitted; empty without.
+        problems: what is wrong, a sentence for each file.
     """
 
     folder: Path
-    name: str
-    epoch: int
-    epochs: int | None
-    best: float | None
-    best_epoch: int | None
-    metric: str | None
-    seconds_per_epoch: float | None
     record: RunRecord | None
-    jobs: Sequence[str]
-    last_line: str
-    problem: str | None
+    history: list[Any]
+    overrides: list[str]
+    config: str
+    job: str
+    problems: list[str]
 
-    @property
-    def signature(self) -> str:
-        return self.folder.name
+    @classmethod
+    def read(cls, folder: Path) -> "RunFiles":
+        problems: list[str] = []
+        record = RunRecord.read(folder)
+        if record is None and _is_there(folder / RUN, problems):
+            problems.append(f"{RUN} cannot be read: the next run writes it anew")
+        history = read_json(folder / HISTORY, list, problems) or []
+        overrides = read_json(folder / ARGV, list, problems) or []
+        grid = read_json(folder / GRID, dict, problems) or {}
+        return cls(
+            folder=folder,
+            record=record,
+            history=history,
+            overrides=[str(word) for word in overrides],
+            config=read_config(folder),
+            job=str(grid.get("job_id") or ""),
+            problems=problems,
+        )
 
-
-def read_run(folder: Path) -> Run:
-    """Reads an experiment's folder; what cannot be read is missing, and is its `problem`."""
-    problems: list[str] = []
-    record = RunRecord.read(folder)
-    if record is None and _is_there(folder / RUN, problems):
-        problems.append(f"{RUN} cannot be read: the next run writes it anew")
-    history = _content(folder / "history.json", list, problems)
-    words = [str(word) for word in _content(folder / ".argv.json", list, problems)]
-    grid = _content(folder / "job.json", dict, problems)
-    config = _text(folder / ".hydra" / "config.yaml")
-    best, best_epoch = _best(history)
-    goal = str(record.epochs if record else _setting(config, words, "epochs"))
-    return Run(
-        folder=folder,
-        name=record.name if record and record.name else " ".join(words),
-        epoch=max(record.epoch if record else 0, len(history)),
-        epochs=int(goal) if goal.isdigit() else None,
-        best=best,
-        best_epoch=best_epoch,
-        metric=_setting(config, words, "test.metric"),
-        seconds_per_epoch=(record and record.seconds_per_epoch) or _seconds(history),
-        record=record,
-        jobs=_jobs(record, str(grid.get("job_id") or "")),
-        last_line=_last_line(folder, record, str(grid.get("job_id") or "")),
-        problem="; ".join(problems) or None,
-    )
+    def setting(self, key: str) -> str | None:
+        """The value of a key such as `test.metric`, from the configuration or the overrides."""
+        value = setting(self.config, key)
+        if value is not None:
+            return value
+        typed = [word for word in self.overrides if word.startswith(f"{key}=")]
+        return typed[-1].partition("=")[2].strip("'\" ") if typed else None
 
 
-def _is_there(path: Path, problems: list[str]) -> bool:
+def read_json(path: Path, kind: type[Any], problems: list[str]) -> Any:
+    """The content of a file; None where there is none or it is broken, which is noted.
+
+    Args:
+        kind: the type that the content has to be of, `list` or `dict`.
+        problems: gets a sentence on what is wrong.
+    """
     try:
-        return path.exists()
-    except OSError as error:
-        problems.append(message_of(error))
-        return False
-
-
-def _content(path: Path, kind: type[Any], problems: list[str]) -> Any:
-    """The JSON value of a file, an empty one where there is no file or it is broken."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return kind()
+        return None
     except PermissionError as error:
-        if not problems:  # of one folder, all files are alike
+        if not problems:  # in one folder, all files are alike
             problems.append(message_of(error))
-        return kind()
+        return None
     except (OSError, ValueError) as error:
         problems.append(f"{path.name} cannot be read: {error}")
-        return kind()
-    if not isinstance(found, kind):
+        return None
+    if not isinstance(content, kind):
         problems.append(f"{path.name} cannot be read: it holds no {kind.__name__}")
-        return kind()
-    return found
+        return None
+    return content
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+def parse_history(text: str) -> list[dict[str, Any]]:
+    """The epochs of a `history.json`.
+
+    Raises:
+        ValueError: not JSON (then a `json.JSONDecodeError`), or not a list of epochs.
+    """
+    content = json.loads(text)
+    if not isinstance(content, list) or not all(isinstance(epoch, dict) for epoch in content):
+        raise ValueError("it is not a list with one entry an epoch")
+    return content
 
 
-def _setting(config: str, words: Sequence[str], key: str) -> str | None:
-    """A key's value: from the configuration as Hydra wrote it, or from the overrides.
+def read_config(folder: Path) -> str:
+    """The configuration as YAML, as Hydra wrote it or as it was archived; empty without."""
+    for name in (HYDRA_CONFIG, CONFIG):
+        try:
+            return (folder / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+    return ""
 
-    The file is block-style YAML, of which two levels of indentation are all that is needed here;
-    a YAML reader takes longer than everything else together.
+
+def setting(config: str, key: str) -> str | None:
+    """The value of a key of one or two parts; None where it is not set.
+
+    The text is block-style YAML, of which two levels of indentation are all that is needed here: a
+    YAML reader takes longer than everything else together.
+
+    >>> setting("epochs: 3\\ntest:\\n  metric: nsdr\\n", "test.metric")
+    'nsdr'
     """
     section, _, name = key.rpartition(".")
     inside = not section
@@ -126,62 +133,28 @@ def _setting(config: str, words: Sequence[str], key: str) -> str | None:
             inside = line == f"{section}:" if section else True
         if inside and line.startswith(f"{'  ' if section else ''}{name}: "):
             return line.partition(": ")[2].strip("'\" ")
-    values = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
-    return values[-1].strip("'\" ") if values else None
+    return None
 
 
-def _best(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, int | None]:
-    """The latest `valid.best`, and the first epoch that had it, counted from 1."""
-    values = [_number(metrics, "valid", "best") for metrics in history]
-    if not values or values[-1] is None:
-        return None, None
-    return values[-1], values.index(values[-1]) + 1
+def finite_number(metrics: Any, *keys: str) -> float | None:
+    """The finite number under nested keys of an epoch's metrics; None if there is none.
 
-
-def _seconds(history: Sequence[Mapping[str, Any]]) -> float | None:
-    """Mean seconds of the last five epochs, of training and validation."""
-    parts = [
-        (_number(metrics, "seconds", "train"), _number(metrics, "seconds", "valid"))
-        for metrics in history[-5:]
-    ]
-    known = [train + valid for train, valid in parts if train is not None and valid is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _number(metrics: Mapping[str, Any], *keys: str) -> float | None:
-    found: Any = metrics
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    good = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
-    return float(found) if good else None
-
-
-def job_of(record: RunRecord | None) -> str:
-    """The job of a run, as SLURM shows it: `12`, or `12_3` in an array; empty if it had none."""
-    if record is None:
-        return ""
-    if record.array_job_id and record.array_task_id:
-        return f"{record.array_job_id}_{record.array_task_id}"
-    return record.job_id or ""
-
-
-def _jobs(record: RunRecord | None, submitted: str) -> list[str]:
-    """The job that wrote `run.json`, and the one that `dora grid` submitted last."""
-    return list(dict.fromkeys(job for job in (job_of(record), submitted) if job))
-
-
-def _last_line(folder: Path, record: RunRecord | None, submitted: str) -> str:
-    """The last line of the log, with its time of day only; the error of a run that failed.
-
-    Before it has a log of its own, a job of `dora grid` writes into the file of the job.
+    >>> finite_number({"valid": {"loss": 0.5}}, "valid", "loss")
+    0.5
     """
-    if record is not None and record.state == "failed" and record.message:
-        return " ".join(record.message.split())
-    own = folder / (record.log if record else LOG)
-    for path in (own, folder / "latest" / f"{submitted}_0_log.out"):
+    value = metrics
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
+
+
+def last_line(paths: Sequence[Path]) -> str:
+    """The last line of the first of some logs that has one, without colours."""
+    for path in paths:
         lines = [line for line in re.split(r"[\r\n]+", _end(path)) if line.strip()]
         if lines:
-            return LOG_PREFIX.sub(r"\1 ", lines[-1].strip())
+            return lines[-1].strip()
     return ""
 
 
@@ -190,6 +163,14 @@ def _end(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL))
-            return COLOUR.sub("", file.read().decode(errors="replace"))
+            return _COLOUR.sub("", file.read().decode(errors="replace"))
     except OSError:
         return ""
+
+
+def _is_there(path: Path, problems: list[str]) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        problems.append(message_of(error))
+        return False

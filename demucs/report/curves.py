@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from demucs.report.files import number
+from demucs.experiment.run import finite_number
 from demucs.report.sources import Run
 
 Epoch = Mapping[str, Any]
@@ -125,7 +125,7 @@ def _found(epoch: Epoch, keys: Iterable[str]) -> Any:
 def _reco(stage: str, epochs: Iterable[Epoch]) -> dict[str, Value]:
     """The reconstruction loss, where it is not the whole loss; a loss of NaN says nothing."""
     reco, loss = _at(stage, "reco"), _at(stage, "loss")
-    pairs = ((number(reco(epoch)), number(loss(epoch))) for epoch in epochs)
+    pairs = ((finite_number(reco(epoch)), finite_number(loss(epoch))) for epoch in epochs)
     differ = any(a is not None and b is not None and a != b for a, b in pairs)
     return {stage: reco} if differ else {}
 
@@ -140,8 +140,10 @@ def _series(run: int, name: str, value: Value, history: Sequence[Epoch]) -> dict
     absent = [epoch for epoch, metrics in enumerate(history, 1) if not value.is_due(metrics)]
     if 2 * len(absent) > len(history):
         absent = []
-    points = [[epoch, number(one)] for epoch, one in raw if one is not None or epoch in absent]
-    bad = [epoch for epoch, one in raw if one is not None and number(one) is None]
+    points = [
+        [epoch, finite_number(one)] for epoch, one in raw if one is not None or epoch in absent
+    ]
+    bad = [epoch for epoch, one in raw if one is not None and finite_number(one) is None]
     gaps = [
         f"{what} at epoch {_listed(where)}"
         for what, where in (("no finite number", bad), ("no data", absent)) if where

@@ -1,7 +1,5 @@
-"""Single files of a run: JSON, YAML and numbers that may be broken, which is noted and no error."""
+"""Results and configuration of a run, which may be broken: that is noted, and not an error."""
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import yaml
 
 from demucs.evaluation.results.results import Results, TrackResult
+from demucs.experiment.run import finite_number
 
 
 def finite(results: Results, notes: list[str]) -> Results:
@@ -21,8 +20,10 @@ def finite(results: Results, notes: list[str]) -> Results:
         for kind in ("values", "baseline"):
             parts[kind] = {}
             for metric, row in getattr(track, kind).items():
-                parts[kind][metric] = {stem: number(value) for stem, value in row.items()}
-                count += sum(value is not None and number(value) is None for value in row.values())
+                parts[kind][metric] = {stem: finite_number(value) for stem, value in row.items()}
+                count += sum(
+                    value is not None and finite_number(value) is None for value in row.values()
+                )
         tracks[name] = replace(track, **parts)
     if count:
         notes.append(
@@ -30,27 +31,6 @@ def finite(results: Results, notes: list[str]) -> Results:
             "medians and tables"
         )
     return replace(results, tracks=tracks)
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or None."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None
-
-
-def read_json(path: Path, kind: type[Any], notes: list[str]) -> Any:
-    """The content of a file; None where there is none or it is broken, which is noted."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        notes.append(f"{path.name} cannot be read: {error}")
-        return None
-    if not isinstance(found, kind):
-        notes.append(f"{path.name} cannot be read: it holds no {kind.__name__}")
-        return None
-    return found
 
 
 def read_config(path: Path, notes: list[str]) -> dict[str, Any]:

@@ -10,15 +10,12 @@ from typing import Any
 from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.results.results import Results
 from demucs.experiment.record import CHECKPOINT, RUN, RunRecord
+from demucs.experiment.run import ARGV, CONFIG, HISTORY, HYDRA_CONFIG, RunFiles, read_json
 from demucs.release.names import DEFAULT_FOLDER, SUFFIX, folder_name, model_files, name_of
-from demucs.report.files import finite, plain_dict, read_config, read_json
+from demucs.report.files import finite, plain_dict, read_config
 
-HISTORY = "history.json"
 EVALUATION = "evaluation.json"
 RESULT = "result.json"
-ARGV = ".argv.json"
-HYDRA = ".hydra/config.yaml"
-CONFIG = "config.yaml"
 AUDIO = "audio"
 KEPT = Path("demucs_results")  # of the repository: results of runs, each in a folder
 SHOWN = 20  # names in a message
@@ -125,7 +122,7 @@ def find_run(
 
 def _is_run(folder: Path) -> bool:
     """Whether any file in it is one that runs leave, whatever it holds."""
-    files = (HISTORY, EVALUATION, RESULT, RUN, ARGV, HYDRA, CONFIG, CHECKPOINT)
+    files = (HISTORY, EVALUATION, RESULT, RUN, ARGV, HYDRA_CONFIG, CONFIG, CHECKPOINT)
     return any((folder / name).exists() for name in files)
 
 
@@ -159,29 +156,26 @@ def _read_folder(run: Run) -> None:
         run.missing["history"] = "there is no experiment of this name here, only its release"
         run.missing["config"] = "no configuration was found"
         return
-    run.record = RunRecord.read(folder)
+    files = RunFiles.read(folder)
+    run.record, run.history = files.record, files.history
     run.kept = read_json(folder / RESULT, dict, run.notes) or {}
-    _read_history(run, folder / HISTORY)
-    words = read_json(folder / ARGV, list, run.notes) or run.kept.get("overrides")
-    run.overrides = [str(word) for word in words] if isinstance(words, list) else []
-    for path in (folder / HYDRA, folder / CONFIG):
+    typed = run.kept.get("overrides")
+    run.overrides = files.overrides or (list(map(str, typed)) if isinstance(typed, list) else [])
+    about_history = [text for text in files.problems if text.startswith(HISTORY)]
+    if not all(isinstance(epoch, dict) for epoch in run.history):
+        about_history.append(f"{HISTORY} cannot be read: its entries are not epochs")
+        run.history = []
+    run.notes += [text for text in files.problems if text not in about_history]
+    if not run.history:
+        is_there = (folder / HISTORY).exists()
+        empty = f"its {HISTORY} has no epoch" if is_there else f"its folder has no {HISTORY}"
+        run.missing["history"] = about_history[0] if about_history else empty
+    for path in (folder / HYDRA_CONFIG, folder / CONFIG):
         if path.exists() and not run.config:
             run.config = read_config(path, run.notes)
     if not run.config:
         run.missing["config"] = "its folder has no config.yaml that can be read"
     run.recordings = _recordings(folder / AUDIO)
-
-
-def _read_history(run: Run, path: Path) -> None:
-    said: list[str] = []
-    history = read_json(path, list, said)
-    if history is not None and not all(isinstance(epoch, dict) for epoch in history):
-        said.append(f"{HISTORY} cannot be read: its entries are no epochs")
-        history = None
-    run.history = history or []
-    if not run.history:
-        empty = f"its {HISTORY} has no epoch" if path.exists() else f"its folder has no {HISTORY}"
-        run.missing["history"] = said[0] if said else empty
 
 
 def _recordings(folder: Path) -> list[Path]:

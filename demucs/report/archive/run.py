@@ -12,8 +12,8 @@ import yaml
 from demucs.errors import CheckpointError, ModelNotFoundError
 from demucs.evaluation import Results
 from demucs.experiment.environment import describe
-from demucs.experiment.nearest import ARGV
 from demucs.experiment.record import LOG, RunRecord, with_checkpoint
+from demucs.experiment.run import ARGV, HISTORY, HYDRA_CONFIG
 from demucs.files import atomic_path
 from demucs.release.checkpoint import newest_checkpoint_file
 
@@ -54,7 +54,7 @@ def archive(args: argparse.Namespace, folder: Path) -> Path:
         **_environment(record),
         "evaluation": _summary(evaluations.get("evaluation.json")),
     }
-    _write(folder / "history.json", json.dumps(history, indent=2) + "\n")
+    _write(folder / HISTORY, json.dumps(history, indent=2) + "\n")
     _write(folder / "config.yaml", _clean(_config(source)))
     log = source / LOG
     if log.exists():
@@ -82,7 +82,7 @@ def find_evaluations(repo: Path, signature: str) -> dict[str, Results]:
 
 
 def _history(source: Path) -> list[Any]:
-    history = _content(source / "history.json")
+    history = _content(source / HISTORY)
     if isinstance(history, list) and history:
         return history
     there = ", ".join(with_checkpoint(source.parent)) or "none"
@@ -109,7 +109,7 @@ def _config(source: Path) -> str:
         found = None
     if found is not None:
         return yaml.safe_dump(dict(found[1]["config"]), sort_keys=False, allow_unicode=True)
-    return (source / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+    return (source / HYDRA_CONFIG).read_text(encoding="utf-8")
 
 
 def _environment(record: RunRecord | None) -> dict[str, Any]:

@@ -1,12 +1,11 @@
-"""Where a run is against the curve of another, its reference."""
+"""Comparison of a run with the curve of another, its reference, epoch by epoch."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from demucs.errors import ConfigError
+from demucs.experiment.run import HISTORY, finite_number, parse_history
 
 SHOWN = (
     ("train", "loss", ".5f", ""),
@@ -34,16 +33,15 @@ class Reference:
         Raises:
             ConfigError: there is none, or it is empty or no history.
         """
-        file = path / "history.json" if path.is_dir() else path
+        file = path / HISTORY if path.is_dir() else path
         try:
-            history = json.loads(file.read_text(encoding="utf-8"))
+            history = parse_history(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"misc.reference={path} cannot be read as a history ({error}): give a "
                 "history.json, or the folder of an experiment"
             ) from None
-        good = isinstance(history, list) and all(isinstance(epoch, dict) for epoch in history)
-        if not good or not history:
+        if not history:
             raise ConfigError(f"misc.reference={path} has no epochs: give a history that has some")
         return cls(history, file.parent.name)
 
@@ -60,7 +58,10 @@ class Reference:
             head = f"against {self.name} at this epoch"
         parts = []
         for stage, key, form, unit in SHOWN:
-            here_value, there_value = _number(metrics, stage, key), _number(there, stage, key)
+            here_value, there_value = (
+                finite_number(metrics, stage, key),
+                finite_number(there, stage, key),
+            )
             if here_value is None or there_value is None:
                 continue
             difference = here_value - there_value
@@ -71,20 +72,11 @@ class Reference:
         return f"{head}: {', '.join(parts) or 'nothing to compare'}{self._same_level(metrics)}"
 
     def _same_level(self, metrics: Mapping[str, Any]) -> str:
-        here = _number(metrics, "valid", _LOWER_IS_BETTER)
+        here = finite_number(metrics, "valid", _LOWER_IS_BETTER)
         if here is None:
             return ""
         for number, epoch in enumerate(self.history, 1):
-            there = _number(epoch, "valid", _LOWER_IS_BETTER)
+            there = finite_number(epoch, "valid", _LOWER_IS_BETTER)
             if there is not None and there <= here:
                 return f"; it had this valid loss at epoch {number}"
         return "; it never had a valid loss as low"
-
-
-def _number(metrics: Mapping[str, Any], stage: str, key: str) -> float | None:
-    """A finite number out of an epoch's metrics, or None."""
-    inside = metrics.get(stage)
-    value = inside.get(key) if isinstance(inside, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
