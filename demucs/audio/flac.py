@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # How a stream begins: its mark, and the head of a STREAMINFO block, which may be the last one.
+_HEAD = 42  # bytes of `fLaC` and STREAMINFO
 _INFO = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _TAIL = 2**20  # bytes at the end in which the last frame is looked for
@@ -83,7 +84,7 @@ def read_flac(path: Path) -> tuple[FlacStream, ...]:
 @lru_cache(maxsize=4096)
 def _read(path: Path, size: int, changed: int) -> tuple[FlacStream, ...]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        starts = [match.start() for match in _INFO.finditer(data)]
+        starts = [place for m in _INFO.finditer(data) if (place := m.start()) + _HEAD <= size]
         streams = [_stream(data, start, end) for start, end in pairwise([*starts, size])]
         if streams:  # tags before the first are its own
             streams[0] = replace(streams[0], start=0)

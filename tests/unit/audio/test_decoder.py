@@ -384,6 +384,16 @@ def test_damage_of_any_kind_is_an_error_or_read(
             look(path)
 
 
+@pytest.mark.parametrize("kind", [*EXACT, *CODED])
+def test_a_file_that_ends_within_its_header_is_an_error_or_read(kind: str, tmp_path: Path) -> None:
+    content = encoded(kind, 1000)
+    path = tmp_path / f"cut.{kind}"
+    for size in range(1, 90):
+        path.write_bytes(content[:size])
+        with suppress(AudioError), patch.dict(os.environ, PATH=""):  # ffmpeg takes long to start
+            audio_info(path)
+
+
 def test_a_stream_is_read_in_pieces_of_any_size(tmp_path: Path) -> None:
     path = tmp_path / "joined.wav"
     path.write_bytes(encoded("wav", FRAMES) + encoded("wav", FRAMES, rate=2 * RATE, seed=1))

@@ -107,7 +107,12 @@ def test_a_run_of_which_nothing_can_be_read_does_not_stop_the_others(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("[{", "cannot be read"), ("{}", "holds no list"), ("[1]", "are not epochs"), ("[]", "no epoch")],
+    [
+        ("[{", "cannot be read"),
+        ("{}", "holds no list"),
+        ("[1]", "are not epochs"),
+        ("[]", "no epoch"),
+    ],
 )
 def test_a_broken_history_is_said_and_the_rest_is_there(tmp_path, content, said):
     folder = tmp_path / "xps" / "sig"
