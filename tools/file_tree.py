@@ -58,6 +58,7 @@ OTHERS = {
     "tests/slurm": "Jobs on a real SLURM on this machine.",
     "tests/torchaudio": "What needs torchaudio.",
     "tests/unit": "Properties, one room each.",
+    "tests/unit/slow.txt": "The tests that `make quick` leaves out, as measured.",
     "tests/browser": "The report page, in a real browser.",
     "conf": "What a training run can be told.",
     "conf/dset": "Variants `dset=NAME`: which songs.",
