@@ -26,9 +26,10 @@ setup(
         "demucs": ["evaluation/results/*.json", "release/*.json", "report/page/*"],
     },
     install_requires=[
-        "dora-search>=0.1.12",
+        "dora-search>=0.1.13",
         "einops",
         "hydra-colorlog>=1.1",
+        "huggingface_hub>=1.0",
         "hydra-core>=1.3",
         "julius>=0.2.3",
         "lameenc>=1.2",

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,8 +35,6 @@ def download(
     checksum: str,
     *,
     progress: bool = True,
-    digest: Callable[[Path], str] = file_sha256,
-    instead: str = "",
 ) -> None:
     """Fetches `url` to `path`; what an interrupted attempt left in `PATH.part` is gone on with.
 
@@ -45,10 +43,8 @@ def download(
     Args:
         url: http or https.
         path: the file to make; folders are created.
-        checksum: the first digits of its sha256, or of what `digest` makes of it; empty if it is
-            not known.
+        checksum: the first digits of its sha256; empty if it is not known.
         progress: show a bar.
-        instead: what else one can do without a network, for the message.
 
     Raises:
         DownloadError: no network, no such file, another checksum, or a folder that cannot be
@@ -58,7 +54,7 @@ def download(
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path.parent):
             if not path.exists():  # another process may have fetched it meanwhile
-                _fetch_whole(url, path, checksum, progress, digest, instead)
+                _fetch_whole(url, path, checksum, progress)
     except OSError as error:
         explained = explain_os_error(error)
         if explained is None:
@@ -101,8 +97,6 @@ def _fetch_whole(
     path: Path,
     checksum: str,
     progress: bool,
-    digest: Callable[[Path], str],
-    instead: str,
 ) -> None:
     part = path.with_name(f"{path.name}.part")
     for attempt in range(TRIES):
@@ -111,9 +105,7 @@ def _fetch_whole(
             break
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == TRIES - 1:
-                raise DownloadError(
-                    _advice(url, path, f"the server says {error.code}", instead)
-                ) from None
+                raise DownloadError(_advice(url, path, f"the server says {error.code}")) from None
         except (
             http.client.HTTPException,
             urllib.error.URLError,
@@ -123,14 +115,14 @@ def _fetch_whole(
             if attempt == TRIES - 1:
                 reason = getattr(error, "reason", None) or error
                 raise DownloadError(
-                    _advice(url, path, str(reason) or type(error).__name__, instead)
+                    _advice(url, path, str(reason) or type(error).__name__)
                 ) from None
         except ValueError:
             raise DownloadError(
                 f"{url} is no address: it begins with http://, https://, or file:/// for a folder"
             ) from None
         time.sleep(0.5 * 2**attempt)
-    found = digest(part)
+    found = file_sha256(part)
     if not found.startswith(checksum):
         part.unlink()
         raise DownloadError(
@@ -174,9 +166,8 @@ def _fetch(url: str, part: Path, *, progress: bool) -> None:
         raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
 
 
-def _advice(url: str, path: Path, reason: str, instead: str) -> str:
-    instead = instead or (
-        f"fetch it on another machine and put it into {path.parent}, under its own name; or give a "
-        "folder that has it with --repo"
+def _advice(url: str, path: Path, reason: str) -> str:
+    return (
+        f"{url} cannot be fetched: {reason}. Without a network, fetch it on another machine and "
+        f"put it into {path.parent}, under its own name; or give a folder that has it with --repo."
     )
-    return f"{url} cannot be fetched: {reason}. Without a network, {instead}."

@@ -4,29 +4,29 @@ The layout is that of the public Demucs 4.1.0: a repository for each bag, which 
 and `SIGNATURE.safetensors` for each model in it. `htdemucs` is in the repository HTDemucs,
 `htdemucs_ft` in HTDemucs-ft, any other in Demucs-NAME; `hf://NAME` is in the namespace adefossez.
 
-All files are those of one commit, each is checked by the hub's own checksum, and they are kept in
-the cache with these (`hub.json`). Then no network is needed. $HF_ENDPOINT is another address.
+The library `huggingface_hub` fetches, and resumes where a connection breaks. All files are those of
+one commit. They lie in the cache of this project with the hub's checksums (`hub.json`), so that a
+folder can be copied to a machine without a network; checksums are compared at each loading.
+$HF_ENDPOINT is another address; the token of `hf auth login` opens private repositories.
 """
 
-import http.client
 import json
 import os
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from tqdm import tqdm
 
-from demucs.errors import ModelNotFoundError, ReleaseError
+from demucs.errors import DemucsError, ModelNotFoundError, ReleaseError, explain_os_error
 from demucs.files import atomic_path
 from demucs.release.bagfile import read_bag
-from demucs.release.download import AGENT, PATIENCE, DownloadError, download
+from demucs.release.download import AGENT, PATIENCE, DownloadError
 from demucs.release.folder import ReleaseFolder
 from demucs.release.hub_cache import RECORD, hub_folder, is_known, parse, read_record, repository
 from demucs.release.info import ReleaseInfo
@@ -34,10 +34,12 @@ from demucs.release.names import SUFFIX, is_valid_name
 from demucs.release.provenance import file_sha256
 from demucs.release.remote import facts_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from huggingface_hub.hf_api import ModelInfo
+
 ENDPOINT = "https://huggingface.co"
-NO_NETWORK = (
-    "copy the folder {} from a machine that has fetched it, or give a folder of models with --repo"
-)
 
 
 def load_hub(name: str, *, progress: bool = True) -> tuple[nn.Module, ReleaseInfo]:
@@ -53,25 +55,17 @@ def load_hub(name: str, *, progress: bool = True) -> tuple[nn.Module, ReleaseInf
     record = read_record(folder)
     if record is None:
         record = _fetch(namespace, bag, folder, progress=progress)
-    _check(folder, record["files"], name)
-    model, info = ReleaseFolder(folder).load(bag)
-    for one in getattr(model, "models", []):
-        one.release = _described(one.release, [one.release.signature], namespace, record)
-    members = info.spec.kwargs["models"]
-    return model, _described(replace(info, signature=name), members, namespace, record)
-
-
-def _check(folder: Path, files: Mapping[str, str], name: str) -> None:
-    for file, checksum in files.items():
+    for file, checksum in record["files"].items():
         if _digest_of(checksum)(folder / file) != checksum:
             raise ReleaseError(
                 f"{folder / file} is corrupted: its checksum is not the one that it was fetched "
                 f"with. Remove {folder}, and ask for {name} again."
             )
-
-
-def _digest_of(checksum: str) -> Callable[[Path], str]:
-    return git_sha1 if len(checksum) == 40 else file_sha256
+    model, info = ReleaseFolder(folder).load(bag)
+    for member in getattr(model, "models", []):
+        member.release = _described(member.release, [member.release.signature], namespace, record)
+    members = info.spec.kwargs["models"]
+    return model, _described(replace(info, signature=name), members, namespace, record)
 
 
 def _described(
@@ -85,89 +79,136 @@ def _described(
 
 
 def _fetch(namespace: str, bag: str, folder: Path, *, progress: bool) -> dict[str, Any]:
-    """Fetches a bag and its models, and writes down what they are: last, once all are there."""
-    where = repository(namespace, bag)
-    told = _ask(where, folder)
-    files = _checksums(told)
-    commit = str(told.get("sha") or "main")
+    """Fetches a bag and its models, and writes the record of them: last, once all are there."""
+    name = repository(namespace, bag)
+    with _explained(name, folder):
+        info = _api().model_info(name, revision="main", files_metadata=True, timeout=PATIENCE)
+        checksums = _checksums(info)
+    commit = str(info.sha or "main")
 
     def fetch(file: str, progress: bool) -> None:
-        if file not in files:
+        if file not in checksums:
             raise ModelNotFoundError(
-                f"{where} of the hub has no {file}: it is no repository of a model called {bag}. "
-                f"It has: {', '.join(sorted(files)[:20]) or 'nothing'}."
+                f"{name} of the hub has no {file}: it is not the repository of a model called "
+                f"{bag}. It has: {', '.join(sorted(checksums)[:20]) or 'nothing'}."
             )
-        path = folder / file
-        digest = _digest_of(files[file])
-        if path.exists():
-            if digest(path) == files[file]:
-                return
-            path.unlink()  # of an earlier commit, or damaged
-        url = f"{_endpoint()}/{where}/resolve/{commit}/{urllib.parse.quote(file)}"
-        download(url, path, files[file], progress=progress, digest=digest,
-                 instead=NO_NETWORK.format(folder))  # fmt: skip
+        with _explained(name, folder):
+            _fetch_file(name, commit, file, checksums[file], folder, progress)
 
     fetch(f"{bag}.yaml", False)
-    wanted = [f"{bag}.yaml"]
+    files = [f"{bag}.yaml"]
     for signature in dict.fromkeys(read_bag(folder / f"{bag}.yaml").models):
         if not is_valid_name(signature):
-            raise ReleaseError(f"{where} of the hub names a model {signature!r}, which is no name")
+            raise ReleaseError(f"{name} of the hub names a model {signature!r}, which is no name")
         fetch(f"{signature}{SUFFIX}", progress)
-        wanted.append(f"{signature}{SUFFIX}")
+        files.append(f"{signature}{SUFFIX}")
+    licence = (info.card_data or {}).get("license")
     record = {
-        "repository": where,
+        "repository": name,
         "commit": commit,
-        "licence": _licence(told, where),
-        "files": {file: files[file] for file in wanted},
+        "licence": f"{licence}, as {name} says on the hub" if licence else None,
+        "files": {file: checksums[file] for file in files},
     }
     with atomic_path(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 
-def _ask(where: str, folder: Path) -> dict[str, Any]:
-    """What the hub says of a repository: its commit, its files with checksums, its licence."""
-    url = f"{_endpoint()}/api/models/{where}/revision/main?blobs=true"
+def _fetch_file(
+    name: str, commit: str, file: str, checksum: str, folder: Path, progress: bool
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    path, digest = folder / file, _digest_of(checksum)
+    if path.exists():
+        if digest(path) == checksum:
+            return
+        path.unlink()  # of an earlier commit, or damaged
+    hf_hub_download(
+        name, file, revision=commit, local_dir=folder, endpoint=_endpoint(), user_agent=AGENT,
+        etag_timeout=PATIENCE, tqdm_class=tqdm if progress else _NoBar,
+    )  # fmt: skip
+    found = digest(path)
+    if found != checksum:
+        path.unlink()
+        raise DownloadError(
+            f"{file} of {name} came with the checksum {found} instead of {checksum}: it is "
+            "removed. Try again; if that does not help, the file or the way to it was altered."
+        )
+
+
+class _NoBar(tqdm):  # type: ignore[type-arg]  # not generic when the program runs
+    """A bar that is not shown."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "disable": True})
+
+
+def _api() -> Any:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=_endpoint(), user_agent=AGENT)
+
+
+def _checksums(info: "ModelInfo") -> dict[str, str]:
+    """By file: its sha256 where the hub stores it as a large one, else git's sha1 of it."""
+    checksums = {}
+    for file in info.siblings or []:
+        checksum = str(file.lfs.sha256 if file.lfs else file.blob_id)
+        if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", checksum):
+            checksums[file.rfilename] = checksum
+    return checksums
+
+
+@contextmanager
+def _explained(name: str, folder: Path) -> "Iterator[None]":
+    """What the library raises, as one message with a remedy.
+
+    Raises:
+        ModelNotFoundError: no such repository, or it is not open to everybody.
+        DownloadError: anything else.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": AGENT})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            told = json.loads(answer.read(1 << 24))
-        if not isinstance(told, dict):
-            raise ValueError("no description of a repository")
-        return told
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403, 404):
+        yield
+        return
+    except DemucsError:
+        raise
+    except Exception as raised:  # of several HTTP libraries, and of answers that are not the hub's
+        error = raised if isinstance(raised, HfHubHTTPError) else raised.__cause__ or raised
+    if isinstance(error, HfHubHTTPError):
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403, 404):
             raise ModelNotFoundError(
-                f"The hub has no public repository {where} ({url}: {error.code}). Names are "
-                "hf://NAME, or hf://NAMESPACE/NAME, such as hf://htdemucs_ft."
-            ) from None
-        reason = f"the server says {error.code}"
-    except (http.client.HTTPException, OSError, ValueError) as error:
-        reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+                f"The hub has no public repository {name} ({_endpoint()}: {status}). Names are "
+                "hf://NAME, or hf://NAMESPACE/NAME, such as hf://htdemucs_ft; `hf auth login` "
+                "opens private ones."
+            )
+        reason = f"the server says {status}"
+    elif isinstance(error, ValueError | TypeError | LookupError | AttributeError):
+        raise DownloadError(
+            f"{_endpoint()} does not answer as the HuggingFace hub does "
+            f"({type(error).__name__}: {error}). Look at HF_ENDPOINT."
+        )
+    else:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        explained = explain_os_error(error) if isinstance(error, OSError) else None
+        if explained is not None and getattr(error, "filename", None):
+            raise DownloadError(
+                f"{explained}. Models are kept in {folder}: DEMUCS_CACHE=FOLDER in the "
+                "environment chooses another folder"
+            ) from error
     raise DownloadError(
-        f"{url} cannot be asked: {reason}. Without a network, {NO_NETWORK.format(folder)}."
+        f"{name} cannot be fetched from {_endpoint()}: {reason}. Without a network, copy the "
+        f"folder {folder} from a machine that has fetched it, or give a folder of models with "
+        "--repo. If HF_ENDPOINT or HF_HUB_OFFLINE is set, look at it."
     )
 
 
-def _checksums(told: Mapping[str, Any]) -> dict[str, str]:
-    """By file: its sha256 where the hub stores it as a large one, else git's sha1 of it."""
-    found = {}
-    try:
-        for one in told.get("siblings") or []:
-            checksum = (one.get("lfs") or {}).get("sha256") or one.get("blobId")
-            if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(checksum)):
-                found[str(one["rfilename"])] = str(checksum)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise DownloadError(
-            f"{_endpoint()} does not answer as the HuggingFace hub does ({error}): its list of "
-            "files cannot be read. Look at HF_ENDPOINT."
-        ) from None
-    return found
-
-
-def _licence(told: Mapping[str, Any], where: str) -> str | None:
-    said = (told.get("cardData") or {}).get("license")
-    return f"{said}, as {where} says on the hub" if said else None
+def _digest_of(checksum: str) -> Callable[[Path], str]:
+    return git_sha1 if len(checksum) == 40 else file_sha256
 
 
 def _endpoint() -> str:

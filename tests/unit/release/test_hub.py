@@ -1,6 +1,8 @@
 """Models of the HuggingFace hub by name: one commit, checked, kept, and offline from then on."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -132,7 +134,7 @@ def test_a_repository_of_something_else(server):
 def test_no_network(server, folder, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(
-        DownloadError, match=r"cannot be asked: .*refused.*copy the folder"
+        DownloadError, match=r"cannot be fetched from .*refused.*copy the folder"
     ) as caught:
         get_model(NAME)
     assert str(folder) in str(caught.value)
@@ -156,7 +158,7 @@ def test_a_server_in_trouble(server, code):
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"\xff"])
 def test_an_answer_that_is_none(server, answer):
     server.trouble = {"/api/": lambda handler: handler.send_content(answer)}
-    with pytest.raises(DownloadError, match="cannot be asked"):
+    with pytest.raises(DownloadError, match="does not answer as the HuggingFace hub does"):
         get_model(NAME)
 
 
@@ -172,23 +174,58 @@ def test_an_answer_of_another_shape(server, answer):
 @pytest.mark.parametrize("where", ["/cdn/", "htdemucs_ft.yaml"])
 def test_what_is_altered_on_the_way_is_removed(server, folder, where):
     wrong = BAG.replace(b"1, 1", b"1, 2") if "yaml" in where else b"x" * 1000
-    server.trouble = {where: lambda handler: handler.send_content(wrong)}
-    with pytest.raises(DownloadError, match="came with the checksum"):
+    headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hub_server.blob(BAG)}"'}
+    server.trouble = {where: lambda handler: handler.send_content(wrong, headers)}
+    with pytest.raises(DownloadError, match=r"came with the checksum|should be of size"):
         get_model(NAME)
     assert not [one for one in folder.iterdir() if one.name.endswith((".part", ".safetensors"))]
     server.trouble = {}
     assert len(get_model(NAME).models) == 2
 
 
-def test_an_interrupted_fetch_goes_on(server, folder):
-    content = MODELS["aaaa0001.safetensors"]
+def test_a_connection_that_breaks_is_resumed(server, folder, monkeypatch):
+    def cut(handler):
+        """The first 5000 bytes, then no connection."""
+        content = MODELS["aaaa0001.safetensors"]
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:5000])
+        handler.close_connection = True
+        server.trouble = {}
+
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     folder.mkdir(parents=True)
-    (folder / "aaaa0001.safetensors.part").write_bytes(content[:5000])
     (folder / "aaaa0002.safetensors").write_bytes(MODELS["aaaa0002.safetensors"])
+    server.trouble = {"/cdn/": cut}
     get_model(NAME)
     fetched = [asked for asked in server.asked if asked[1].startswith("/cdn/")]
-    assert [span for _, _, span in fetched] == ["bytes=5000-"]
-    assert (folder / "aaaa0001.safetensors").read_bytes() == content
+    assert [span for _, _, span in fetched] == [None, "bytes=5000-"]
+    assert (folder / "aaaa0001.safetensors").read_bytes() == MODELS["aaaa0001.safetensors"]
+
+
+def test_what_was_fetched_before_an_error_is_kept(server, folder):
+    wanted = [f"/{name}" for name in MODELS]
+    server.trouble = {wanted[1]: 503}
+    with pytest.raises(DownloadError, match="the server says 503"):
+        get_model(NAME)
+    assert [path.name for path in folder.glob("[!.]*.safetensors")] == ["aaaa0001.safetensors"]
+    server.trouble, server.asked = {wanted[0]: 503}, []
+    assert len(get_model(NAME).models) == 2
+    assert sum(path.startswith("/cdn/") for _, path, _ in server.asked) == 1
+
+
+def test_offline_by_the_librarys_switch(server, monkeypatch):
+    get_model(NAME)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert get_model(NAME).weights == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    with pytest.raises(DownloadError, match=r"Offline.*copy the folder.*HF_HUB_OFFLINE"):
+        get_model("hf://someone/mine")
+
+
+def test_the_library_is_imported_for_models_of_the_hub_alone():
+    code = "import sys, demucs.api; sys.exit('huggingface_hub' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("file", ["aaaa0001.safetensors", "htdemucs_ft.yaml"])

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -314,10 +315,10 @@ def test_no_permission(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() == 0:  # whom chmod does not stop
         real = Path.open
 
-        def refuse(path: Path, *arguments: str) -> object:
+        def refuse(path: Path, *arguments: Any, **options: Any) -> object:
             if path.name == "mine.wav":
                 raise PermissionError(13, "Permission denied")
-            return real(path, *arguments)
+            return real(path, *arguments, **options)
 
         monkeypatch.setattr(Path, "open", refuse)
     (place.folder / "mine.wav").chmod(0)
