@@ -13,6 +13,7 @@ INSTALL := -m pip install -q --no-compile
 
 help:
 	@echo "make demo    make songs, train, export, evaluate and separate, here and now (CPU)"
+	@echo "             make demo MINUTES=10 trains as many steps as fit that time"
 	@echo "make quick   lint, types, import contract and the fast unit tests: two minutes"
 	@echo "make test    lint, types, import contract, documentation and tests: what CI runs"
 	@echo "make test-all  the long tests too, and those of torchaudio, with PyPI's torch of 5.5 GB"
@@ -45,7 +46,7 @@ $(TORCHAUDIO)/.dev: $(VENV)/.base setup.py constraints.txt
 	@touch $@
 
 demo: $(VENV)/.run
-	$(BIN)/python -m tools.demo
+	$(BIN)/python -m tools.demo $(if $(MINUTES),--minutes $(MINUTES))
 
 # Each part is its own `make PART`, whose output is shown in one piece when it has ended, and once
 # more at the end if it failed. SLURM's tests and the download of torchaudio's torch mostly wait,

@@ -1,10 +1,13 @@
 """The whole path on demo songs: make songs, train, export, evaluate, separate one, plot, report.
 
     python3 -m tools.demo                     (what `make demo` runs)
+    python3 -m tools.demo --minutes 10        (`make demo MINUTES=10`)
     python3 -m tools.demo --root FOLDER epochs=2 hdemucs.channels=8
 
 Each step is the command that a user would type, and is printed before it runs. Everything is
-written below one folder; a second call goes on where the first one stopped.
+written below one folder; a second call resumes where the first one stopped. At the start some
+training steps are measured, to say how long it will take; with --minutes the training has as many
+steps as fit, at most 500.
 """
 
 from demucs.process.signals import begin
@@ -13,6 +16,7 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
+import json
 import os
 import shlex
 import subprocess
@@ -21,32 +25,52 @@ import time
 from pathlib import Path
 
 from demucs.errors import DemucsError
+from demucs.files import atomic_path
 from demucs.process.children import Commands
 from demucs.process.command import run_command
 
 VARIANT = ["dset=demo", "variant=demo"]
 SONGS = ["--train", "40", "--valid", "3", "--test", "4", "--seconds", "24", "--seed", "0"]
 REPOSITORY = Path(__file__).resolve().parents[1]
+STEPS = 500  # of conf/variant/demo.yaml, and of the README's numbers
+EPOCHS = 2
+FEWEST = 20  # steps, however short the time
+OTHERS = 150  # measured steps that take as long as all else: songs, validation, evaluation, ...
+LOADED = 1.15  # a step with its data, in measured steps
+PLAN = "plan.json"
 
 
 def main() -> None:
-    options = parse()
+    options = parse(sys.argv[1:])
     try:
-        run_demo(options.root, options.overrides)
+        run_demo(options.root, options.overrides, options.minutes)
     except (DemucsError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m tools.demo", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--root", type=Path, default=Path("demo"), help="folder for all files")
+    parser.add_argument("--minutes", type=positive, metavar="N", help="most that it may take")
     parser.add_argument("overrides", nargs="*", help="Dora overrides of the training")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def run_demo(root: Path, overrides: list[str]) -> None:
+def positive(text: str) -> float:
+    """A number of minutes.
+
+    Raises:
+        ValueError: not a number above 0.
+    """
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def run_demo(root: Path, overrides: list[str], minutes: float | None = None) -> None:
     root = root.resolve()
     songs, outputs, releases = root / "songs", root / "outputs", root / "release_models"
     separated = root / "separated"
@@ -54,6 +78,7 @@ def run_demo(root: Path, overrides: list[str]) -> None:
     environment.setdefault("GOMP_SPINCOUNT", "30000")  # this machine is ours: threads may spin
     os.environ.update(environment)  # the signature below is looked up with the same settings
     overrides = [*VARIANT, f"dset.metadata={root / 'metadata'}", *overrides]
+    overrides = plan(root, overrides, minutes)
     started = time.monotonic()
 
     def step(title: str, *arguments: str) -> None:
@@ -94,6 +119,53 @@ def run_demo(root: Path, overrides: list[str]) -> None:
         "separated stems": separated / signature / "mixture",
     }.items():
         print(f"  {what + ':':29}{where.relative_to(root)}")
+
+
+def plan(root: Path, overrides: list[str], minutes: float | None) -> list[str]:
+    """Overrides with which the training fits the time; says how long all will take.
+
+    What was chosen is kept below `root`, so that a second call resumes the same experiment.
+    """
+    from demucs.experiment.dora_main import plain
+    from demucs.train import main as train
+    from demucs.training import read_config
+    from demucs.training.measure import seconds_per_step
+
+    print("Measuring some training steps ...", flush=True)
+    config = train.get_xp(overrides).cfg
+    seconds = seconds_per_step(read_config(plain(config)))
+    file, asked = root / PLAN, {"minutes": minutes, "overrides": overrides}
+    known = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    whole = int(config.epochs) * int(config.max_batches or STEPS // EPOCHS)
+    steps = whole if minutes is None else steps_within(minutes, seconds, whole)
+    if known.get("asked") == asked:
+        steps = int(known["steps"])
+    root.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps({"asked": asked, "steps": steps}), "utf-8")
+    print(
+        f"A training step takes about {seconds * LOADED:.2f} s here: {steps} steps and all else "
+        f"will take about {minutes_for(steps, seconds):.0f} minutes."
+    )
+    if steps == whole:
+        return overrides
+    print(f"The README's numbers are those of {STEPS} steps: expect less of {steps}.")
+    return [*overrides, f"max_batches={steps // int(config.epochs)}"]
+
+
+def steps_within(minutes: float, seconds: float, most: int) -> int:
+    """Training steps of `seconds` that fit `minutes` with all else; an even number.
+
+    >>> steps_within(10, 1.0, 500), steps_within(60, 1.0, 500), steps_within(1, 1.0, 500)
+    (390, 500, 20)
+    """
+    steps = int((minutes * 60 / seconds - OTHERS) / LOADED)
+    return max(FEWEST, min(most, steps // EPOCHS * EPOCHS))
+
+
+def minutes_for(steps: int, seconds: float) -> float:
+    """How long the demo takes with a training of so many steps of `seconds`."""
+    return (steps * LOADED + OTHERS) * seconds / 60
 
 
 def signature_of(overrides: list[str]) -> str:
