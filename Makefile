@@ -1,7 +1,8 @@
 # `make demo` and `make test` need Python >= 3.10 and nothing else prepared.
 
 PYTHON ?= python3
-VENV ?= .venv
+# An interpreter that is asked for has an environment beside the usual one.
+VENV ?= .venv$(if $(filter command line,$(origin PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Modules are compiled when they are first imported, and kept: pip would compile thousands that
@@ -121,4 +122,4 @@ results: $(VENV)/.run
 	$(BIN)/python graphing_scripts/redraw.py demucs_results
 
 clean:
-	rm -rf $(VENV) $(TORCHAUDIO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo site
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo site

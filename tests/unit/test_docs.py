@@ -125,8 +125,10 @@ def check(words: list[str]) -> None:
     elif first == "demucs" and rest:
         check_script(rest, ROOT / "demucs" / "separate" / "options.py")
     elif first == "make":
-        there = re.findall(r"^(\w+)(?: \w+)*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        there += re.findall(r"\w+", re.search(r"\.PHONY:(.*)", (ROOT / "Makefile").read_text())[1])
+        makefile = (ROOT / "Makefile").read_text()
+        there = re.search(r"\.PHONY:(.*)", makefile)[1].split() + re.findall(
+            r"\$\(if \$\((\w+)\)", makefile
+        )
         for target in rest:
             assert target.split("=")[0] in [*there, "PYTHON"], f"make {target}"
     elif first.endswith(".sh"):
