@@ -30,10 +30,18 @@ from typing import Any
 # readers or other jobs it then keeps them from the work it waits for.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+from dora import get_xp
 from omegaconf import DictConfig
 
 from demucs.experiment.cluster import asked_world_size
-from demucs.experiment.dora_main import Door, carry_out, end, plain, set_up_logging, warn_of_missing
+from demucs.experiment.dora_main import (
+    EntryPoint,
+    end,
+    ending_on_errors,
+    plain,
+    set_up_logging,
+    warn_of_missing,
+)
 from demucs.experiment.nearest import tell_nearest
 from demucs.experiment.record import CHECKPOINT
 from demucs.process.children import follow_launcher
@@ -41,7 +49,7 @@ from demucs.process.children import follow_launcher
 logger = logging.getLogger(__name__)
 
 
-class _Door(Door):
+class _EntryPoint(EntryPoint):
     def check(self, xp: Any) -> None:
         from demucs.training import check_config, check_start
 
@@ -66,15 +74,12 @@ def _show(run: Any) -> None:
     print(f"{size / 1e6:.1f} million parameters, {size * 4 / 2**20:.0f} MB")
 
 
-def _train(values: dict[str, Any], xp: Any) -> None:
-    from demucs.training import Experiment, read_config, run_training
+def _read(values: dict[str, Any], xp: Any) -> tuple[Any, Any]:
+    """The configuration and the experiment to train, announced in the log."""
+    from demucs.training import Experiment, read_config
 
     run = read_config(values)
-    first = os.environ["RANK"] == "0"
-    set_up_logging(verbose=run.options.misc.verbose, first=first)
-    if run.options.misc.show:
-        _show(run)
-        return
+    set_up_logging(verbose=run.options.misc.verbose, first=_is_first())
     experiment = Experiment(
         signature=xp.sig,
         name=main.get_name(xp),
@@ -82,34 +87,43 @@ def _train(values: dict[str, Any], xp: Any) -> None:
         on_history=xp.link.update_history,
     )
     starts_from = run.options.continue_from or run.options.continue_pretrained
-    if first and not starts_from:
-        told = tell_nearest(experiment.folder.parent, xp.sig, xp.argv)
-        if told is not None:
-            logger.warning(told)
-    try:
-        run_training(run, experiment, os.environ, lambda: stop_signal() is not None)
-    except Interrupted as stop:
-        if first:
-            print(stop, file=sys.stderr)
-        sys.exit(EXIT_STOPPED)
-    if first:
-        print(f"Trained {run.options.epochs} epochs: {experiment.folder / CHECKPOINT}")
-        print(f"Next: python3 -m tools.export {xp.sig}")
+    if _is_first() and not starts_from and not run.options.misc.show:
+        message = tell_nearest(experiment.folder.parent, xp.sig, xp.argv)
+        if message is not None:
+            logger.warning(message)
+    return run, experiment
 
 
-def _door(function: Callable[[DictConfig], None]) -> _Door:
-    return _Door(function, "config")
+def _is_first() -> bool:
+    return os.environ["RANK"] == "0"
 
 
-@_door
+def _entry_point(function: Callable[[DictConfig], None]) -> _EntryPoint:
+    return _EntryPoint(function, "config")
+
+
+@_entry_point
 def main(cfg: DictConfig) -> None:
-    """What Dora and Hydra call with the configuration."""
-    carry_out(
-        _train,
-        cfg,
+    """Trains the experiment whose configuration Dora and Hydra give."""
+    with ending_on_errors(
         memory="give a smaller batch_size or micro_batch, a shorter dset.segment, fewer "
-        "misc.num_workers, or more memory",
-    )
+        "misc.num_workers, or more memory"
+    ):
+        from demucs.training import run_training
+
+        run, experiment = _read(plain(cfg), get_xp())
+        if run.options.misc.show:
+            _show(run)
+            return
+        try:
+            run_training(run, experiment, os.environ, lambda: stop_signal() is not None)
+        except Interrupted as stop:
+            if _is_first():
+                print(stop, file=sys.stderr)
+            sys.exit(EXIT_STOPPED)
+        if _is_first():
+            print(f"Trained {run.options.epochs} epochs: {experiment.folder / CHECKPOINT}")
+            print(f"Next: python3 -m tools.export {experiment.signature}")
 
 
 if __name__ == "__main__":

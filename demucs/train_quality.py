@@ -26,14 +26,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dora import get_xp
 from omegaconf import DictConfig
 
 from demucs.errors import ConfigError
 from demucs.experiment.cluster import asked_world_size
-from demucs.experiment.dora_main import Door, carry_out, end, plain, set_up_logging, warn_of_missing
+from demucs.experiment.dora_main import (
+    EntryPoint,
+    end,
+    ending_on_errors,
+    plain,
+    set_up_logging,
+    warn_of_missing,
+)
 
 
-class _Door(Door):
+class _EntryPoint(EntryPoint):
     def check(self, xp: Any) -> None:
         config = _read(plain(xp.cfg), asked_world_size(os.environ))
         warn_of_missing([config.estimates, config.songs])
@@ -51,33 +59,33 @@ def _read(values: dict[str, Any], processes: int) -> Any:
     return read_section(QualityConfig, values)
 
 
-def _train(values: dict[str, Any], xp: Any) -> None:
-    from demucs.blind.network.train import Place, train_network
-
-    config = _read(values, int(os.environ.get("WORLD_SIZE", "1")))
-    set_up_logging(verbose=config.misc.verbose, first=True)
-    place = Place(
-        signature=xp.sig,
-        name=main.get_name(xp),
-        folder=Path(xp.folder),
-        on_history=xp.link.update_history,
-    )
-    try:
-        path = train_network(config, values, place, os.environ, lambda: stop_signal() is not None)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        sys.exit(EXIT_STOPPED)
-    print(f"Trained {config.epochs} epochs: {path}")
+def _entry_point(function: Callable[[DictConfig], None]) -> _EntryPoint:
+    return _EntryPoint(function, "quality")
 
 
-def _door(function: Callable[[DictConfig], None]) -> _Door:
-    return _Door(function, "quality")
-
-
-@_door
+@_entry_point
 def main(cfg: DictConfig) -> None:
-    """What Dora and Hydra call with the configuration."""
-    carry_out(_train, cfg, memory="give a smaller batch_size or misc.memory, or more memory")
+    """Trains the quality network with the configuration that Dora and Hydra give."""
+    with ending_on_errors(memory="give a smaller batch_size or misc.memory, or more memory"):
+        from demucs.blind.network.train import Place, train_network
+
+        values, xp = plain(cfg), get_xp()
+        config = _read(values, int(os.environ.get("WORLD_SIZE", "1")))
+        set_up_logging(verbose=config.misc.verbose, first=True)
+        place = Place(
+            signature=xp.sig,
+            name=main.get_name(xp),
+            folder=Path(xp.folder),
+            on_history=xp.link.update_history,
+        )
+        try:
+            path = train_network(
+                config, values, place, os.environ, lambda: stop_signal() is not None
+            )
+        except Interrupted as stop:
+            print(stop, file=sys.stderr)
+            sys.exit(EXIT_STOPPED)
+        print(f"Trained {config.epochs} epochs: {path}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dora import get_xp
 from dora.hydra import HydraMain
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -24,7 +23,7 @@ from demucs.process.command import MEMORY, run_command, tell
 from demucs.process.signals import Asked, begin, exit_code, working
 
 
-class Door(HydraMain):  # type: ignore[misc]
+class EntryPoint(HydraMain):  # type: ignore[misc]
     """Dora's main, with two more flags, and with errors in one line.
 
     Subclasses say what is checked before anything starts.
@@ -179,19 +178,18 @@ def told(more: str = "") -> Iterator[None]:
         leave(error, more)
 
 
-def carry_out(
-    train: Callable[[dict[str, Any], Any], None], cfg: DictConfig, *, memory: str = MEMORY
-) -> None:
-    """Calls `train` with the plain configuration and Dora's experiment, and ends on its errors.
+@contextmanager
+def ending_on_errors(memory: str = MEMORY) -> Iterator[None]:
+    """Ends this process on an error or a signal of its block, with a line and an exit code.
+
+    A context, not a call around the training, so that a traceback and a profile show training only.
 
     Args:
-        train: what the command does.
-        cfg: what Hydra read.
         memory: what to do when memory is used up.
     """
     working()
     try:
-        train(plain(cfg), get_xp())
+        yield
     except KeyboardInterrupt as asked:
         why = str(asked) or "interrupted"
         print(f"{why}; the same command goes on from the last saved state", file=sys.stderr)

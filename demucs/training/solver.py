@@ -25,9 +25,9 @@ from demucs.training.songs import Songs
 from demucs.training.stages.context import Metrics, Parts, batches_of
 from demucs.training.stages.refresh import judge_best, judge_teacher
 from demucs.training.stages.stop import Stop
-from demucs.training.stages.test import test_best, test_is_due
-from demucs.training.stages.train import learn
-from demucs.training.stages.valid import select
+from demucs.training.stages.test import test_is_due, test_stage
+from demucs.training.stages.train import train_stage
+from demucs.training.stages.valid import valid_stage
 from demucs.training.start import start_from
 from demucs.training.state import TrainingState, new_averages
 from demucs.training.step import DivergedError, Step
@@ -144,14 +144,17 @@ class Solver:
             self.parts.watch.begin(self.state.history)
             try:
                 self._judge()
-                self._stage("train", learn)
-                self._stage("valid", select)
+                if "train" not in self.state.pending:
+                    self._note("train", time.monotonic(), train_stage(self.parts))
+                if "valid" not in self.state.pending:
+                    self._note("valid", time.monotonic(), valid_stage(self.parts))
                 break
             except DivergedError as error:
                 self._roll_back(error)
         if test_is_due(self.parts):
             self._save()  # should the test end badly, it alone is lost
-            self._stage("test", test_best)
+            if "test" not in self.state.pending:
+                self._note("test", time.monotonic(), test_stage(self.parts))
         self._commit()
 
     def _judge(self) -> None:
@@ -163,19 +166,19 @@ class Solver:
                 "command goes on"
             )
 
-    def _stage(self, name: str, work: Callable[[Parts], Metrics | None]) -> None:
-        """Does a stage, unless it was done before this run; `work` gives None if it was stopped."""
-        if name in self.state.pending:
-            return
-        began = time.monotonic()
-        found = work(self.parts)
-        pending = self.state.pending  # only now: a roll-back replaces it
+    def _note(self, stage: str, began: float, metrics: Metrics | None) -> None:
+        """Keeps the metrics and the seconds of a stage that ended, or saves what is done of it.
+
+        Raises:
+            Interrupted: there are no metrics, since the stage was stopped.
+        """
+        pending = self.state.pending
         seconds = pending.setdefault("seconds", {})
-        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
-        if found is None:
+        seconds[stage] = seconds.get(stage, 0.0) + time.monotonic() - began
+        if metrics is None:
             self._save()
-            raise self._interrupted(name)
-        pending[name] = found
+            raise self._interrupted(stage)
+        pending[stage] = metrics
 
     def _interrupted(self, stage: str) -> Interrupted:
         where = {"valid": "in its validation", "test": "in its test"}.get(

@@ -30,7 +30,7 @@ def test_is_due(parts: Parts) -> bool:
     return number % every == 0 or number == parts.options.epochs
 
 
-def test_best(parts: Parts) -> Metrics | None:
+def test_stage(parts: Parts) -> Metrics | None:
     """The best state (or the latest) on the test songs; None if the run is to stop."""
     state, options = parts.state, parts.options
     number = state.epoch + 1

@@ -1,5 +1,9 @@
 """The first stage of an epoch: learning from each of its batches."""
 
+from collections.abc import Iterable
+
+from torch import Tensor
+
 from demucs.data import training_loader
 from demucs.data.batch import Batch
 from demucs.data.loader import TrainingLoader
@@ -12,7 +16,7 @@ from demucs.training.step import diverged, place_seed
 SHOWN = ("loss", "grad")
 
 
-def learn(parts: Parts) -> Metrics | None:
+def train_stage(parts: Parts) -> Metrics | None:
     """Every batch of the epoch that is left; none of an epoch that was cut (`fit_to_songs`).
 
     Returns:
@@ -25,7 +29,7 @@ def learn(parts: Parts) -> Metrics | None:
     """
     state, workers = parts.state, parts.workers
     averages = Averages.resumed(state.sums, workers)
-    if "cut" not in state.pending and not _learn_batches(parts, averages):
+    if "cut" not in state.pending and not _train_batches(parts, averages):
         state.sums = workers.gathered(averages.sums)
         return None
     means = averages.means(workers)
@@ -36,11 +40,30 @@ def learn(parts: Parts) -> Metrics | None:
     return means
 
 
-def _learn_batches(parts: Parts, averages: Averages) -> bool:
-    """Learns from the batches that are left; false if the run is to stop before the last."""
+def _train_batches(parts: Parts, averages: Averages) -> bool:
+    """A step for each batch that is left; false if the run is to stop before the last."""
     state, workers = parts.state, parts.workers
     parts.model.train()
-    with training_loader(
+    with _loader(parts) as loader:
+        for examples in _shown(loader, averages, parts):
+            rate = _rate(parts)
+            batch = _labelled(Batch.of(examples).to(workers.device), parts)
+            measures = parts.step(batch, state.epoch, state.batch, rate=rate, attempt=state.attempt)
+            averages.update({"skipped": 0.0, **measures})  # its mean is then a share of all steps
+            parts.watch.step(parts.steps, measures, rate)
+            for average in state.batch_averages.values():
+                average.update(parts.model)
+            state.batch += 1
+            parts.stop.worked()
+            if workers.any(parts.stop.wanted()):
+                return False
+    return True
+
+
+def _loader(parts: Parts) -> TrainingLoader:
+    """Reads the batches that are left, of this rank."""
+    state, workers = parts.state, parts.workers
+    return training_loader(
         parts.songs.training,
         batch_size=parts.options.batch_size,
         epoch=state.epoch,
@@ -50,40 +73,20 @@ def _learn_batches(parts: Parts, averages: Averages) -> bool:
         world_size=workers.world_size,
         num_workers=parts.num_workers,
         max_batches=parts.batches,
-    ) as loader:
-        return _steps(parts, loader, averages)
+    )
 
 
-def _steps(parts: Parts, loader: TrainingLoader, averages: Averages) -> bool:
-    """A step for each batch; false if the run is to stop before the last one."""
-    state, workers = parts.state, parts.workers
-    shown = tracked(
+def _shown(loader: TrainingLoader, averages: Averages, parts: Parts) -> Iterable[Tensor | Batch]:
+    """The batches of `loader`, with progress in the log of the first rank."""
+    return tracked(
         loader,
         total=parts.batches,
-        start=state.batch,
+        start=parts.state.batch,
         name=parts.title("train"),
         prints=parts.options.misc.num_prints,
-        quiet=not workers.is_first,
+        quiet=not parts.workers.is_first,
         infos=lambda: {k: v for k, v in averages.means().items() if k in SHOWN},
     )
-    for found in shown:
-        rate = _rate(parts)
-        measures = parts.step(
-            _labelled(Batch.of(found).to(workers.device), parts),
-            state.epoch,
-            state.batch,
-            rate=rate,
-            attempt=state.attempt,
-        )
-        averages.update({"skipped": 0.0, **measures})  # its mean is then a share of all steps
-        parts.watch.step(parts.steps, measures, rate)
-        for average in state.batch_averages.values():
-            average.update(parts.model)
-        state.batch += 1
-        parts.stop.worked()
-        if workers.any(parts.stop.wanted()):
-            return False
-    return True
 
 
 def _labelled(batch: Batch, parts: Parts) -> Batch:

@@ -17,7 +17,7 @@ EXPLODED = 100.0  # times the best validation loss so far
 MOST_LOSS = 1000.0  # in the first epoch; of a silent estimate it is below 1
 
 
-def select(parts: Parts) -> Metrics | None:
+def valid_stage(parts: Parts) -> Metrics | None:
     """The model and each moving average, of which the best is kept if it is so of all epochs.
 
     Returns:
