@@ -9,7 +9,7 @@ from torch import nn
 from demucs.training.config.blocks import RunConfig
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.group import Workers
-from demucs.training.monitor.watch import Watch
+from demucs.training.monitor.monitor import Watch
 from demucs.training.optim.quantise import Quantiser
 from demucs.training.songs import Songs
 from demucs.training.stages.stop import Stop
