@@ -14,7 +14,7 @@ from training_world import in_processes
 from demucs.errors import ConfigError
 from demucs.release.checkpoint import NAME
 from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
-from demucs.training.monitor.alarm import FACTOR, PenaltyAlarm
+from demucs.training.monitor.monitor import FACTOR, PenaltyAlarm
 from demucs.training.solver import MAX_ROLLBACKS
 from demucs.training.step import MAX_SKIPPED
 
