@@ -16,7 +16,7 @@ from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
 from demucs.training.config.blocks import RunConfig
 from demucs.training.distributed.group import Workers
 from demucs.training.monitor.monitor import Watch
-from demucs.training.monitor.report import describe
+from demucs.training.monitor.progress import describe
 from demucs.training.optim.compiling import compiled
 from demucs.training.optim.optimizer import build_optimiser, parameter_groups
 from demucs.training.optim.quantise import Quantiser

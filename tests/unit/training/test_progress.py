@@ -7,8 +7,7 @@ import pytest
 
 from demucs.errors import ConfigError
 from demucs.training.distributed.group import Workers
-from demucs.training.monitor.progress import tracked
-from demucs.training.monitor.report import describe
+from demucs.training.monitor.progress import describe, tracked
 
 Log: TypeAlias = pytest.LogCaptureFixture
 
