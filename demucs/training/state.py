@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from demucs.errors import CheckpointError
-from demucs.training.best import Best
 from demucs.training.config.schema import EmaConfig
-from demucs.training.optim.ema import WeightAverage
+from demucs.training.optim.ema import Best, WeightAverage
 from demucs.training.optim.optimizer import load_optimiser
 from demucs.training.step import Step
 from demucs.training.teacher import OnlineTeacher

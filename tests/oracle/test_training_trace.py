@@ -21,10 +21,9 @@ from torch import Tensor, nn
 from demucs.data.augment import StemDraw
 from demucs.nn import build_model
 from demucs.training import read_config
-from demucs.training.best import best_name
 from demucs.training.distributed.averages import Averages
 from demucs.training.distributed.group import Workers
-from demucs.training.optim.ema import swapped_state
+from demucs.training.optim.ema import best_name, swapped_state
 from demucs.training.optim.optimizer import build_optimiser
 from demucs.training.optim.svd import penalised_matrices, svd_penalty
 from demucs.training.stages.validation import validate

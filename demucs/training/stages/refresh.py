@@ -4,7 +4,7 @@ import logging
 import math
 from dataclasses import replace
 
-from demucs.training.best import is_better
+from demucs.training.optim.ema import is_better
 from demucs.training.optim.quantise import judged
 from demucs.training.stages.context import Metrics, Parts
 from demucs.training.stages.validation import means, measure

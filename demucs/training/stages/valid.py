@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from demucs.training.best import Best, best_name, is_better
+from demucs.training.optim.ema import Best, best_name, is_better
 from demucs.training.optim.quantise import judged
 from demucs.training.optim.svd import svd_penalty
 from demucs.training.stages.context import Metrics, Parts

@@ -13,11 +13,10 @@ from training_support import tiny_config
 
 from demucs.errors import ConfigError
 from demucs.training import read_config
-from demucs.training.best import best_name, is_better
 from demucs.training.config.schema import OptimConfig, SvdConfig, TrainConfig
 from demucs.training.distributed.averages import Averages
 from demucs.training.losses import stem_losses, weighted_mean
-from demucs.training.optim.ema import WeightAverage, swapped_state
+from demucs.training.optim.ema import WeightAverage, best_name, is_better, swapped_state
 from demucs.training.optim.optimizer import build_optimiser, gradients, norm_of
 from demucs.training.optim.svd import penalised_matrices, penalty_applies, svd_penalty
 from demucs.training.step import MAX_SKIPPED, Step, place_seed
