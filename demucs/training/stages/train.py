@@ -9,7 +9,7 @@ from demucs.data.batch import Batch
 from demucs.data.loader import TrainingLoader
 from demucs.training.distributed.averages import Averages
 from demucs.training.monitor.progress import tracked
-from demucs.training.optim.schedule import rate_factor
+from demucs.training.optim.optimizer import rate_factor
 from demucs.training.stages.context import Metrics, Parts
 from demucs.training.step import diverged, place_seed
 

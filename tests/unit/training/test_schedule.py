@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demucs.training.config.schema import SCHEDULES
-from demucs.training.optim.schedule import rate_factor
+from demucs.training.optim.optimizer import rate_factor
 
 
 def factors(steps: int, **kwargs: object) -> list[float]:
