@@ -187,8 +187,8 @@ def ours(plain: dict[str, Any], weights: str, answers: Answers) -> None:
     from demucs.nn.allocator import tune_allocator
     from demucs.training import read_config
     from demucs.training import step as room
-    from demucs.training.optim.compiling import compiled
     from demucs.training.optim.optimizer import build_optimiser
+    from demucs.training.optim.precision import compiled
     from demucs.training.optim.svd import svd_penalty
     from demucs.training.state import new_averages
 

@@ -17,8 +17,8 @@ from demucs.training.config.blocks import RunConfig
 from demucs.training.distributed.group import Workers
 from demucs.training.monitor.monitor import Watch
 from demucs.training.monitor.progress import describe
-from demucs.training.optim.compiling import compiled
 from demucs.training.optim.optimizer import build_optimiser, parameter_groups
+from demucs.training.optim.precision import compiled
 from demucs.training.optim.quantise import Quantiser
 from demucs.training.resume import check_same_songs, fit_to_songs
 from demucs.training.songs import Songs

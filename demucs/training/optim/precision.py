@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from demucs.errors import ConfigError
 
@@ -80,3 +80,20 @@ def _allow_tf32(device: torch.device) -> None:
         )
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
+
+
+_GRAPHS = 64  # of one function; each layer of the network needs one of its own
+
+
+def compiled(model: nn.Module, backend: str = "inductor") -> nn.Module:
+    """The model, compiled for the shapes that it meets.
+
+    LSTMs stay as they are and part the network into a graph a layer. PyTorch allows a function,
+    such as the `forward` that all encoder layers share, 8 graphs, and runs further layers
+    uncompiled: here it may have more. To take the LSTMs in (`allow_rnn`) makes one graph of the
+    network, but unrolls them in time: it had not been compiled after 8 minutes.
+    """
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, _GRAPHS)
+    made: nn.Module = torch.compile(model, dynamic=False, backend=backend)  # type: ignore[assignment]
+    return made

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from demucs.training.optim.compiling import compiled
+from demucs.training.optim.precision import compiled
 
 
 class Layer(nn.Module):
