@@ -49,7 +49,7 @@ class _EntryPoint(EntryPoint):
 
 def _read(values: dict[str, Any], processes: int) -> Any:
     from demucs.blind.network.settings import QualityConfig
-    from demucs.training.config.blocks import read_section
+    from demucs.training.run_config import read_section
 
     if processes > 1:
         raise ConfigError(

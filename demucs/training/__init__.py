@@ -2,10 +2,10 @@
 
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from demucs.training.config.blocks import RunConfig, read_config
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.group import Workers
 from demucs.training.run import Experiment, check_config, run_training
+from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver
 from demucs.training.songs import Songs, find_songs
 from demucs.training.start import check_start

@@ -7,8 +7,8 @@ import torch
 
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
-from demucs.training.config.blocks import RunConfig
 from demucs.training.optim.optimizer import build_optimiser, parameter_groups
+from demucs.training.run_config import RunConfig
 from demucs.training.step import Step
 
 WARM_UP = 2  # steps that are not counted

@@ -17,9 +17,9 @@ from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
 from demucs.process.cores import core_count
 from demucs.process.signals import Interrupted, noting
-from demucs.training.config.blocks import RunConfig, read_config
 from demucs.training.distributed.group import Workers
 from demucs.training.distributed.rendezvous import LostPeerError
+from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver
 from demucs.training.songs import find_songs
 from demucs.training.start import check_start

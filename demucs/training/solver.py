@@ -13,7 +13,6 @@ from torch import nn
 from demucs.nn import build_model
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
-from demucs.training.config.blocks import RunConfig
 from demucs.training.distributed.group import Workers
 from demucs.training.monitor.monitor import Watch
 from demucs.training.monitor.progress import describe
@@ -21,6 +20,7 @@ from demucs.training.optim.optimizer import build_optimiser, parameter_groups
 from demucs.training.optim.precision import compiled
 from demucs.training.optim.quantise import Quantiser
 from demucs.training.resume import check_same_songs, fit_to_songs
+from demucs.training.run_config import RunConfig
 from demucs.training.songs import Songs
 from demucs.training.stages.context import Metrics, Parts, batches_of
 from demucs.training.stages.refresh import judge_best, judge_teacher

@@ -19,8 +19,8 @@ from demucs.data.mixed import MixedSet, Pattern
 from demucs.data.silence import SilenceSet
 from demucs.errors import ConfigError, DatasetError
 from demucs.release.provenance import song_mark
-from demucs.training.config.blocks import RunConfig
 from demucs.training.config.schema import DataConfig
+from demucs.training.run_config import RunConfig
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from demucs.data.rng import Purpose, generator
 from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.pretrained import get_model
-from demucs.training.config.blocks import RunConfig
 from demucs.training.config.schema import TrainConfig
 from demucs.training.optim.ema import Best
+from demucs.training.run_config import RunConfig
 
 
 class OnlineTeacher:

@@ -228,7 +228,7 @@ class MiscConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """All but the blocks of the model and the augmentation, see `demucs.training.config.blocks`."""
+    """All but the blocks of the model and the augmentation, see `demucs.training.run_config`."""
 
     dset: DataConfig
     test: TestConfig

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from demucs.training.config.blocks import RunConfig
 from demucs.training.monitor.reference import Reference
 from demucs.training.monitor.tensorboard import Board
+from demucs.training.run_config import RunConfig
 from demucs.training.songs import Excerpt, Songs
 from demucs.training.stages.validation import separate
 

@@ -6,11 +6,11 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from demucs.training.config.blocks import RunConfig
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.group import Workers
 from demucs.training.monitor.monitor import Watch
 from demucs.training.optim.quantise import Quantiser
+from demucs.training.run_config import RunConfig
 from demucs.training.songs import Songs
 from demucs.training.stages.stop import Stop
 from demucs.training.state import TrainingState

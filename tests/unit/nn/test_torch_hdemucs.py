@@ -9,7 +9,7 @@ from demucs.errors import ConfigError, MissingToolError
 from demucs.nn import ModelSpec, build_model
 from demucs.release import ReleaseInfo, load_release, save_release
 from demucs.training import check_config, check_start, read_config
-from demucs.training.config.blocks import model_spec
+from demucs.training.run_config import model_spec
 
 REMEDY = r"CPU-only.*pip install torch==\S+ torchaudio==\S+.*model=hdemucs"
 BROKEN = {

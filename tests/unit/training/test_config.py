@@ -9,8 +9,8 @@ from training_support import plain_config, tiny_config
 from demucs.errors import ConfigError
 from demucs.nn import build_model
 from demucs.training import read_config
-from demucs.training.config.blocks import read_section
 from demucs.training.optim.optimizer import parameter_groups
+from demucs.training.run_config import read_section
 from demucs.training.start import differences
 
 
