@@ -3,18 +3,16 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor
 
 from demucs.training.monitor.reference import Reference
 from demucs.training.monitor.tensorboard import Board
 from demucs.training.run_config import RunConfig
 from demucs.training.songs import Excerpt, Songs
-from demucs.training.stages.validation import separate
 
 logger = logging.getLogger(__name__)
 
@@ -92,18 +90,18 @@ class Watch:
         if self.reference is not None:
             logger.info(self.reference.line(number, metrics))
 
-    @torch.no_grad()
-    def sound(self, number: int, model: nn.Module) -> None:
-        """Lets one hear what `model` makes of a song: after epochs 1, 2, 4, 8, …, and the last."""
+    def sound(self, number: int, separate: Callable[[Tensor], Tensor]) -> None:
+        """Writes stems of a validation song, after epochs 1, 2, 4, 8, …, and the last one.
+
+        Args:
+            number: of the epoch, from 1.
+            separate: makes estimates `[1, S, C, T]` of a mixture `[1, C, T]`.
+        """
         due = number & (number - 1) == 0 or number == self.options.epochs
         if self.board.writer is None or self.excerpt is None or not due:
             return
         stems = self.excerpt.stems(normalize=self.options.dset.normalize)
-        training = model.training
-        model.eval()
-        device = next(model.parameters()).device
-        estimates = separate(model, stems.sum(0)[None], self.options, device)[0]
-        model.train(training)
+        estimates = separate(stems.sum(0)[None])[0]
         sources = self.options.dset.sources
         audio = {"mixture": stems.sum(0)}
         audio.update(zip(sources, estimates, strict=True))

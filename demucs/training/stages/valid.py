@@ -1,6 +1,7 @@
 """The second stage of an epoch: validating the model and its averages, and keeping the best."""
 
 import math
+from functools import partial
 
 import torch
 
@@ -9,7 +10,7 @@ from demucs.training.optim.quantise import judged
 from demucs.training.optim.svd import svd_penalty
 from demucs.training.stages.context import Metrics, Parts
 from demucs.training.stages.refresh import renew_teacher
-from demucs.training.stages.validation import Measures, means, measure
+from demucs.training.stages.validation import Measures, means, measure, separate
 from demucs.training.state import cpu_state
 from demucs.training.step import diverged
 
@@ -42,7 +43,10 @@ def valid_stage(parts: Parts) -> Metrics | None:
             if len(measures[name]) < len(parts.songs.valid):
                 return None
             if name == "main":
-                parts.watch.sound(state.epoch + 1, model)
+                device = parts.workers.device
+                parts.watch.sound(
+                    state.epoch + 1, partial(separate, model, options=parts.options, device=device)
+                )
     found = {name: means(one) for name, one in measures.items()}
     _check_sound(parts, found["main"]["loss"])
     del state.pending["measures"]

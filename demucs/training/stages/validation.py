@@ -87,6 +87,7 @@ def means(measures: Measures) -> dict[str, float]:
     return averages.means()
 
 
+@torch.no_grad()
 def separate(model: nn.Module, mix: Tensor, options: TrainConfig, device: torch.device) -> Tensor:
     """`[1, C, T]` to `[1, S, C, T]` on the CPU, without random shifts, so that epochs compare."""
     if options.valid_apply or hasattr(model, "models"):  # a bag has no other way
