@@ -135,7 +135,7 @@ def check_gpus(world: World, visible: int) -> None:
         )
 
 
-def meeting_point(world: World, environ: Mapping[str, str], signature: str) -> tuple[str, int]:
+def rendezvous_address(world: World, environ: Mapping[str, str], signature: str) -> tuple[str, int]:
     """Host and port where the processes meet; MASTER_ADDR and MASTER_PORT come first, if set.
 
     In a SLURM step they are its first host, and a port by the numbers of job and step, so that

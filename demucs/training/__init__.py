@@ -3,7 +3,7 @@
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from demucs.training.config.schema import TrainConfig
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.run import Experiment, check_config, run_training
 from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver
@@ -13,11 +13,11 @@ from demucs.training.start import check_start
 __all__ = [
     "Experiment",
     "Interrupted",
+    "ProcessGroup",
     "RunConfig",
     "Solver",
     "Songs",
     "TrainConfig",
-    "Workers",
     "check_config",
     "check_start",
     "find_songs",

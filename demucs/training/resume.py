@@ -4,21 +4,21 @@ from typing import Any
 
 from demucs.data.changes import Change, Summary, changes, joined
 from demucs.errors import DatasetError
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.state import TrainingState
 
 
-def check_same_songs(data: Summary, workers: Workers) -> None:
+def check_same_songs(data: Summary, group: ProcessGroup) -> None:
     """Refuses a run whose processes do not all find the same songs, which would hang later.
 
     Args:
         data: `Songs.summary()` of this process.
-        workers: all processes; each of them has to call this.
+        group: all processes; each of them has to call this.
 
     Raises:
         DatasetError: in all processes; says how the songs differ.
     """
-    everyone = workers.gathered(dict(data))
+    everyone = group.gathered(dict(data))
     for rank, other in enumerate(everyone):
         different = changes(everyone[0], other)
         if different:

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from demucs.errors import ConfigError
-from demucs.experiment.cluster import World, check_gpus, find_world, meeting_point, requeue
+from demucs.experiment.cluster import World, check_gpus, find_world, rendezvous_address, requeue
 from demucs.experiment.environment import describe
 from demucs.experiment.record import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
 from demucs.process.cores import core_count
 from demucs.process.signals import Interrupted, noting
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.distributed.rendezvous import LostPeerError
 from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver
@@ -86,57 +86,57 @@ def run_training(
     """
     world = find_world(environ)
     check_gpus(world, torch.cuda.device_count())
-    workers = Workers(rank=world.rank, local_rank=world.local_rank, world_size=world.world_size)
-    readers = _share_cores(world, workers, run.options.misc.num_workers)
+    group = ProcessGroup(rank=world.rank, local_rank=world.local_rank, world_size=world.world_size)
+    readers = _share_cores(world, group, run.options.misc.num_workers)
     record = RunRecord.begin(
         signature=experiment.signature,
         name=experiment.name,
         epochs=run.options.epochs,
         processes=world.world_size,
         environ=environ,
-        environment=describe(_accelerators(workers.device)) if workers.is_first else None,
+        environment=describe(_accelerators(group.device)) if group.is_first else None,
     )
 
     def tell(history: list[dict[str, Any]]) -> None:
         experiment.on_history(history)
         record.advance(experiment.folder, history)
 
-    host, port = meeting_point(world, environ, experiment.signature)
+    host, port = rendezvous_address(world, environ, experiment.signature)
     with (
         _stop_before_loss(should_stop),
-        workers.connected(host, port, run.options.misc.timeout),
+        group.connected(host, port, run.options.misc.timeout),
         ExitStack() as stack,
     ):
 
         def hold() -> None:
-            if workers.is_first:
+            if group.is_first:
                 stack.enter_context(recorded(experiment.folder, record, _STOPS))
 
-        workers.first_then_all(hold)
+        group.first_then_all(hold)
         check_start(run, experiment.folder)
-        songs = workers.first_then_all(lambda: find_songs(run))
+        songs = group.first_then_all(lambda: find_songs(run))
         solver = Solver(
             run,
             songs,
             folder=experiment.folder,
             signature=experiment.signature,
-            workers=workers,
+            group=group,
             num_workers=readers,
             on_history=tell,
             should_stop=should_stop,
         )
         logger.info(
             "experiment %s in %s: %s on %s, %d process(es), %d thread(s), %d reader(s)",
-            experiment.signature, experiment.folder, run.spec.name, workers.device,
-            workers.world_size, torch.get_num_threads(), readers,
+            experiment.signature, experiment.folder, run.spec.name, group.device,
+            group.world_size, torch.get_num_threads(), readers,
         )  # fmt: skip
         try:
             with noting():
                 solver.train()
         except Interrupted:
-            _requeue_for_submitit(workers, environ)
+            _requeue_for_submitit(group, environ)
             raise
-        workers.barrier()  # what starts processes soon ends those that outlive another
+        group.barrier()  # what starts processes soon ends those that outlive another
     return world
 
 
@@ -158,9 +158,9 @@ def _accelerators(device: torch.device) -> list[str]:
     return [torch.cuda.get_device_name(device)] if device.type == "cuda" else []
 
 
-def _share_cores(world: World, workers: Workers, readers: int) -> int:
+def _share_cores(world: World, group: ProcessGroup, readers: int) -> int:
     """Gives this process its part of the cores; returns how many readers of audio it may have."""
-    if workers.device.type != "cpu":
+    if group.device.type != "cpu":
         return readers
     cores = max(1, core_count() // world.per_node)
     tune_allocator()
@@ -168,12 +168,12 @@ def _share_cores(world: World, workers: Workers, readers: int) -> int:
     return min(readers, cores - 1)
 
 
-def _requeue_for_submitit(workers: Workers, environ: Mapping[str, str]) -> None:
+def _requeue_for_submitit(group: ProcessGroup, environ: Mapping[str, str]) -> None:
     """`dora grid` and `dora launch` have no script around us that queues the job again.
 
     Under them the first process that ends takes the others with it, so all wait for the first.
     """
     if environ.get("SUBMITIT_EXECUTOR") == "slurm":
-        if workers.is_first:
+        if group.is_first:
             requeue(environ)
-        workers.barrier()
+        group.barrier()

@@ -13,8 +13,8 @@ from torch import nn
 from demucs.nn import build_model
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
-from demucs.training.distributed.group import Workers
-from demucs.training.monitor.monitor import Watch
+from demucs.training.distributed.group import ProcessGroup
+from demucs.training.monitor.monitor import Monitor
 from demucs.training.monitor.progress import describe
 from demucs.training.optim.optimizer import build_optimiser, parameter_groups
 from demucs.training.optim.precision import compiled
@@ -22,7 +22,7 @@ from demucs.training.optim.quantise import Quantiser
 from demucs.training.resume import check_same_songs, fit_to_songs
 from demucs.training.run_config import RunConfig
 from demucs.training.songs import Songs
-from demucs.training.stages.context import Metrics, Parts, batches_of
+from demucs.training.stages.context import Context, Metrics, batches_of
 from demucs.training.stages.refresh import judge_best, judge_teacher
 from demucs.training.stages.stop import Stop
 from demucs.training.stages.test import test_is_due, test_stage
@@ -46,7 +46,7 @@ class Solver:
         songs: what is trained, validated and tested on.
         folder: of the experiment; checkpoints and test results go there.
         signature: of the experiment, recorded in its checkpoints.
-        workers: this process among those that train together.
+        group: this process among those that train together.
         num_workers: processes that read audio.
         on_history: told the metrics of all epochs after each (on the first process).
         should_stop: asked after each step, excerpt and test song; if true in any process, all
@@ -64,17 +64,17 @@ class Solver:
         *,
         folder: Path,
         signature: str,
-        workers: Workers | None = None,
+        group: ProcessGroup | None = None,
         num_workers: int = 0,
         on_history: Callable[[list[Metrics]], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> None:
         self.run, self.options, self.songs = run, run.options, songs
         self.folder, self.signature, self.on_history = folder, signature, on_history
-        self.workers = workers if workers is not None else Workers()
+        self.group = group if group is not None else ProcessGroup()
         self.stop = Stop(should_stop)
         torch.manual_seed(self.options.seed)
-        self.model = build_model(run.spec).to(self.workers.device)
+        self.model = build_model(run.spec).to(self.group.device)
         optimiser = build_optimiser(parameter_groups(self.model), self.options.optim)
         quantiser = None
         if self.options.quant.method is not None:
@@ -89,31 +89,31 @@ class Solver:
             batch_averages=batch, epoch_averages=epoch,
         )  # fmt: skip
         if self.options.semi.has_teacher:
-            self.state.teacher = OnlineTeacher(run, self.workers.device)
+            self.state.teacher = OnlineTeacher(run, self.group.device)
         self.data = songs.summary()
-        check_same_songs(self.data, self.workers)
+        check_same_songs(self.data, self.group)
         self._fit(start_from(self.state, run, folder))
-        watch = Watch.open(
-            run, songs, folder, speaks=self.workers.is_first,
+        monitor = Monitor.open(
+            run, songs, folder, speaks=self.group.is_first,
             steps=self.state.steps(batches_of(self.options, songs)),
         )  # fmt: skip
-        self.parts = Parts(
+        self.context = Context(
             run=run,
             songs=songs,
             folder=folder,
-            workers=self.workers,
+            group=self.group,
             num_workers=num_workers,
             stop=self.stop,
             model=self.model,
             quantiser=quantiser,
             state=self.state,
             step=step,
-            watch=watch,
+            monitor=monitor,
         )
 
     def _called(self) -> nn.Module:
         """What a step calls: the model, in a world of several processes, compiled if wanted."""
-        wrapped = self.workers.wrap(self.model)
+        wrapped = self.group.wrap(self.model)
         return compiled(wrapped) if self.options.compile else wrapped
 
     def train(self) -> None:
@@ -124,15 +124,15 @@ class Solver:
             DemucsError: audio that cannot be read, a checkpoint that cannot be written, or
                 training that diverged.
         """
-        if self.on_history is not None and self.workers.is_first:
+        if self.on_history is not None and self.group.is_first:
             self.on_history(self.state.history)
         try:
             while self.state.epoch < self.options.epochs:
                 self.run_epoch()
-                if self.state.epoch < self.options.epochs and self.workers.any(self.stop.wanted()):
+                if self.state.epoch < self.options.epochs and self.group.any(self.stop.wanted()):
                     raise self._interrupted("train")
         finally:
-            self.parts.watch.close()
+            self.context.monitor.close()
 
     def run_epoch(self) -> None:
         """One epoch: the stages that are left of it, and the commit.
@@ -141,25 +141,25 @@ class Solver:
             Interrupted: `should_stop` said so; what is done of the epoch is saved.
         """
         while True:
-            self.parts.watch.begin(self.state.history)
+            self.context.monitor.begin(self.state.history)
             try:
                 self._judge()
                 if "train" not in self.state.pending:
-                    self._note("train", time.monotonic(), train_stage(self.parts))
+                    self._note("train", time.monotonic(), train_stage(self.context))
                 if "valid" not in self.state.pending:
-                    self._note("valid", time.monotonic(), valid_stage(self.parts))
+                    self._note("valid", time.monotonic(), valid_stage(self.context))
                 break
             except DivergedError as error:
                 self._roll_back(error)
-        if test_is_due(self.parts):
+        if test_is_due(self.context):
             self._save()  # should the test end badly, it alone is lost
             if "test" not in self.state.pending:
-                self._note("test", time.monotonic(), test_stage(self.parts))
+                self._note("test", time.monotonic(), test_stage(self.context))
         self._commit()
 
     def _judge(self) -> None:
         """Measures what later states are compared with, where that has not been done yet."""
-        if not (judge_teacher(self.parts) and judge_best(self.parts)):
+        if not (judge_teacher(self.context) and judge_best(self.context)):
             self._save()
             raise Interrupted(
                 "stopped while the teacher or the best state was measured, and saved; the same "
@@ -217,7 +217,7 @@ class Solver:
             return
         batches = batches_of(self.options, self.songs)
         message = fit_to_songs(self.state, checkpoint.get("data") or {}, self.data, batches)
-        if message is not None and self.workers.is_first:
+        if message is not None and self.group.is_first:
             logger.warning(message)
 
     def _commit(self) -> None:
@@ -231,8 +231,8 @@ class Solver:
         state.epoch, state.batch, state.sums, state.pending = state.epoch + 1, 0, [], {}
         logger.info("epoch %d/%d | %s", state.epoch, self.options.epochs, describe(metrics))
         self._save()
-        self.parts.watch.epoch(state.epoch, metrics)
-        if self.workers.is_first:
+        self.context.monitor.epoch(state.epoch, metrics)
+        if self.group.is_first:
             every = self.options.save_every
             if every and state.epoch % every == 0:
                 copy = self.folder / f"checkpoint_{state.epoch}.th"
@@ -242,7 +242,7 @@ class Solver:
 
     def _save(self) -> None:
         def write() -> None:
-            if self.workers.is_first:
+            if self.group.is_first:
                 header = {
                     "signature": self.signature,
                     "spec": self.run.spec.to_dict(),
@@ -251,4 +251,4 @@ class Solver:
                 }
                 save_checkpoint(self.folder / NAME, {**header, **self.state.capture()})
 
-        self.workers.first_then_all(write)
+        self.group.first_then_all(write)

@@ -16,7 +16,7 @@ from demucs.training.losses import batch_losses, weighted_mean
 from demucs.training.optim.optimizer import gradients, norm_of
 from demucs.training.optim.precision import Precision
 from demucs.training.optim.quantise import Quantiser
-from demucs.training.optim.subspace import LeadingVectors
+from demucs.training.optim.subspace import SubspaceIteration
 from demucs.training.optim.svd import penalty_applies, svd_penalty
 
 MAX_SKIPPED = 5  # steps in a row without a finite gradient
@@ -71,7 +71,7 @@ class Step:
         self.precision = Precision(options.precision, next(module.parameters()).device)
         # Kept apart from the optimiser's state, which may be another run's, with its rates.
         self._rates = [float(group["lr"]) for group in optimiser.param_groups]
-        self.leading = LeadingVectors()
+        self.leading = SubspaceIteration()
         self.skipped = 0
 
     def __call__(

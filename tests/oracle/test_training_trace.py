@@ -22,7 +22,7 @@ from demucs.data.augment import StemDraw
 from demucs.nn import build_model
 from demucs.training import read_config
 from demucs.training.distributed.averages import Averages
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.optim.ema import best_name, swapped_state
 from demucs.training.optim.optimizer import build_optimiser
 from demucs.training.optim.svd import penalised_matrices, svd_penalty
@@ -104,10 +104,10 @@ def train(name: str, *overrides: str) -> Trace:
                 average.update(model)
         for average in by_epoch.values():
             average.update(model)
-        valid: dict[str, Any] = {"main": validate(model, songs, options, Workers())}
+        valid: dict[str, Any] = {"main": validate(model, songs, options, ProcessGroup())}
         for key, average in averages.items():
             with swapped_state(model, average.state):
-                valid[key] = validate(model, songs, options, Workers())
+                valid[key] = validate(model, songs, options, ProcessGroup())
         valid["bname"] = best_name(options.test.metric, valid)
         if options.svd.penalty > 0:
             with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 
 from demucs.evaluation import Results, evaluate
 from demucs.nn import ModelSpec, build_model
-from demucs.training import Workers, find_songs, read_config
+from demucs.training import ProcessGroup, find_songs, read_config
 from demucs.training.stages.validation import validate
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import ROOT, Desk
@@ -44,7 +44,7 @@ def test_shares_of_validation_and_test_add_up_to_what_one_process_finds(trained:
     torch.set_num_threads(1)
 
     model.load_state_dict(content["model"])
-    assert validate(model, songs.valid, run.options, Workers()) == metrics["valid"]["main"]
+    assert validate(model, songs.valid, run.options, ProcessGroup()) == metrics["valid"]["main"]
 
     model.load_state_dict(content["best"]["state"])
     results = evaluate(

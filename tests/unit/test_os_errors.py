@@ -21,7 +21,7 @@ from demucs.files import atomic_path, path_errors
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
 from demucs.release.download import DownloadError, download
-from demucs.training import Workers, find_songs, read_config
+from demucs.training import ProcessGroup, find_songs, read_config
 from tools.status import main as status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,7 +257,7 @@ def test_status_names_a_folder_that_it_cannot_read(
 
 
 def test_an_error_of_the_system_on_the_first_process_reaches_the_others() -> None:
-    class Pair(Workers):
+    class Pair(ProcessGroup):
         """A first process that notes what it tells the other."""
 
         def any(self, flag: bool) -> bool:

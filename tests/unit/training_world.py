@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from demucs.training import Workers
+from demucs.training import ProcessGroup
 
 PATIENCE = 120  # seconds
 
@@ -20,7 +20,11 @@ def free_port() -> int:
 
 
 def in_processes(
-    count: int, work: Callable[[Workers], object], *, connected: bool = True, minutes: float = 1
+    count: int,
+    work: Callable[[ProcessGroup], object],
+    *,
+    connected: bool = True,
+    minutes: float = 1,
 ) -> None:
     """Runs `work` in `count` processes that are connected; all have to succeed."""
     port = free_port()
@@ -28,13 +32,13 @@ def in_processes(
 
     def run(rank: int) -> None:
         torch.set_num_threads(1)
-        workers = Workers(rank=rank, local_rank=rank, world_size=count)
+        group = ProcessGroup(rank=rank, local_rank=rank, world_size=count)
         try:
             if connected:
-                with workers.connected("127.0.0.1", port, minutes):
-                    work(workers)
+                with group.connected("127.0.0.1", port, minutes):
+                    work(group)
             else:
-                work(workers)
+                work(group)
         except BaseException:
             traceback.print_exc()
             raise

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 
 
 class Averages:
@@ -12,12 +12,12 @@ class Averages:
         self.sums: dict[str, float] = dict(sums or {})
 
     @classmethod
-    def resumed(cls, saved: Sequence[Mapping[str, float]], workers: Workers) -> "Averages":
+    def resumed(cls, saved: Sequence[Mapping[str, float]], group: ProcessGroup) -> "Averages":
         """This process' part of the sums that all had saved; their total if they are others now."""
-        if len(saved) == workers.world_size:
-            return cls(saved[workers.rank])
+        if len(saved) == group.world_size:
+            return cls(saved[group.rank])
         total = cls()
-        for sums in saved if workers.is_first else ():
+        for sums in saved if group.is_first else ():
             for name, value in sums.items():
                 total.sums[name] = total.sums.get(name, 0.0) + value
         return total
@@ -29,9 +29,9 @@ class Averages:
             count = _count(name)
             self.sums[count] = self.sums.get(count, 0.0) + weight
 
-    def means(self, workers: Workers | None = None) -> dict[str, float]:
-        """The mean of each name, over all processes if `workers` are given."""
-        sums = self.sums if workers is None else workers.sums(self.sums)
+    def means(self, group: ProcessGroup | None = None) -> dict[str, float]:
+        """The mean of each name, over all processes if `group` are given."""
+        sums = self.sums if group is None else group.sums(self.sums)
         return {
             name: total / sums[_count(name)] for name, total in sums.items() if _count(name) in sums
         }

@@ -15,13 +15,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from demucs.errors import DemucsError
-from demucs.training.distributed.rendezvous import lost_peers_told, meet
+from demucs.training.distributed.rendezvous import lost_peers_reported, rendezvous
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
+class ProcessGroup:
     """This process among all."""
 
     rank: int = 0
@@ -52,9 +52,9 @@ class Workers:
         if self.world_size == 1:
             yield
             return
-        store = meet(self.rank, self.world_size, host, port, minutes)
+        store = rendezvous(self.rank, self.world_size, host, port, minutes)
         cuda = self.device.type == "cuda"
-        with lost_peers_told(self.rank, self.world_size, minutes):
+        with lost_peers_reported(self.rank, self.world_size, minutes):
             if cuda:
                 torch.cuda.set_device(self.device)
             dist.init_process_group(

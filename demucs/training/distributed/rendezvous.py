@@ -27,7 +27,7 @@ class LostPeerError(DemucsError):
     """Another process of the run ended, or does not answer."""
 
 
-def meet(rank: int, world_size: int, host: str, port: int, minutes: float) -> Store:
+def rendezvous(rank: int, world_size: int, host: str, port: int, minutes: float) -> Store:
     """Waits until all processes are at `host:port`; the first of them listens there.
 
     Raises:
@@ -87,7 +87,7 @@ def _wait_for_port(host: str, port: int, deadline: float) -> None:
 
 
 @contextmanager
-def lost_peers_told(rank: int, world_size: int, minutes: float) -> Iterator[None]:
+def lost_peers_reported(rank: int, world_size: int, minutes: float) -> Iterator[None]:
     """Turns what PyTorch raises when a process is gone into one clear error.
 
     Raises:

@@ -20,7 +20,7 @@ SECONDS = 8.0  # of sound
 Metrics = Mapping[str, Any]
 
 
-class Watch:
+class Monitor:
     """Tells on one process how the run goes; on the others, nothing.
 
     Args:
@@ -42,14 +42,14 @@ class Watch:
     ) -> None:
         self.options, self.excerpt, self.speaks = run.options, excerpt, speaks
         self.board, self.reference = board or Board(), reference
-        self._alarm = PenaltyAlarm(run.options.svd.penalty, run.options.svd.proba)
+        self._alarm = PenaltyGuard(run.options.svd.penalty, run.options.svd.proba)
         self._since = (time.monotonic(), 0)
 
     @classmethod
     def open(
         cls, run: RunConfig, songs: Songs, folder: Path, *, steps: int, speaks: bool
-    ) -> "Watch":
-        """The watch of an experiment in `folder` that has done so many `steps`.
+    ) -> "Monitor":
+        """The monitor of an experiment in `folder` that has done so many `steps`.
 
         Raises:
             ConfigError: `misc.reference` cannot be read.
@@ -125,7 +125,7 @@ def _middle(songs: Songs) -> Excerpt | None:
 FACTOR = 10.0  # times the usual penalty
 
 
-class PenaltyAlarm:
+class PenaltyGuard:
     """Compares the penalty of each step with the usual one.
 
     The usual one is the smallest mean of an epoch so far; in the first epoch, that of its first

@@ -18,7 +18,7 @@ _SQUARINGS = 12  # of a matrix of VECTORS rows, to have its leading eigenvector
 _JITTER = 1e-10  # of a row's energy: far above the rounding of 64 bits
 
 
-class LeadingVectors:
+class SubspaceIteration:
     """Keeps the leading right singular vectors of some matrices, which always come in one order.
 
     Nothing here waits for a GPU, and what is small is done for all matrices at once.

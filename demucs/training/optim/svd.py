@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.training.config.schema import SvdConfig
-from demucs.training.optim.subspace import LeadingVectors
+from demucs.training.optim.subspace import SubspaceIteration
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -47,7 +47,7 @@ def svd_penalty(
     config: SvdConfig,
     *,
     exact: bool = False,
-    leading: LeadingVectors | None = None,
+    leading: SubspaceIteration | None = None,
 ) -> Tensor:
     """Sum over weights of the squared largest singular value; a scalar that has a gradient.
 

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from demucs.training.config.schema import TrainConfig
-from demucs.training.distributed.group import Workers
-from demucs.training.monitor.monitor import Watch
+from demucs.training.distributed.group import ProcessGroup
+from demucs.training.monitor.monitor import Monitor
 from demucs.training.optim.quantise import Quantiser
 from demucs.training.run_config import RunConfig
 from demucs.training.songs import Songs
@@ -29,34 +29,34 @@ def batches_of(options: TrainConfig, songs: Songs) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Context:
     """The parts of a run, which its solver puts together; only `state` and `model` change.
 
     Attributes:
         run: the configuration.
         songs: what is trained, validated and tested on.
         folder: of the experiment.
-        workers: this process among those that train together.
+        group: this process among those that train together.
         num_workers: processes that read audio.
         stop: when the run is asked to stop.
         model: the network.
         quantiser: of the network, if it is trained for few bits.
         state: all that changes while training.
         step: learns from a batch.
-        watch: tells how it goes.
+        monitor: tells how it goes.
     """
 
     run: RunConfig
     songs: Songs
     folder: Path
-    workers: Workers
+    group: ProcessGroup
     num_workers: int
     stop: Stop
     model: nn.Module
     quantiser: Quantiser | None
     state: TrainingState
     step: Step
-    watch: Watch
+    monitor: Monitor
 
     @property
     def options(self) -> TrainConfig:

@@ -6,42 +6,42 @@ from dataclasses import replace
 
 from demucs.training.optim.ema import is_better
 from demucs.training.optim.quantise import judged
-from demucs.training.stages.context import Metrics, Parts
+from demucs.training.stages.context import Context, Metrics
 from demucs.training.stages.validation import means, measure
 
 logger = logging.getLogger(__name__)
 
 
-def judge_teacher(parts: Parts) -> bool:
+def judge_teacher(context: Context) -> bool:
     """Measures the first teacher on the validation songs; false if the run is to stop."""
-    teacher, metric = parts.state.teacher, parts.options.test.metric
+    teacher, metric = context.state.teacher, context.options.test.metric
     if teacher is None or teacher.metric is not None:
         return True
     found = measure(
-        teacher.model, parts.songs.valid, parts.options, parts.workers, parts.stop,
+        teacher.model, context.songs.valid, context.options, context.group, context.stop,
         name="valid teacher",
     )  # fmt: skip
-    if len(found) < len(parts.songs.valid):
+    if len(found) < len(context.songs.valid):
         return False
     teacher.metric = means(found)[metric]
     logger.info("the teacher is %s, with %s %.4f", teacher.origin, metric, teacher.metric)
     return True
 
 
-def judge_best(parts: Parts) -> bool:
+def judge_best(context: Context) -> bool:
     """Measures the best state again where the validation songs are others than it was best on.
 
     Returns:
         False if the run is to stop; it is then measured when the run is resumed.
     """
-    state, options = parts.state, parts.options
+    state, options = context.state, context.options
     if "judge_best" not in state.pending or state.best is None:
         return True
-    with judged(parts.model, state.best.state, parts.quantiser, final=True) as model:
+    with judged(context.model, state.best.state, context.quantiser, final=True) as model:
         found = measure(
-            model, parts.songs.valid, options, parts.workers, parts.stop, name="valid best"
+            model, context.songs.valid, options, context.group, context.stop, name="valid best"
         )
-    if len(found) < len(parts.songs.valid):
+    if len(found) < len(context.songs.valid):
         return False
     metric = means(found)[state.best.name]
     logger.info(
@@ -53,14 +53,14 @@ def judge_best(parts: Parts) -> bool:
     return True
 
 
-def renew_teacher(parts: Parts) -> Metrics:
+def renew_teacher(context: Context) -> Metrics:
     """Puts the student's best state in the teacher's place, if it is better.
 
     Returns:
         `teacher`, the value of `test.metric` of the teacher of this epoch, and `refreshed`, 1 if
         the next one has another; nothing without a teacher.
     """
-    state, metric = parts.state, parts.options.test.metric
+    state, metric = context.state, context.options.test.metric
     teacher, best = state.teacher, state.best
     if teacher is None:
         return {}

@@ -14,35 +14,35 @@ from demucs.errors import DatasetError
 from demucs.evaluation import Results, TrackResult, evaluate
 from demucs.evaluation.results.shards import share_of
 from demucs.training.config.schema import TestConfig
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.optim.quantise import judged
-from demucs.training.stages.context import Metrics, Parts
+from demucs.training.stages.context import Context, Metrics
 from demucs.training.stages.stop import Stop
 
 logger = logging.getLogger(__name__)
 
 
-def test_is_due(parts: Parts) -> bool:
+def test_is_due(context: Context) -> bool:
     """Whether the present epoch ends with a test."""
-    every, number = parts.options.test.every, parts.state.epoch + 1
-    if not parts.songs.test or every == 0:
+    every, number = context.options.test.every, context.state.epoch + 1
+    if not context.songs.test or every == 0:
         return False
-    return number % every == 0 or number == parts.options.epochs
+    return number % every == 0 or number == context.options.epochs
 
 
-def test_stage(parts: Parts) -> Metrics | None:
+def test_stage(context: Context) -> Metrics | None:
     """The best state (or the latest) on the test songs; None if the run is to stop."""
-    state, options = parts.state, parts.options
+    state, options = context.state, context.options
     number = state.epoch + 1
     tested = state.best.state if options.test.best and state.best is not None else None
-    where = parts.folder / "test" / f"epoch_{number}"
-    with judged(parts.model, tested, parts.quantiser, final=True) as model:
+    where = context.folder / "test" / f"epoch_{number}"
+    with judged(context.model, tested, context.quantiser, final=True) as model:
         results = test_songs(
             model,
-            parts.songs.test,
+            context.songs.test,
             options.test,
-            parts.workers,
-            parts.stop,
+            context.group,
+            context.stop,
             last=number == options.epochs,
             done=state.pending.get("tracks", {}),
             save_dir=where,
@@ -52,7 +52,7 @@ def test_stage(parts: Parts) -> Metrics | None:
         return None
     _check_some(results)
     del state.pending["tracks"]
-    if parts.workers.is_first:
+    if context.group.is_first:
         results.save(where.with_suffix(".json"))
         logger.info("test after epoch %d\n%s", number, results.table())
     return dict(results.summary())
@@ -77,7 +77,7 @@ def test_songs(
     model: nn.Module,
     tracks: Sequence[Track],
     options: TestConfig,
-    workers: Workers,
+    group: ProcessGroup,
     stop: Stop,
     *,
     last: bool,
@@ -102,17 +102,17 @@ def test_songs(
         shifts=options.shifts,
         overlap=options.overlap,
         split=options.split,
-        device=workers.device,
+        device=group.device,
         workers=options.workers,
         save_dir=save_dir if options.save else None,
-        progress=sys.stderr.isatty() and workers.is_first,
+        progress=sys.stderr.isatty() and group.is_first,
         on_track=lambda _: stop.worked(),
-        mine={track.name for track in share_of(left, workers.rank, workers.world_size)},
+        mine={track.name for track in share_of(left, group.rank, group.world_size)},
         done={name: TrackResult(**plain) for name, plain in done.items()},
         should_stop=stop.wanted,
     )
     found: dict[str, TrackResult] = {}
-    for part in workers.gathered(results.tracks):
+    for part in group.gathered(results.tracks):
         found.update(part)
     results.tracks = {track.name: found[track.name] for track in tracks if track.name in found}
     results.complete = len(results.tracks) == len(tracks)

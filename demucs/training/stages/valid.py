@@ -8,7 +8,7 @@ import torch
 from demucs.training.optim.ema import Best, best_name, is_better
 from demucs.training.optim.quantise import judged
 from demucs.training.optim.svd import svd_penalty
-from demucs.training.stages.context import Metrics, Parts
+from demucs.training.stages.context import Context, Metrics
 from demucs.training.stages.refresh import renew_teacher
 from demucs.training.stages.validation import Measures, means, measure, separate
 from demucs.training.state import cpu_state
@@ -18,7 +18,7 @@ EXPLODED = 100.0  # times the best validation loss so far
 MOST_LOSS = 1000.0  # in the first epoch; of a silent estimate it is below 1
 
 
-def valid_stage(parts: Parts) -> Metrics | None:
+def valid_stage(context: Context) -> Metrics | None:
     """The model and each moving average, of which the best is kept if it is so of all epochs.
 
     Returns:
@@ -29,59 +29,60 @@ def valid_stage(parts: Parts) -> Metrics | None:
     Raises:
         DivergedError: the model is worth nothing any more.
     """
-    state, metric = parts.state, parts.options.test.metric
+    state, metric = context.state, context.options.test.metric
     measures: dict[str, Measures] = state.pending.setdefault("measures", {})
     for name in ("main", *state.averages):
-        title = parts.title("valid" if name == "main" else f"valid {name}")
+        title = context.title("valid" if name == "main" else f"valid {name}")
         average = state.averages.get(name)
         weights = None if average is None else average.state
-        with judged(parts.model, weights, parts.quantiser) as model:
+        with judged(context.model, weights, context.quantiser) as model:
             measures[name] = measure(
-                model, parts.songs.valid, parts.options, parts.workers, parts.stop,
+                model, context.songs.valid, context.options, context.group, context.stop,
                 name=title, done=measures.get(name, {}),
             )  # fmt: skip
-            if len(measures[name]) < len(parts.songs.valid):
+            if len(measures[name]) < len(context.songs.valid):
                 return None
             if name == "main":
-                device = parts.workers.device
-                parts.watch.sound(
-                    state.epoch + 1, partial(separate, model, options=parts.options, device=device)
+                device = context.group.device
+                context.monitor.sound(
+                    state.epoch + 1,
+                    partial(separate, model, options=context.options, device=device),
                 )
     found = {name: means(one) for name, one in measures.items()}
-    _check_sound(parts, found["main"]["loss"])
+    _check_sound(context, found["main"]["loss"])
     del state.pending["measures"]
     chosen = best_name(metric, found)
-    _keep_best(parts, chosen, found[chosen][metric])
+    _keep_best(context, chosen, found[chosen][metric])
     metrics: Metrics = {**found, **found[chosen], "bname": chosen}
     metrics["best"] = None if state.best is None else state.best.metric
-    metrics.update(renew_teacher(parts))
-    if parts.options.svd.penalty > 0:
+    metrics.update(renew_teacher(context))
+    if context.options.svd.penalty > 0:
         with torch.no_grad():
-            penalty = svd_penalty(parts.model, parts.options.svd, exact=True)
+            penalty = svd_penalty(context.model, context.options.svd, exact=True)
         metrics["penalty"] = float(penalty)
-    if parts.quantiser is not None:
+    if context.quantiser is not None:
         average = state.averages.get(chosen)
-        metrics["ms"] = parts.quantiser.true_size(None if average is None else average.state)
+        metrics["ms"] = context.quantiser.true_size(None if average is None else average.state)
     return metrics
 
 
-def _check_sound(parts: Parts, loss: float) -> None:
+def _check_sound(context: Context, loss: float) -> None:
     """Refuses weights that have exploded, before they are saved as if they were good."""
-    losses = [epoch["valid"]["main"]["loss"] for epoch in parts.state.history]
+    losses = [epoch["valid"]["main"]["loss"] for epoch in context.state.history]
     best = min(losses, default=math.nan)
     limit = EXPLODED * best if losses else MOST_LOSS
     if not loss <= limit:  # also if it is NaN
         raise diverged(
-            f"the validation loss is {loss:.4g}, and the best so far {best:.4g}", parts.options
+            f"the validation loss is {loss:.4g}, and the best so far {best:.4g}", context.options
         )
 
 
-def _keep_best(parts: Parts, name: str, value: float) -> None:
-    state, metric = parts.state, parts.options.test.metric
+def _keep_best(context: Context, name: str, value: float) -> None:
+    state, metric = context.state, context.options.test.metric
     if not is_better(metric, value, None if state.best is None else state.best.metric):
         return
     average = state.averages.get(name)
     weights = None if average is None else average.state
-    with judged(parts.model, weights, parts.quantiser) as model:
+    with judged(context.model, weights, context.quantiser) as model:
         kept = cpu_state(model)
     state.best = Best(state=kept, epoch=state.epoch + 1, name=metric, metric=value, weights=name)

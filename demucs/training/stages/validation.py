@@ -9,7 +9,7 @@ from demucs.apply import apply_model
 from demucs.evaluation import nsdr
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.averages import Averages
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.losses import stem_losses, weighted_mean
 from demucs.training.monitor.progress import tracked
 from demucs.training.songs import Excerpt
@@ -22,7 +22,7 @@ def validate(
     model: nn.Module,
     excerpts: Sequence[Excerpt],
     options: TrainConfig,
-    workers: Workers,
+    group: ProcessGroup,
     *,
     name: str = "valid",
 ) -> dict[str, float]:
@@ -33,7 +33,7 @@ def validate(
         first and third weighted over stems as in the training loss. The same on all processes, and
         for any number of them.
     """
-    return means(measure(model, excerpts, options, workers, Stop(), name=name))
+    return means(measure(model, excerpts, options, group, Stop(), name=name))
 
 
 @torch.no_grad()
@@ -41,7 +41,7 @@ def measure(
     model: nn.Module,
     excerpts: Sequence[Excerpt],
     options: TrainConfig,
-    workers: Workers,
+    group: ProcessGroup,
     stop: Stop,
     *,
     name: str = "valid",
@@ -57,24 +57,24 @@ def measure(
     """
     model.eval()
     averages, own, found = Averages(), {}, dict(done or {})
-    share = workers.share([place for place in range(len(excerpts)) if place not in found])
+    share = group.share([place for place in range(len(excerpts)) if place not in found])
     shown = tracked(
         share,
         total=len(share),
         name=name,
         prints=options.misc.num_prints,
-        quiet=not workers.is_first,
+        quiet=not group.is_first,
         infos=lambda: {k: v for k, v in averages.means().items() if k in ("loss", "nsdr")},
     )
     for place in shown:
         if stop.wanted():
             break
         stems = excerpts[place].stems(normalize=options.dset.normalize)[None]
-        estimates = separate(model, stems.sum(1), options, workers.device)
+        estimates = separate(model, stems.sum(1), options, group.device)
         own[place] = _measures(estimates, stems, options)
         averages.update(own[place])
         stop.worked()
-    for part in workers.gathered(own):
+    for part in group.gathered(own):
         found.update(part)
     return found
 

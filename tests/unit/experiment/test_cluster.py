@@ -14,7 +14,7 @@ from demucs.experiment.cluster import (
     check_gpus,
     find_world,
     first_host,
-    meeting_point,
+    rendezvous_address,
     requeue,
 )
 
@@ -126,11 +126,13 @@ def test_the_first_host_of_a_list(hosts: str, first: str) -> None:
 
 def test_they_meet_where_no_other_job_does() -> None:
     world = find_world(STEP)
-    host, port = meeting_point(world, STEP, "abc")
+    host, port = rendezvous_address(world, STEP, "abc")
     assert host == "gpu07"
-    assert meeting_point(world, STEP, "other") == (host, port)
+    assert rendezvous_address(world, STEP, "other") == (host, port)
     others = {
-        meeting_point(world, {**STEP, "SLURM_JOB_ID": str(job), "SLURM_STEP_ID": str(step)}, "abc")
+        rendezvous_address(
+            world, {**STEP, "SLURM_JOB_ID": str(job), "SLURM_STEP_ID": str(step)}, "abc"
+        )
         for job in range(72, 172)
         for step in range(3)
     }
@@ -141,12 +143,12 @@ def test_they_meet_where_no_other_job_does() -> None:
 
 def test_they_meet_at_home_under_a_launcher_or_where_it_says() -> None:
     world = find_world(LAUNCHED)
-    host, port = meeting_point(world, LAUNCHED, "abc")
+    host, port = rendezvous_address(world, LAUNCHED, "abc")
     assert host == "127.0.0.1"
-    assert meeting_point(world, LAUNCHED, "abc") == (host, port)
-    assert meeting_point(world, LAUNCHED, "abd") != (host, port)
+    assert rendezvous_address(world, LAUNCHED, "abc") == (host, port)
+    assert rendezvous_address(world, LAUNCHED, "abd") != (host, port)
     said = {**LAUNCHED, "MASTER_ADDR": "node1", "MASTER_PORT": "4711"}
-    assert meeting_point(world, said, "abc") == ("node1", 4711)
+    assert rendezvous_address(world, said, "abc") == ("node1", 4711)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,14 @@ from training_world import in_processes
 from demucs.errors import DatasetError
 from demucs.release.checkpoint import NAME, save_checkpoint
 from demucs.release.provenance import provenance_of
-from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
+from demucs.training import (
+    Interrupted,
+    ProcessGroup,
+    Solver,
+    find_songs,
+    load_checkpoint,
+    read_config,
+)
 from demucs.training.stages.validation import validate
 
 RUN = ("epochs=2", "max_batches=4", "test.sdr=false", "test.workers=0")
@@ -77,10 +84,10 @@ def test_fewer_batches_than_were_done_end_the_epoch_there(
     assert before["batch"] == 4
     remove(songs, "train1", "train2")
     resumed = solver(songs, tmp_path / "run", "max_batches=5")
-    assert resumed.parts.batches < 4
+    assert resumed.context.batches < 4
     assert message_of(caplog) == (
         "since the checkpoint the songs changed: train 3 → 1 (removed train1, train2). epoch 1 was "
-        f"stopped after 4 batches; the {resumed.parts.batches} it has now are others, so it ends "
+        f"stopped after 4 batches; the {resumed.context.batches} it has now are others, so it ends "
         "there, with the training metrics of those 4, and epoch 2 is the first with the songs as "
         "they are now"
     )
@@ -94,7 +101,7 @@ def test_fewer_batches_than_were_done_end_the_epoch_there(
     assert first["cut"] == 4
     assert {"nsdr", "loss"} <= first["valid"].keys()
     assert "cut" not in last
-    assert resumed.state.steps(resumed.parts.batches) == 2 * resumed.parts.batches
+    assert resumed.state.steps(resumed.context.batches) == 2 * resumed.context.batches
 
 
 @pytest.mark.parametrize("kind", ["added", "changed"])
@@ -161,7 +168,7 @@ def test_other_validation_songs_begin_the_validation_and_measure_the_best_again(
     best = resumed.state.best
     assert best is not None
     resumed.model.load_state_dict(best.state)
-    now = validate(resumed.model, resumed.songs.valid, resumed.options, resumed.workers)
+    now = validate(resumed.model, resumed.songs.valid, resumed.options, resumed.group)
     assert best.metric == pytest.approx(now["loss"], rel=1e-6)
     assert best.metric != before["best"]["metric"]
     resumed = solver(songs, folder, "epochs=3")
@@ -266,12 +273,12 @@ def test_a_teacher_is_measured_again_on_other_validation_songs(songs: Path, tmp_
 
 
 def test_two_processes_cut_the_epoch_together(songs: Path, tmp_path: Path) -> None:
-    def begin(workers: Workers) -> None:
+    def begin(group: ProcessGroup) -> None:
         with pytest.raises(Interrupted):
-            solver(songs, tmp_path / "run", should_stop=Calls(2), workers=workers).train()
+            solver(songs, tmp_path / "run", should_stop=Calls(2), group=group).train()
 
-    def go_on(workers: Workers) -> None:
-        resumed = solver(songs, tmp_path / "run", workers=workers)
+    def go_on(group: ProcessGroup) -> None:
+        resumed = solver(songs, tmp_path / "run", group=group)
         assert resumed.state.pending["cut"] == 2
         resumed.train()
         first, _ = resumed.state.history
@@ -289,10 +296,10 @@ def test_processes_that_find_other_songs_all_end_with_the_reason(
 ) -> None:
     more = write_songs(tmp_path / "more", train=4, valid=2, test=2)
 
-    def begin(workers: Workers) -> None:
-        root = (songs, more)[workers.rank]
+    def begin(group: ProcessGroup) -> None:
+        root = (songs, more)[group.rank]
         with pytest.raises(DatasetError, match=r"process 1 .* train 3 → 4 \(added train3\)"):
-            solver(root, tmp_path / "run", workers=workers)
+            solver(root, tmp_path / "run", group=group)
 
     in_processes(2, begin)
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import pytest
 
 from demucs.errors import ConfigError
-from demucs.training.distributed.group import Workers
+from demucs.training.distributed.group import ProcessGroup
 from demucs.training.monitor.progress import describe, tracked
 
 Log: TypeAlias = pytest.LogCaptureFixture
@@ -68,7 +68,7 @@ def test_an_epoch_is_told_on_one_line() -> None:
 
 
 def test_alone_there_is_nobody_to_wait_for() -> None:
-    alone = Workers()
+    alone = ProcessGroup()
     alone.barrier()
     assert alone.is_first
     assert alone.share([1, 2, 3]) == [1, 2, 3]
@@ -87,6 +87,6 @@ def test_alone_there_is_nobody_to_wait_for() -> None:
 
 def test_shares_are_a_partition() -> None:
     items = list(range(10))
-    shares = [Workers(rank=rank, world_size=4).share(items) for rank in range(4)]
+    shares = [ProcessGroup(rank=rank, world_size=4).share(items) for rank in range(4)]
     assert sorted(item for share in shares for item in share) == items
     assert max(map(len, shares)) - min(map(len, shares)) <= 1

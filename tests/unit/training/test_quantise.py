@@ -13,7 +13,7 @@ from training_world import in_processes
 
 from demucs.errors import ConfigError
 from demucs.nn import build_model
-from demucs.training import Workers, read_config
+from demucs.training import ProcessGroup, read_config
 from demucs.training.optim.ema import WeightAverage
 from demucs.training.optim.quantise import Quantiser, judged, quantised_weights
 from demucs.training.step import Step
@@ -39,14 +39,14 @@ needs_diffq = pytest.mark.usefixtures("_with_diffq")
 class Run:
     """A tiny model in training, as the solver builds it."""
 
-    def __init__(self, *overrides: str, workers: Workers | None = None) -> None:
+    def __init__(self, *overrides: str, group: ProcessGroup | None = None) -> None:
         self.run = read_config(tiny_config(Path("songs"), *overrides))
         torch.manual_seed(0)
         self.model = build_model(self.run.spec)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.run.options.optim.lr)
         quant = self.run.options.quant
         self.quantiser = Quantiser(self.model, self.optimiser, quant) if quant.method else None
-        wrapped = (workers or Workers()).wrap(self.model)
+        wrapped = (group or ProcessGroup()).wrap(self.model)
         self.step = Step(
             wrapped, self.model, self.optimiser, self.run.options, SOURCES, self.quantiser
         )
@@ -234,14 +234,14 @@ def test_noise_belongs_to_the_step() -> None:
 @needs_diffq
 @WAYS
 def test_two_processes_take_the_step_of_one(way: tuple[str, ...]) -> None:
-    def work(workers: Workers) -> None:
-        run = Run(*way, workers=workers)
+    def work(group: ProcessGroup) -> None:
+        run = Run(*way, group=group)
         alone = Run(*way)
         alone.step(stems(), 0, 0)
-        run.step(stems().chunk(2)[workers.rank], 0, 0)
+        run.step(stems().chunk(2)[group.rank], 0, 0)
         error = (gradient(run) - gradient(alone)).norm() / gradient(alone).norm()
         assert float(error) < 1e-4
-        first, second = workers.gathered(clone(dict(run.model.state_dict())))
+        first, second = group.gathered(clone(dict(run.model.state_dict())))
         assert same(first, second)
 
     in_processes(2, work)

@@ -10,8 +10,8 @@ import torch
 from training_world import free_port, in_processes
 
 from demucs.errors import ConfigError, DemucsError
-from demucs.training import Workers
-from demucs.training.distributed.rendezvous import LostPeerError, lost_peers_told, meet
+from demucs.training import ProcessGroup
+from demucs.training.distributed.rendezvous import LostPeerError, lost_peers_reported
 
 SHORT = 0.02  # minutes
 
@@ -29,21 +29,21 @@ class Backwards(torch.nn.Module):
 
 
 def test_they_tell_each_other() -> None:
-    def work(workers: Workers) -> None:
-        assert workers.gathered(workers.rank) == [0, 1, 2]
-        assert workers.sums({"a": 1.0, f"only {workers.rank}": 2.0}) == {
+    def work(group: ProcessGroup) -> None:
+        assert group.gathered(group.rank) == [0, 1, 2]
+        assert group.sums({"a": 1.0, f"only {group.rank}": 2.0}) == {
             "a": 3.0, "only 0": 2.0, "only 1": 2.0, "only 2": 2.0
         }  # fmt: skip
-        assert workers.any(workers.rank == 1)
-        assert not workers.any(False)
-        workers.barrier()
-        assert workers.first_then_all(lambda: workers.rank) == workers.rank
+        assert group.any(group.rank == 1)
+        assert not group.any(False)
+        group.barrier()
+        assert group.first_then_all(lambda: group.rank) == group.rank
 
         def fail() -> None:
             raise ConfigError("my reason")
 
-        with pytest.raises(DemucsError, match="my reason" if workers.is_first else "the first"):
-            workers.first_then_all(fail)
+        with pytest.raises(DemucsError, match="my reason" if group.is_first else "the first"):
+            group.first_then_all(fail)
 
     in_processes(3, work)
 
@@ -51,27 +51,27 @@ def test_they_tell_each_other() -> None:
 def test_gradients_do_not_depend_on_when_a_run_was_stopped() -> None:
     """PyTorch arranges its buckets anew after the first step; a ring then rounds differently."""
 
-    def steps(model: torch.nn.Module, workers: Workers, numbers: range) -> None:
-        wrapped = workers.wrap(model)
+    def steps(model: torch.nn.Module, group: ProcessGroup, numbers: range) -> None:
+        wrapped = group.wrap(model)
         for number in numbers:
-            torch.manual_seed(10 * number + workers.rank)
+            torch.manual_seed(10 * number + group.rank)
             model.zero_grad()
             wrapped(torch.randn(4, 40)).square().sum().backward()
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter -= 1e-3 * parameter.grad  # type: ignore[operator]
 
-    def trained(workers: Workers, *parts: range) -> torch.Tensor:
+    def trained(group: ProcessGroup, *parts: range) -> torch.Tensor:
         torch.manual_seed(0)
         model = Backwards()
         for part in parts:
-            steps(model, workers, part)
+            steps(model, group, part)
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
-    def work(workers: Workers) -> None:
-        whole = trained(workers, range(4))
-        assert torch.equal(trained(workers, range(1), range(1, 3), range(3, 4)), whole)
-        assert all(torch.equal(whole, other) for other in workers.gathered(whole))
+    def work(group: ProcessGroup) -> None:
+        whole = trained(group, range(4))
+        assert torch.equal(trained(group, range(1), range(1, 3), range(3, 4)), whole)
+        assert all(torch.equal(whole, other) for other in group.gathered(whole))
 
     in_processes(3, work)
 
@@ -83,10 +83,10 @@ def test_the_mean_gradient_is_that_of_the_whole_batch() -> None:
     assert model.weight.grad is not None
     expected = model.weight.grad.clone()
 
-    def work(workers: Workers) -> None:
+    def work(group: ProcessGroup) -> None:
         model.zero_grad()
-        own = batch[2 * workers.rank : 2 * workers.rank + 2]
-        wrapped = workers.wrap(model)
+        own = batch[2 * group.rank : 2 * group.rank + 2]
+        wrapped = group.wrap(model)
         wrapped(own).square().mean().backward()
         assert model.weight.grad is not None
         torch.testing.assert_close(model.weight.grad, expected)
@@ -113,38 +113,38 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_others_that_end_or_sleep_are_told() -> None:
-    def ends(workers: Workers) -> None:
-        workers.barrier()
-        if workers.rank == 1:
+    def ends(group: ProcessGroup) -> None:
+        group.barrier()
+        if group.rank == 1:
             os._exit(0)
-        workers.barrier()
+        group.barrier()
 
-    def sleeps(workers: Workers) -> None:
-        workers.barrier()
-        if workers.rank == 1:
+    def sleeps(group: ProcessGroup) -> None:
+        group.barrier()
+        if group.rank == 1:
             time.sleep(4)
             os._exit(0)
-        workers.barrier()
+        group.barrier()
 
-    def told(workers: Workers) -> None:
+    def told(group: ProcessGroup) -> None:
         for number, (what, words) in enumerate(
             [(ends, "process 0 of 2: another process ended"), (sleeps, "waited 0.02 min")]
         ):
-            if workers.rank == 1 and os.fork() == 0:
-                with workers.connected("127.0.0.1", ports[number], SHORT):
-                    what(workers)
+            if group.rank == 1 and os.fork() == 0:
+                with group.connected("127.0.0.1", ports[number], SHORT):
+                    what(group)
                 os._exit(1)
-            if workers.rank == 0:
+            if group.rank == 0:
                 with (
                     pytest.raises(LostPeerError, match=re.escape(words)),
-                    workers.connected("127.0.0.1", ports[number], SHORT),
+                    group.connected("127.0.0.1", ports[number], SHORT),
                 ):
-                    what(workers)
+                    what(group)
 
     ports = [free_port(), free_port()]
     in_processes(2, told, connected=False)
 
 
 def test_other_errors_are_left_alone() -> None:
-    with pytest.raises(RuntimeError, match="shape"), lost_peers_told(0, 2, 1):
+    with pytest.raises(RuntimeError, match="shape"), lost_peers_reported(0, 2, 1):
         raise RuntimeError("wrong shape")

@@ -13,8 +13,15 @@ from training_world import in_processes
 
 from demucs.errors import ConfigError
 from demucs.release.checkpoint import NAME
-from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
-from demucs.training.monitor.monitor import FACTOR, PenaltyAlarm
+from demucs.training import (
+    Interrupted,
+    ProcessGroup,
+    Solver,
+    find_songs,
+    load_checkpoint,
+    read_config,
+)
+from demucs.training.monitor.monitor import FACTOR, PenaltyGuard
 from demucs.training.solver import MAX_ROLLBACKS
 from demucs.training.step import MAX_SKIPPED
 
@@ -54,7 +61,7 @@ class Spoiled(nn.Module):
 
 
 def spoil(run: Solver, calls: range, *, for_good: bool = False) -> None:
-    run.parts.step.model = Spoiled(run.parts.step.model, calls, for_good=for_good)
+    run.context.step.model = Spoiled(run.context.step.model, calls, for_good=for_good)
 
 
 def test_a_few_bad_steps_are_left_out_and_counted(songs: Path, tmp_path: Path) -> None:
@@ -78,7 +85,7 @@ def test_more_of_them_lead_back_to_the_last_checkpoint(
         next(run.model.parameters()).fill_(math.nan)
     spoil(run, range(0))
     seen: list[bool] = []
-    run.parts.step.model.register_forward_pre_hook(
+    run.context.step.model.register_forward_pre_hook(
         lambda *_: seen.append(
             all(torch.equal(good[name], one) for name, one in run.model.state_dict().items())
         )
@@ -126,7 +133,7 @@ def test_going_back_has_an_end(songs: Path, tmp_path: Path) -> None:
 
 def exploding(run: Solver, epochs: set[int]) -> None:
     """Weights a million times too large at the end of the training of these epochs, once each."""
-    usual = run.parts.step
+    usual = run.context.step
 
     class Step:
         model = usual.model
@@ -188,14 +195,14 @@ def test_with_nothing_saved_there_is_nowhere_to_go(songs: Path, tmp_path: Path) 
 
 
 def test_all_processes_go_back_together(songs: Path, tmp_path: Path) -> None:
-    def work(workers: Workers) -> None:
-        run = solver(songs, tmp_path, workers=workers)
+    def work(group: ProcessGroup) -> None:
+        run = solver(songs, tmp_path, group=group)
         run.run_epoch()
-        if workers.rank == 1:  # its gradient spoils that of all
+        if group.rank == 1:  # its gradient spoils that of all
             spoil(run, range(MAX_SKIPPED))
         run.train()
         assert run.state.rollbacks == [2]
-        first, second = workers.gathered(
+        first, second = group.gathered(
             {name: one.clone() for name, one in run.model.state_dict().items()}
         )
         assert all(torch.equal(value, second[name]) for name, value in first.items())
@@ -205,7 +212,7 @@ def test_all_processes_go_back_together(songs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("proba", [1.0, 0.25])
 def test_the_alarm_rings_once_an_epoch(proba: float) -> None:
-    alarm = PenaltyAlarm(1e-5, proba)
+    alarm = PenaltyGuard(1e-5, proba)
     alarm.begin([])
     usual, exploded = 40.0 / proba, 1.01 * FACTOR * 40.0 / proba
     assert alarm.look({"penalty": usual}) is None
@@ -224,7 +231,7 @@ def test_the_alarm_is_in_the_log(
 ) -> None:
     run = solver(songs, tmp_path, "epochs=1", "svd.penalty=1e-9", "svd.min_size=0.001")
     with caplog.at_level(logging.WARNING):
-        step = run.parts.step
+        step = run.context.step
         usual = step._penalties
 
         def larger(epoch: int, batch: int) -> Any:

@@ -165,7 +165,7 @@ def test_a_refreshed_teacher_is_replaced_and_goes_on_bit_for_bit(
     for _ in range(3):  # after the measurement of the teacher, and after each epoch
         parts = solver(songs, tmp_path / "parts", *overrides)
         if parts.state.epoch == 0:
-            assert judge_teacher(parts.parts)
+            assert judge_teacher(parts.context)
         parts.run_epoch()
     assert same(content_of(tmp_path / "whole"), content_of(tmp_path / "parts"))
     history = [epoch["valid"] for epoch in whole.state.history]

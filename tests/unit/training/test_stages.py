@@ -14,7 +14,14 @@ from training_support import same, tiny_config, write_songs
 from training_world import in_processes
 
 from demucs.release.checkpoint import NAME, save_checkpoint
-from demucs.training import Interrupted, Solver, Workers, find_songs, load_checkpoint, read_config
+from demucs.training import (
+    Interrupted,
+    ProcessGroup,
+    Solver,
+    find_songs,
+    load_checkpoint,
+    read_config,
+)
 from demucs.training.distributed.averages import Averages
 from demucs.training.stages.stop import Stop
 from demucs.training.stages.validation import measure, validate
@@ -119,12 +126,12 @@ def test_stopped_once(
 def test_two_processes_stopped_over_and_over(songs: Path, tmp_path: Path) -> None:
     """Only the second is asked to stop, and the first agrees; an epoch has all of the stages."""
 
-    def work(workers: Workers) -> None:
-        solver(songs, tmp_path / "whole", "epochs=1", workers=workers).train()
+    def work(group: ProcessGroup) -> None:
+        solver(songs, tmp_path / "whole", "epochs=1", group=group).train()
         stops = stopped_over_and_over(
             lambda: solver(
-                songs, tmp_path / "parts", "epochs=1", workers=workers,
-                should_stop=lambda: workers.rank == 1,
+                songs, tmp_path / "parts", "epochs=1", group=group,
+                should_stop=lambda: group.rank == 1,
             ),
             limit=20,
         )  # fmt: skip
@@ -184,10 +191,10 @@ def test_validation_is_the_same_for_any_number_of_processes(songs: Path, tmp_pat
     """Two excerpts and three processes: the third has none."""
     alone = solver(songs, tmp_path)
     options, valid = alone.options, alone.songs.valid
-    expected = validate(alone.model, valid, options, Workers())
+    expected = validate(alone.model, valid, options, ProcessGroup())
 
-    def work(workers: Workers) -> None:
-        assert validate(alone.model, valid, options, workers) == expected
+    def work(group: ProcessGroup) -> None:
+        assert validate(alone.model, valid, options, group) == expected
 
     in_processes(3, work)
 
@@ -195,10 +202,12 @@ def test_validation_is_the_same_for_any_number_of_processes(songs: Path, tmp_pat
 def test_measures_that_are_done_are_kept(songs: Path, tmp_path: Path) -> None:
     alone = solver(songs, tmp_path)
     stop = Stop(lambda: True)
-    first = measure(alone.model, alone.songs.valid, alone.options, Workers(), stop)
+    first = measure(alone.model, alone.songs.valid, alone.options, ProcessGroup(), stop)
     assert first.keys() == {0}
     marked = {0: {**first[0], "loss": -1.0}}
-    both = measure(alone.model, alone.songs.valid, alone.options, Workers(), Stop(), done=marked)
+    both = measure(
+        alone.model, alone.songs.valid, alone.options, ProcessGroup(), Stop(), done=marked
+    )
     assert both.keys() == {0, 1}
     assert both[0]["loss"] == -1
 
@@ -225,7 +234,7 @@ def test_sums_go_to_the_processes_they_are_from_or_to_the_first() -> None:
 
     def resumed(world_size: int) -> list[dict[str, float]]:
         return [
-            Averages.resumed(saved, Workers(rank=rank, world_size=world_size)).sums
+            Averages.resumed(saved, ProcessGroup(rank=rank, world_size=world_size)).sums
             for rank in range(world_size)
         ]
 

@@ -11,7 +11,7 @@ from demucs.nn import build_model
 from demucs.training import read_config
 from demucs.training.config.schema import TrainConfig
 from demucs.training.optim.optimizer import build_optimiser
-from demucs.training.optim.subspace import VECTORS, LeadingVectors
+from demucs.training.optim.subspace import VECTORS, SubspaceIteration
 from demucs.training.optim.svd import svd_penalty
 from demucs.training.step import Step
 
@@ -29,7 +29,7 @@ def some_matrices() -> list[Tensor]:
 
 
 def test_it_comes_near_the_exact_value_and_never_above_it() -> None:
-    matrices, leading = some_matrices(), LeadingVectors()
+    matrices, leading = some_matrices(), SubspaceIteration()
     wanted = exact(matrices)
     found = [float(leading.squares(matrices)) for _ in range(60)]
     assert max(found) <= wanted * (1 + 1e-5)
@@ -40,7 +40,7 @@ def test_it_comes_near_the_exact_value_and_never_above_it() -> None:
 def test_the_gradient_is_that_of_a_full_decomposition() -> None:
     torch.manual_seed(1)
     matrix = torch.randn(30, 20, requires_grad=True)
-    leading = LeadingVectors()
+    leading = SubspaceIteration()
     for _ in range(60):
         total = leading.squares([matrix])
     total.backward()
@@ -53,7 +53,7 @@ def test_it_follows_weights_that_move_until_another_value_is_the_largest() -> No
     """Two matrices with the same vectors, whose values change places over a hundred steps."""
     torch.manual_seed(2)
     left, right = (torch.linalg.qr(torch.randn(40, 40))[0] for _ in range(2))
-    leading = LeadingVectors()
+    leading = SubspaceIteration()
     worst = 0.0
     for step in range(100):
         values = torch.ones(40)
@@ -75,7 +75,7 @@ def test_a_matrix_of_low_rank_is_as_good_as_any(
 ) -> None:
     """Its rows depend on each other, which Cholesky's factor feels."""
     torch.manual_seed(seed)
-    leading = LeadingVectors()
+    leading = SubspaceIteration()
     matrix = torch.randn(rows, rank) @ torch.randn(rank, columns)
     for noise in (0, 0, 0, 1e-6, 1e-3, 0):
         moved = matrix + noise * torch.randn(rows, columns)
@@ -85,7 +85,7 @@ def test_a_matrix_of_low_rank_is_as_good_as_any(
 
 def test_large_weights_and_those_that_are_not_finite_leave_the_vectors_sound() -> None:
     torch.manual_seed(0)
-    leading, matrix = LeadingVectors(), torch.randn(20, 30)
+    leading, matrix = SubspaceIteration(), torch.randn(20, 30)
     for _ in range(40):
         leading.squares([1e12 * matrix])
     assert float(leading.squares([1e12 * matrix])) == pytest.approx(
@@ -96,7 +96,7 @@ def test_large_weights_and_those_that_are_not_finite_leave_the_vectors_sound() -
 
 
 def test_weights_of_zeros_are_no_harm_and_are_found_when_they_grow() -> None:
-    leading, zeros = LeadingVectors(), torch.zeros(9, 12)
+    leading, zeros = SubspaceIteration(), torch.zeros(9, 12)
     assert float(leading.squares([zeros])) == 0.0
     grown = torch.randn(9, 12)
     for _ in range(40):
@@ -105,7 +105,7 @@ def test_weights_of_zeros_are_no_harm_and_are_found_when_they_grow() -> None:
 
 
 def test_other_matrices_start_anew() -> None:
-    leading = LeadingVectors()
+    leading = SubspaceIteration()
     leading.squares([torch.randn(5, 9)])
     other = torch.randn(6, 11)
     assert float(leading.squares([other])) == pytest.approx(exact([other]), rel=0.02)
