@@ -11,7 +11,7 @@ from training_world import free_port, in_processes
 
 from demucs.errors import ConfigError, DemucsError
 from demucs.training import ProcessGroup
-from demucs.training.distributed.rendezvous import LostPeerError, lost_peers_reported
+from demucs.training.distributed.rendezvous import LostPeerError, lost_peers_reported, rendezvous
 
 SHORT = 0.02  # minutes
 
@@ -97,9 +97,9 @@ def test_the_mean_gradient_is_that_of_the_whole_batch() -> None:
 def test_who_waits_for_nobody_is_told() -> None:
     began = time.monotonic()
     with pytest.raises(LostPeerError, match=r"process 0 of 3 waited 0\.02 min.* 1 of 3 came"):
-        meet(0, 3, "127.0.0.1", free_port(), SHORT)
+        rendezvous(0, 3, "127.0.0.1", free_port(), SHORT)
     with pytest.raises(LostPeerError, match=r"process 1 of 3 could not reach.*127\.0\.0\.1:"):
-        meet(1, 3, "127.0.0.1", free_port(), SHORT)
+        rendezvous(1, 3, "127.0.0.1", free_port(), SHORT)
     assert time.monotonic() - began < 120  # two waits of 1.2 s, not of PyTorch's 30 minutes
 
 
@@ -109,7 +109,7 @@ def test_a_taken_port_is_named() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(LostPeerError, match=rf"port {port}.*MASTER_PORT={port + 1}"):
-            meet(0, 2, "127.0.0.1", port, SHORT)
+            rendezvous(0, 2, "127.0.0.1", port, SHORT)
 
 
 def test_others_that_end_or_sleep_are_told() -> None:

@@ -147,7 +147,7 @@ def exploding(run: Solver, epochs: set[int]) -> None:
                         parameter.mul_(1e6)
             return found
 
-    object.__setattr__(run.parts, "step", Step())
+    object.__setattr__(run.context, "step", Step())
 
 
 @pytest.mark.long

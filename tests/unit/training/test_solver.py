@@ -92,7 +92,7 @@ def test_the_best_is_kept_from_all_epochs_and_averages(songs: Path, tmp_path: Pa
     # the weights really are those that were measured
     again = solver(songs, tmp_path / "again", "epochs=1")
     again.model.load_state_dict(best["state"])
-    found = validate(again.model, again.songs.valid, again.options, again.workers)
+    found = validate(again.model, again.songs.valid, again.options, again.group)
     assert found["nsdr"] == pytest.approx(best["metric"], abs=1e-5)
 
 
