@@ -1,16 +1,16 @@
 """Training from the command line: `dora run KEY=VALUE ...`, `python -m demucs.train KEY=VALUE ...`
 
-Every key is in `conf/config.yaml`, with its meaning and default. As examples:
+Every key is in `conf/config.yaml`, with its meaning and default. Examples:
 
     python3 -m demucs.train model=hdemucs epochs=100 batch_size=16 dset.musdb=FOLDER
     python3 -m demucs.train dset=demo variant=demo          (small, on songs of tools.demo_songs)
-    python3 -m demucs.train model=hdemucs misc.show=true    (print the model and leave)
-    python3 -m demucs.train -f SIGNATURE                    (go on with an experiment)
-    python3 -m demucs.train --check model=hdemucs           (print the signature if all is well)
+    python3 -m demucs.train model=hdemucs misc.show=true    (print the model and exit)
+    python3 -m demucs.train -f SIGNATURE                    (continue an experiment)
+    python3 -m demucs.train --check model=hdemucs           (check, and print the signature)
     srun python3 -m demucs.train model=hdemucs              (in a SLURM job: all its tasks together)
 
-The same command goes on where it was stopped. On SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 a run saves,
-and ends with exit code 85. Hydra and Dora end here: below are plain values.
+The same command continues where it was stopped. On SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 a run
+saves, and ends with exit code 85. Hydra and Dora end here: below are plain values.
 """
 
 from demucs.process.signals import EXIT_STOPPED, Interrupted, begin, stop_signal

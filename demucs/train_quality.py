@@ -4,14 +4,14 @@
 
 It learns to predict SDR and activity of separated stems, from estimates that
 `python3 -m tools.blind_estimates` has collected. Every key is in `conf/quality.yaml`, with its
-meaning and default. As examples:
+meaning and default. Examples:
 
     python3 -m demucs.train_quality estimates=FOLDER songs=DATASET
     python3 -m demucs.train_quality estimates=FOLDER songs=DATASET teachers=[hd_*,ht_*] epochs=40
-    python3 -m demucs.train_quality -f SIGNATURE            (go on with an experiment)
-    python3 -m demucs.train_quality --check epochs=40       (print the signature if all is well)
+    python3 -m demucs.train_quality -f SIGNATURE            (continue an experiment)
+    python3 -m demucs.train_quality --check epochs=40       (check, and print the signature)
 
-One process, on a CPU: minutes. The same command goes on where it was stopped. On SIGTERM, SIGHUP,
+One process, on a CPU: minutes. The same command continues where it was stopped. On SIGTERM, SIGHUP,
 SIGUSR1 and SIGUSR2 a run saves, and ends with exit code 85.
 """
 

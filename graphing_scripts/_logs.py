@@ -1,7 +1,7 @@
 """The lines of training logs: of this project, and of the public Demucs.
 
 A log as SLURM keeps it has colours, progress, and lines of all processes; after a job was queued
-again it goes on in the same file, and the public solver first repeats all it has said before.
+again it is appended to the same file, and the public solver first repeats all it has said before.
 """
 
 import re

@@ -53,7 +53,7 @@ def read_trial(path: Path) -> tuple[list[dict], list[str]]:
         raise ValueError(f"{path} has no students: nothing to draw")
     tested = [one for one in students if is_tested(one)]
     if not tested:
-        raise ValueError(f"{path} has no student with results of a test: let the trial go on")
+        raise ValueError(f"{path} has no student with results of a test: let the trial finish")
     missing = [f"{one.get('arm')} (seed {one.get('seed')})" for one in students
                if not is_tested(one)]  # fmt: skip
     return tested, [f"without finite results, so not drawn: {', '.join(missing)}"] * bool(missing)

@@ -6,8 +6,8 @@
 Reads Dora histories, folders of experiments, and training logs as SLURM keeps them (of this project
 and of the public Demucs). Draws a figure for each, as PNG and SVG, into `--out` or beside it:
 `training_curves` of a history, `NAME_curves` of a log NAME.out. With --together all runs go on the
-same axes, as `runs`. A log that goes on after a restart is one run by itself; the logs of a run
-that has several are one with --join. Needs matplotlib alone, and runs from any folder.
+same axes, as `runs`. A log that is appended to after a restart is one run by itself; the logs
+of a run that has several are one with --join. Needs matplotlib alone, and runs from any folder.
 """
 
 from demucs.process.signals import begin

@@ -135,10 +135,10 @@ requeue() { # the job, unless it was cancelled, or SLURM has queued it again by 
     if [ "$state" != RUNNING ]; then
         echo "stopped and saved; job $job is ${state:-gone}, so it is not requeued here"
     elif scontrol requeue "$job"; then
-        echo "stopped and saved; job $job is queued again, and will go on from there"
+        echo "stopped and saved; job $job is queued again, and will resume there"
     else
         echo "error: stopped and saved, but job $job cannot be queued again: submit the" \
-            "same command once more to go on" >&2
+            "same command once more to continue" >&2
     fi
 }
 

@@ -17,7 +17,7 @@ for the same number of steps and from the same seeds:
 
 Every student is evaluated on the test songs of each --test. Writes OUT/trial.json with all numbers
 and OUT/trial.md; `graphing_scripts/distil_trial.py OUT/trial.json` draws them. The same command
-goes on where it stopped.
+resumes where it stopped.
 """
 
 from demucs.process.signals import begin
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     return 0
 

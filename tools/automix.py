@@ -9,7 +9,7 @@ OUT/train.jsonl, a line for each song. Songs of `test` are never used, nor, for 
 that are for validation.
 
 A song depends on the dataset, the seed and the limits below. A second call keeps the songs that
-are complete, so an interrupted one goes on where it stopped. Then train with dset.wav=OUT.
+are complete, so an interrupted one resumes where it stopped. Then train with dset.wav=OUT.
 """
 
 from demucs.process.signals import begin
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     for line in outcome.left_out[:SHOWN]:
         print(f"left out: {line}", file=sys.stderr)

@@ -5,7 +5,7 @@
 Separates each song of DATASET by each named model (as different as there are: several
 architectures, several stages of training) and writes OUT/{train,valid}/SONG/TEACHER/STEM.flac, and
 beside them record.json: true nSDR, level, error and activity of the song and of each second. Test
-songs are never used. Songs that are done are kept, so an interrupted command goes on where it
+songs are never used. Songs that are done are kept, so an interrupted command continues where it
 stopped; other models can be added later. Then:
 
     python3 -m demucs.train_quality estimates=OUT songs=DATASET
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     print(f"{outcome.estimates} estimates in {args.out}, {outcome.new} of them new")
     return 0

@@ -4,7 +4,7 @@
 
 For each song, a file RECORDS/MODEL/KIND/SPLIT/SONG.json with the blind scores of
 demucs.blind.scores.track of each stem and second, and the true nSDR and level. A call that was
-interrupted goes on where it stopped. What a record has is kept: for other --members, or another
+interrupted resumes where it stopped. What a record has is kept: for other --members, or another
 --network, remove the records first. The score `cycle` mixes a song with the next one of the list.
 
 `studies.blind_study` reads them: it calibrates on the songs of the split `valid` and reports on
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     return 0
 

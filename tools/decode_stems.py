@@ -4,7 +4,7 @@
 
 SRC is a folder (searched in depth, its structure is kept) or one stem file; a track becomes
 `DST/.../NAME/{mixture,drums,bass,other,vocals}.wav`. Files that are already there and not older
-than their stem file are skipped, so an interrupted run goes on where it stopped.
+than their stem file are skipped, so an interrupted run resumes where it stopped.
 """
 
 from demucs.process.signals import begin

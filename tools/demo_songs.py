@@ -4,7 +4,7 @@
 
 Writes OUT/{train,valid,test}/NAME/{mixture,drums,bass,other,vocals}.wav: 16-bit stereo, the
 mixture being the exact sum of its stems. The same arguments give the same songs. A second call
-keeps the songs that are complete, so an interrupted one goes on where it stopped. Demo songs of
+keeps the songs that are complete, so an interrupted one resumes where it stopped. Demo songs of
 other arguments (another seed, length or number) are removed from OUT; your own folders are not.
 """
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     print(f"{len(folders)} songs in {options['out']}")
     return 0

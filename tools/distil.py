@@ -19,7 +19,7 @@ Songs that a model is tested on are kept out: files are compared with the folder
 fingerprint of their sound, and by name with those and with MUSDB18's test songs. Sound stands mp3,
 gain, cuts, medleys and mashups, but not another speed or pitch, nor a single stem of a test song.
 
-The same command goes on where it stopped. Tasks of one srun, and of a job array, divide the files
+The same command continues where it stopped. Tasks of one srun, and of a job array, divide the files
 (slurm_scripts/distil_slurm.sh); the last one to finish scoring writes. With --stage score and then
 --stage write, the writing is divided too.
 """
@@ -55,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
     except Interrupted:
-        print("stopped; what is done is kept: the same command goes on", file=sys.stderr)
+        print("stopped; what is done is kept: the same command continues", file=sys.stderr)
         return EXIT_STOPPED
     except KeyboardInterrupt as asked:
         why = str(asked) or "interrupted"
-        print(f"{why}; what is done is kept: the same command goes on", file=sys.stderr)
+        print(f"{why}; what is done is kept: the same command continues", file=sys.stderr)
         return 130
 
 

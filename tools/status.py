@@ -10,9 +10,9 @@ and loads no torch.
     python3 -m tools.status --watch 30         again and again, until Ctrl-C
 
 States: running, starting, pending (waits in SLURM's queue), suspended; finished, stopped (as it was
-told, and saved: it can go on), failed (with an error, shown in place of the log), dead (ended
-without a word, killed for instance: it can go on from what it saved last); unfinished or new (of an
-experiment that left no more to know).
+told, and saved: it can resume), failed (with an error, shown in place of the log), dead (ended
+without a word, killed for instance: it can resume from what it saved last); unfinished or new (of
+an experiment that left no more to know).
 """
 
 from demucs.process.signals import begin

@@ -3,7 +3,7 @@
 Separates the test songs of a data set, prints tables with the definitions of their numbers, and
 writes JSON and CSV files. Settings can be given as KEY=VALUE, as in training.
 
-Each song is kept when it is scored: after a kill the same command goes on. Tasks of one srun, and
+Each song is kept when it is scored: after a kill the same command continues. Tasks of one srun, and
 of a job array, divide the songs; the last one to finish puts the results together.
 """
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as asked:
         why = str(asked) or "interrupted"
-        print(f"{why}; the songs measured so far are kept: the same command goes on",
+        print(f"{why}; the songs measured so far are kept: the same command continues",
               file=sys.stderr)  # fmt: skip
         return 130
 

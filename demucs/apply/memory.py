@@ -41,8 +41,8 @@ class MemoryGuard:
             if self.batch is None or self.batch > size // 2:
                 self.batch = size // 2
                 _log.warning(
-                    "Out of memory for %d chunks at once: going on with %d. --batch %d avoids the "
-                    "attempt.",
+                    "Out of memory for %d chunks at once: continuing with %d. --batch %d avoids "
+                    "the attempt.",
                     size,
                     self.batch,
                     self.batch,
@@ -63,7 +63,7 @@ class MemoryGuard:
             if self.limit is None or self.limit > length // 2:
                 self.limit = length // 2
                 _log.warning(
-                    "Out of memory for a chunk of %.3g s: going on with chunks of %.3g s. A "
+                    "Out of memory for a chunk of %.3g s: continuing with chunks of %.3g s. A "
                     "--segment as short as that avoids the attempt.",
                     length / samplerate,
                     self.limit / samplerate,

@@ -32,7 +32,7 @@ def collect(
 ) -> int:
     """Writes a `Record` of each track, FOLDER/TEACHER/KIND/SPLIT/TRACK.json; returns how many.
 
-    A record that is there is kept, so an interrupted collection goes on. The song of the cycle's
+    A record that is there is kept, so an interrupted collection resumes. The song of the cycle's
     other stems is the next one of `tracks`, for every teacher the same.
 
     Args:
@@ -145,7 +145,7 @@ def sdr_of(references: Tensor, estimates: Tensor, samplerate: int) -> Measures:
 
 
 def check_weights(teacher: Teacher, record: Record, path: Path) -> None:
-    """Refuses to go on with records of another model.
+    """Refuses to continue with records of another model.
 
     Raises:
         ConfigError: the record was made with other weights of the teacher's name.

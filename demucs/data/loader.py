@@ -127,7 +127,7 @@ class TrainingLoader(AbstractContextManager["TrainingLoader"]):
             raise ReaderError(
                 f"a process that reads audio ended ({reason}), perhaps for its memory or that of "
                 "/dev/shm: use fewer of them (misc.num_workers) or smaller batches, or give the "
-                "job more memory; the same command goes on from the last saved state"
+                "job more memory; the same command continues from the last saved state"
             ) from error
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ def training_loader(
         batch_size: the global batch.
         epoch: number of the epoch, 0 or more.
         seed: replaces that of the dataset.
-        start_batch: where to go on in the middle of an epoch.
+        start_batch: where to resume in the middle of an epoch.
         rank: of this process.
         world_size: number of processes.
         num_workers: processes that read; 0 reads in this one.

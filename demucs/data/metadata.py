@@ -254,6 +254,6 @@ def _save(cache: Path | None, tracks: dict[str, Any], present: set[str]) -> None
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     except OSError as error:
         logger.warning(
-            "%s. It is only a cache of measurements: this run goes on, and the next one measures "
+            "%s. It is only a cache of measurements: this run continues, and the next one measures "
             "the songs again", message_of(error),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scoring in other processes, so that the model goes on separating.
+"""Scoring in other processes, so that the model continues to separate.
 
 The processes are started from scratch, not forked: they do not inherit the threads of torch, do
 not run the caller's main module again, and use one BLAS thread each.

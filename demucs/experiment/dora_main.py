@@ -192,7 +192,7 @@ def ending_on_errors(memory: str = MEMORY) -> Iterator[None]:
         yield
     except KeyboardInterrupt as asked:
         why = str(asked) or "interrupted"
-        print(f"{why}; the same command goes on from the last saved state", file=sys.stderr)
+        print(f"{why}; the same command continues from the last saved state", file=sys.stderr)
         sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
     except Exception as error:  # not left to Hydra, which shortens the traceback
         tell(error, memory)

@@ -14,7 +14,7 @@ OF_THE_DATA = ("dset", "dset.sources", "dset.channels", "dset.samplerate")  # ot
 
 
 def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str | None:
-    """Says which trained experiment differs least from a new one, and how to go on from it.
+    """Says which trained experiment differs least from a new one, and how to continue from it.
 
     Args:
         experiments: the folder of all experiments.
@@ -41,7 +41,7 @@ def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str 
     return (
         f"{signature} is a new experiment and starts from the beginning. The nearest that has "
         f"been trained is {nearest}, which differs in {', '.join(differs)}. To start "
-        f"from its weights, add continue_from={nearest}; to go on with it as it is, give "
+        f"from its weights, add continue_from={nearest}; to continue it as it is, give "
         f"-f {nearest} instead of overrides"
     )
 

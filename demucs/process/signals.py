@@ -219,7 +219,7 @@ def _end_now(command: _Command, *, late: bool = False) -> None:
         late: a signal or an error came before, and the process has not ended by itself.
     """
     name, code = command.asked or command.noted or command.seen or "SIGTERM", command.code
-    same = "; the same command goes on from the last saved state" if command.saves else ""
+    same = "; the same command continues from the last saved state" if command.saves else ""
     if command.stage == "noting" and command.asked is None:
         code = 128 + int(getattr(signal, name))
         say(f"{Asked(name)}, and no step ended since: ended without saving{same}")

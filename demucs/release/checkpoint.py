@@ -67,7 +67,7 @@ def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) ->
                 _keep(path, path.with_name(PREVIOUS_NAME))
     except OSError as error:
         rest = (
-            "the checkpoint before it is intact, and the same command goes on from it"
+            "the checkpoint before it is intact, and the same command continues from it"
             if before
             else "there is none before it: the same command starts from the beginning"
         )

@@ -149,7 +149,7 @@ def _stop_before_loss(should_stop: Callable[[], bool]) -> Iterator[None]:
         if not should_stop():
             raise
         raise Interrupted(
-            "stopped, and another process had ended already; the same command goes on from the "
+            "stopped, and another process had ended already; the same command continues from the "
             "last saved state"
         ) from error
 

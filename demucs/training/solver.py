@@ -163,7 +163,7 @@ class Solver:
             self._save()
             raise Interrupted(
                 "stopped while the teacher or the best state was measured, and saved; the same "
-                "command goes on"
+                "command continues"
             )
 
     def _note(self, stage: str, began: float, metrics: Metrics | None) -> None:
@@ -185,7 +185,8 @@ class Solver:
             stage, f"after {self.state.batch} batches"
         )
         return Interrupted(
-            f"stopped in epoch {self.state.epoch + 1} {where}, and saved; the same command goes on"
+            f"stopped in epoch {self.state.epoch + 1} {where}, and saved; "
+            "the same command continues"
         )
 
     def _roll_back(self, error: DivergedError) -> None:

@@ -23,7 +23,7 @@ _NO_MATTER = ("misc.", "dora.", "slurm.")
 
 
 def start_from(state: TrainingState, run: RunConfig, folder: Path) -> Mapping[str, Any] | None:
-    """Brings `state` to where this run goes on from.
+    """Brings `state` to where this run continues from.
 
     The newest good checkpoint in `folder` comes first; without one, `continue_from` or
     `continue_pretrained`.
@@ -41,7 +41,7 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> Mapping[st
         if changed:
             logger.warning("since the checkpoint was written, these keys changed: %s", changed)
         state.restore(content)
-        logger.info("going on after %s", _progress(state))
+        logger.info("resuming after %s", _progress(state))
     elif run.options.continue_from is not None:
         _continue_from(state, run, folder.parent / run.options.continue_from)
     elif run.options.continue_pretrained is not None:
@@ -57,7 +57,7 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> Mapping[st
 def check_start(run: RunConfig, folder: Path) -> None:
     """Refuses what a run cannot start from, or be compared with, before it looks at any song.
 
-    A run that goes on from its own checkpoint in `folder` needs no other origin any more.
+    A run that resumes from its own checkpoint in `folder` needs no other origin any more.
 
     Raises:
         ConfigError: `misc.reference` cannot be read, or `semi.teacher` has other stems.

@@ -39,7 +39,7 @@ FAULTS = {
     "checkpoint": (1, "make room or allow writing there"),
     "diverged": (1, "error: training diverged"),
     "memory": (1, "error: out of memory: give a smaller batch_size or micro_batch"),
-    "interrupt": (130, "interrupted; the same command goes on from the last saved state"),
+    "interrupt": (130, "interrupted; the same command continues from the last saved state"),
     "reader": (1, "error: a process that reads audio ended ("),
 }
 FIRST = {"checkpoint", "valid", "test"}  # which the first process alone does, of so few songs

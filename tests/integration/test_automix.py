@@ -171,7 +171,7 @@ def test_an_interrupt_leaves_whole_songs_and_the_next_call_goes_on(
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of its processes
     _, said = running.communicate(timeout=300)
     assert running.returncode == 130, said
-    assert "interrupted; the same command goes on from here" in said
+    assert "interrupted; the same command continues from here" in said
     assert "Traceback" not in said
     whole = list(train.iterdir())
     assert 0 < len(whole) < 60

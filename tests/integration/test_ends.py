@@ -119,7 +119,7 @@ def test_a_signal_ends_each_command_from_its_first_line_on(name: str, tmp_path: 
 @pytest.mark.parametrize(
     ("fault", "numbers", "code", "words"),
     [
-        ("hang", [signal.SIGINT], 130, "interrupted; the same command goes on"),
+        ("hang", [signal.SIGINT], 130, "interrupted; the same command continues"),
         ("deaf", [signal.SIGTERM, signal.SIGTERM], 143, "and no step ended since"),
     ],
 )

@@ -74,7 +74,7 @@ def test_collected_trained_stopped_resumed_and_used(tmp_path: Path) -> None:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         assert process.wait(300) == 85, log.read_text()
-    assert "and saved; the same command goes on" in log.read_text()
+    assert "and saved; the same command continues" in log.read_text()
     (experiment,) = (tmp_path / "outputs" / "quality" / "xps").iterdir()
     before = len(json.loads((experiment / "history.json").read_text()))
     assert 1 <= before < 40
@@ -83,7 +83,7 @@ def test_collected_trained_stopped_resumed_and_used(tmp_path: Path) -> None:
     done = run(tmp_path, "dora", "-P", "demucs", "--main_module", "train_quality", "run",
                *overrides)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert f"going on after {before} epochs" in done.stdout
+    assert f"resuming after {before} epochs" in done.stdout
     path = experiment / "quality.safetensors"
     assert str(path) in done.stdout
     history = json.loads((experiment / "history.json").read_text())

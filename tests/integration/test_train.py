@@ -113,7 +113,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     for folder in ("killed", "whole"):
         done = train(songs, tmp_path / folder, *overrides)
         assert done.returncode == 0, done.stderr
-        assert ("going on after" in done.stdout) == (folder == "killed")
+        assert ("resuming after" in done.stdout) == (folder == "killed")
     killed, whole = (
         load_checkpoint(only_experiment(tmp_path / folder) / "checkpoint.th")
         for folder in ("killed", "whole")
@@ -156,7 +156,7 @@ def test_a_signal_to_all_processes_of_a_job_spares_the_readers(
     assert "1 reader(s)" in output
     assert code == 85, output
     assert "Traceback" not in output
-    assert "saved; the same command goes on" in output
+    assert "saved; the same command continues" in output
     assert load_checkpoint(only_experiment(tmp_path) / "checkpoint.th")["epoch"] >= 1
 
 
@@ -170,7 +170,7 @@ def test_launched_processes_save_together(
     assert code == 85, output
     assert "2 process(es)" in output
     assert "Traceback" not in output
-    assert "saved; the same command goes on" in output
+    assert "saved; the same command continues" in output
 
 
 def test_the_second_run_of_an_experiment_is_refused(songs: Path, tmp_path: Path) -> None:

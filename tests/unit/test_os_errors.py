@@ -148,7 +148,9 @@ def test_a_cache_that_cannot_be_kept_is_a_warning(
     found = find_songs(read_config(tiny_config(songs, f"dset.metadata={tmp_path / 'metadata'}")))
     assert len(found.training.tracks) == 2
     lines = [
-        text for text in caplog.messages if "only a cache of measurements: this run goes on" in text
+        text
+        for text in caplog.messages
+        if "only a cache of measurements: this run continues" in text
     ]
     assert lines
     assert all(f"{tmp_path / 'metadata'} is not a folder" in line for line in lines)

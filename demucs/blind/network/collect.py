@@ -4,7 +4,7 @@
     OUT/{train,valid}/SONG/TEACHER/STEM.flac     estimates, 16 bits, clipped at full scale
     OUT/{train,valid}/SONG/TEACHER/record.json   a `Record` with the truth about these files
 
-A song is done once it has its record, so an interrupted collection goes on where it stopped.
+A song is done once it has its record, so an interrupted collection resumes where it stopped.
 """
 
 import json

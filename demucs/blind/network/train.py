@@ -58,7 +58,7 @@ def train_network(
     environ: Mapping[str, str],
     should_stop: Callable[[], bool],
 ) -> Path:
-    """Trains to the end, or goes on with what is in the folder; returns the exported file.
+    """Trains to the end, or resumes what is in the folder; returns the exported file.
 
     Args:
         config: what to train.
@@ -161,7 +161,7 @@ class _Training:
                 self._save()
                 raise Interrupted(
                     f"stopped in epoch {self.epoch + 1} after {self.batch} batches, and saved; the "
-                    "same command goes on from there"
+                    "same command continues from there"
                 )
         self.seconds += time.monotonic() - began
 
@@ -257,7 +257,7 @@ class _Training:
                 f"the checkpoint in {self.place.folder} is of another network ({error}): train "
                 "another experiment, as with dummy=2"
             ) from error
-        logger.info("going on after %d epochs and %d batches", self.epoch, self.batch)
+        logger.info("resuming after %d epochs and %d batches", self.epoch, self.batch)
         self._fit(content.get("data") or {})
 
     def _fit(self, before: Mapping[str, Any]) -> None:

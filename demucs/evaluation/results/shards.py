@@ -1,4 +1,4 @@
-"""Results of tracks as files of a folder: a killed evaluation goes on, and shares come together.
+"""Results of tracks as files of a folder: a killed evaluation resumes, and shares come together.
 
 Each track is a file of its own, written when it is scored. Processes that divide the tracks write
 into one folder, and whichever finds all tracks there puts the results together. No process waits

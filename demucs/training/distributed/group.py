@@ -141,7 +141,7 @@ def _mean_in_order_of_ranks(
     """The mean gradient of a bucket, added up in the order of ranks.
 
     The usual ring adds up in an order that depends on where in its bucket a gradient lies, and
-    buckets change after the first step: a run that goes on would then round differently from one
+    buckets change after the first step: a resumed run would then round differently from one
     that was never stopped.
     """
     own: Tensor = bucket.buffer()

@@ -103,9 +103,9 @@ def lost_peers_reported(rank: int, world_size: int, minutes: float) -> Iterator[
         if any(word in text for word in _LATE):
             raise LostPeerError(
                 f"{who} waited {minutes:g} min for the others: the log says what holds them up; "
-                "start again to go on, and raise misc.timeout if they are only slow"
+                "start again to resume, and raise misc.timeout if they are only slow"
             ) from error
         raise LostPeerError(
             f"{who}: another process ended, and its lines in the log have the reason; start again "
-            "to go on from the last saved state"
+            "to resume from the last saved state"
         ) from error

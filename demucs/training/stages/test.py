@@ -69,7 +69,7 @@ def _check_some(results: Results) -> None:
         name, reason = next(iter(failed.items()))
         raise DatasetError(
             f"no test song could be measured; {name}: {reason}. Repair that and give the same "
-            "command again, which goes on with the test, or train another one with test.every=0"
+            "command again, which resumes the test, or train another one with test.every=0"
         )
 
 

@@ -96,8 +96,8 @@ def test_a_batch_that_does_not_fit_is_halved(caplog: pytest.LogCaptureFixture) -
     assert [count for count, _ in model.shapes if count > 2] == [8, 4]  # not tried again
     said = [record.getMessage() for record in caplog.records]
     assert [line.split(": ")[1].split(".")[0] for line in said] == [
-        "going on with 4",
-        "going on with 2",
+        "continuing with 4",
+        "continuing with 2",
     ]
     assert "--batch 2" in said[-1]
 

@@ -254,7 +254,7 @@ def test_a_run_that_is_stopped_ends_as_if_it_had_not_been(config, tmp_path):
         except Interrupted as stop:
             stops += 1
             told = str(stop)
-    assert "the same command goes on" in told
+    assert "the same command continues" in told
     assert stops == 3  # after every other of 2 x 3 batches
     one, other = load_network(whole), load_network(path)
     state = one.network.state_dict()

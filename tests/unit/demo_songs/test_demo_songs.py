@@ -302,7 +302,7 @@ def test_an_interrupted_command_says_how_to_go_on(
 
     monkeypatch.setattr(write, "write_song", interrupt)
     assert main([str(tmp_path), "--train", "1", "--workers", "1", "--no-progress"]) == 130
-    assert "goes on" in capsys.readouterr().err
+    assert "continues" in capsys.readouterr().err
 
 
 def test_a_removed_song_is_made_again(tmp_path: Path) -> None:

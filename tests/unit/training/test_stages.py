@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere goes on as if nothing had happened: in training, validation, test.
+"""A run that is stopped anywhere resumes as if nothing had happened: in training, validation, test.
 
 Compared is the last checkpoint with all of its tensors, bit for bit, the history without times, and
 the results of the test.
@@ -89,7 +89,7 @@ def stopped_over_and_over(make: Any, limit: int) -> int:
             return stops
         except Interrupted as stop:
             said = str(stop)
-        assert "saved; the same command goes on" in said
+        assert "saved; the same command continues" in said
     raise AssertionError(f"not at its end after {limit} stops")
 
 
@@ -167,7 +167,7 @@ def test_where_it_goes_on_is_told(
         with pytest.raises(Interrupted):
             solver(songs, folder, should_stop=Calls(call)).train()
         solver(songs, folder)
-        (line,) = [text for text in caplog.messages if text.startswith("going on after")]
+        (line,) = [text for text in caplog.messages if text.startswith("resuming after")]
         assert words in line
         caplog.clear()
 
