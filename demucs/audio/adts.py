@@ -4,28 +4,24 @@ Files that were joined end to end, and recordings of radio programmes, may turn 
 Reference: ISO/IEC 13818-7, section 6.2 (ADTS).
 """
 
-import mmap
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+
+from demucs.audio.headers import cached_until_changed, mapped
 
 _HEAD = 7  # bytes of a header
 
 
+@cached_until_changed
 def read_adts(path: Path) -> tuple[tuple[int, int], ...]:
     """First and last (exclusive) byte of each part of one format; empty if it is not such a file.
 
     Raises:
         OSError: the file cannot be read.
     """
-    state = path.stat()
-    return _read(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[tuple[int, int], ...]:
     starts: list[int] = []
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
+        size = len(data)
         place, before = 0, None
         while place + _HEAD <= size:
             head = data[place : place + _HEAD]

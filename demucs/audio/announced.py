@@ -7,10 +7,10 @@ largest that they can.
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from demucs.audio.headers import cached_until_changed
 from demucs.audio.riff import Chunk, chunks
 
 _PLACEHOLDER = 2**31 - 2**16  # bytes from which on a wav's length means "to the end"
@@ -56,19 +56,15 @@ class Announced:
         return 0 if self.length is None else max(0, self.length - self.there)
 
 
+@cached_until_changed
 def announced(path: Path, start: int = 0) -> Announced:
     """Reads the header of a file, which begins at byte `start`.
 
     Raises:
         OSError: the file cannot be read.
     """
-    state = path.stat()
-    return _read(path, start, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _read(path: Path, start: int, size: int, changed: int) -> Announced:
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         if not file.seekable():
             return Announced()
         file.seek(start)

@@ -5,7 +5,7 @@ ogg or in many an mp3, it is read as far as it goes, with a warning if its end s
 header that is wrong about a file that is whole is a warning too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from demucs.audio.announced import SLACK
@@ -80,7 +80,13 @@ def cut_off(frames: int, whole: int, rate: int) -> str:
 
 
 def doubts(
-    path: Path, link: Link, frames: int, expected: int | None, rate: int, *, last: bool
+    path: Path,
+    link: Link,
+    frames: int,
+    expected: int | None,
+    rate: int,
+    *,
+    links: Sequence[Link],
 ) -> Iterator[str]:
     """Holds what was decoded of a link against what the file tells of it.
 
@@ -90,7 +96,7 @@ def doubts(
         frames: samples that were decoded.
         expected: samples that the decoder knew of; None if it did not.
         rate: Hz.
-        last: no other link follows.
+        links: all streams of the file.
 
     Yields:
         What is to be said of the file, after its name.
@@ -98,6 +104,7 @@ def doubts(
     Raises:
         CutShortError: samples that a header counts are missing.
     """
+    last = link == links[-1]
     if link.is_counted and expected is not None and frames < expected:
         raise CutShortError(path, cut_off(frames, expected, rate))
     if link.mp3 is not None:
@@ -114,7 +121,7 @@ def doubts(
         yield has_wrong_header(wrong)
     if last and (rest := _rest(link)) > SLACK:
         yield leaves_out(rest, "after the end that its header tells of")
-    if link.start > SLACK and link.is_first:
+    if link.start > SLACK and link == links[0]:
         yield leaves_out(link.start, "of a stream before the first whose beginning is there")
 
 

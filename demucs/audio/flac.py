@@ -8,10 +8,11 @@ Reference: RFC 9639, sections 8.2 (STREAMINFO) and 9 (frames).
 import mmap
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+
+from demucs.audio.headers import before_id3v1, cached_until_changed, mapped
 
 # How a stream begins: its mark, and the head of a STREAMINFO block, which may be the last one.
 _HEAD = 42  # bytes of `fLaC` and STREAMINFO
@@ -71,19 +72,15 @@ class FlacStream:
         return ((self.length_at, self.without_length),)
 
 
+@cached_until_changed
 def read_flac(path: Path) -> tuple[FlacStream, ...]:
     """The streams of a FLAC file in their order; empty if it is not one.
 
     Raises:
         OSError: the file cannot be read.
     """
-    state = path.stat()
-    return _read(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[FlacStream, ...]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
+        size = len(data)
         starts = [place for m in _INFO.finditer(data) if (place := m.start()) + _HEAD <= size]
         streams = [_stream(data, start, end) for start, end in pairwise([*starts, size])]
         if streams:  # tags before the first are its own
@@ -98,7 +95,7 @@ def _stream(data: mmap.mmap, start: int, end: int) -> FlacStream:
     place = _after_blocks(data, start)
     begin = _frame(data[place : place + 16], size)
     first = 0 if begin is None else begin.first
-    end = _without_tag(data, end)
+    end = before_id3v1(data, end)
     after = _after_last(data, place, end, size)
     return FlacStream(
         told=told or None,
@@ -134,10 +131,6 @@ def _after_blocks(data: mmap.mmap, start: int) -> int:
         if head[0] & 0x80:
             break
     return place
-
-
-def _without_tag(data: mmap.mmap, end: int) -> int:
-    return end - 128 if data[end - 128 : end - 125] == b"TAG" else end
 
 
 def _after_last(data: mmap.mmap, begin: int, end: int, size: int) -> int | None:

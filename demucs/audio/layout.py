@@ -10,6 +10,7 @@ from pathlib import Path
 from demucs.audio.adts import read_adts
 from demucs.audio.announced import SLACK, Announced, announced
 from demucs.audio.flac import FlacStream, read_flac
+from demucs.audio.headers import id3_length
 from demucs.audio.mp3 import Mp3, read_mp3
 from demucs.audio.ogg import read_ogg
 
@@ -22,7 +23,6 @@ class Link:
         start, end: bytes in the file.
         patches: bytes to read in place of those in the file, by place in the link.
         mp3, flac, data: what was found out about one of these kinds.
-        is_first: no other link comes before it.
     """
 
     start: int
@@ -31,7 +31,6 @@ class Link:
     mp3: Mp3 | None = None
     flac: FlacStream | None = None
     data: Announced | None = None
-    is_first: bool = False
 
     @property
     def is_counted(self) -> bool:
@@ -84,33 +83,30 @@ def _begins_amid_ogg(path: Path) -> bool:
 
 
 def _of_ogg(path: Path) -> tuple[Link, ...]:
-    return tuple(
-        Link(start=one.start, end=one.end, is_first=number == 0)
-        for number, one in enumerate(read_ogg(path))
-    )
+    return tuple(Link(start=stream.start, end=stream.end) for stream in read_ogg(path))
 
 
 def _is_flac(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(10)
-        file.seek(10 + sum(byte << 7 * (3 - k) for k, byte in enumerate(head[6:10])))
+        file.seek(id3_length(head))
         return file.read(4) == b"fLaC"
 
 
 def _of_flac(path: Path) -> tuple[Link, ...]:
     return tuple(
         Link(
-            start=one.start,
-            end=one.end,
-            patches=tuple((place - one.start, patch) for place, patch in one.patches),
-            flac=one,
+            start=stream.start,
+            end=stream.end,
+            patches=tuple((place - stream.start, patch) for place, patch in stream.patches),
+            flac=stream,
         )
-        for one in read_flac(path)
+        for stream in read_flac(path)
     )
 
 
 def _of_mpeg(path: Path) -> tuple[Link, ...]:
-    return tuple(Link(start=one.start, end=one.end, mp3=one) for one in read_mp3(path))
+    return tuple(Link(start=stream.start, end=stream.end, mp3=stream) for stream in read_mp3(path))
 
 
 def _of_data(path: Path, size: int) -> list[Link]:

@@ -129,9 +129,8 @@ class Links:
         """Holds what was decoded of a link, from its first sample, against what the file tells."""
         if isinstance(decoder, FfmpegDecoder):
             self._doubt(*decoder.doubts())
-        last = link == self.links[-1]
         rate = decoder.samplerate
-        self._doubt(*doubts(self._path, link, count, decoder.frames, rate, last=last))
+        self._doubt(*doubts(self._path, link, count, decoder.frames, rate, links=self.links))
 
     def _doubt(self, *sentences: str) -> None:
         self.doubts += sentences

@@ -15,6 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from demucs.audio.headers import before_id3v1, cached_until_changed, id3_length, mapped
+
 # kbit/s by (is MPEG 1, layer)
 _KBITS = {
     (True, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -65,19 +67,15 @@ class Mp3:
     rest: int = 0
 
 
+@cached_until_changed
 def read_mp3(path: Path) -> tuple[Mp3, ...]:
     """Reads the headers of all frames; empty if they are not those of an MPEG file.
 
     Raises:
         OSError: the file cannot be read.
     """
-    state = path.stat()
-    return _read(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[Mp3, ...]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
+        size = len(data)
         end = _end(data)
         frames = list(_frames(data, end))
         counts = {
@@ -132,9 +130,7 @@ def _end_at_count(
 
 def _end(data: mmap.mmap) -> int:
     """Where the frames end and tags begin (APEv2, ID3v1)."""
-    end = len(data)
-    if data[-128:-125] == b"TAG":
-        end -= 128
+    end = before_id3v1(data, len(data))
     footer = data[max(0, end - 32) : end]
     if footer[:8] == b"APETAGEX":
         end -= int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 128 else 0)
@@ -177,13 +173,12 @@ def _begun_inside(data: mmap.mmap, place: int, after: int) -> int | None:
 
 
 def _after_tags(data: mmap.mmap, place: int) -> int:
-    """The place after ID3 tags: version 1 of 128 bytes, version 2 of four times seven bits."""
+    """The place after ID3 tags of version 1 (128 bytes) and 2."""
     while (name := data[place : place + 3]) in (b"ID3", b"TAG"):
         if name == b"TAG":
             place += 128
         else:
-            size = data[place + 6 : place + 10]
-            place += 10 + sum(byte << 7 * (3 - k) for k, byte in enumerate(size))
+            place += id3_length(data[place : place + 10])
     return place
 
 

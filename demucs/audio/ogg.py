@@ -7,9 +7,10 @@ with headers of its own. Reference: RFC 3533.
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+
+from demucs.audio.headers import cached_until_changed, mapped
 
 _HEAD = 27  # bytes of a page's header before its table of sizes
 _BEGINS, _ENDS = 2, 4  # flags of a page
@@ -24,19 +25,15 @@ class OggStream:
     end: int
 
 
+@cached_until_changed
 def read_ogg(path: Path) -> tuple[OggStream, ...]:
     """The streams of an Ogg file in their order, but for one whose beginning is missing.
 
     Raises:
         OSError: the file cannot be read.
     """
-    state = path.stat()
-    return _read(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[OggStream, ...]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
+        size = len(data)
         starts, before = [], False
         for place, flags in _pages(data):
             begins = bool(flags & _BEGINS)
