@@ -88,13 +88,13 @@ def example_losses(
     if certified is None:
         return errors
     count = references.shape[1]
-    one = torch.arange(count, device=certified.device) == certified[:, None]  # [B, S]
-    hidden = one[:, :, None, None]
+    is_certified = torch.arange(count, device=certified.device) == certified[:, None]  # [B, S]
+    hidden = is_certified[:, :, None, None]
     theirs, truth = (
         wav.masked_fill(hidden, 0).sum(1, keepdim=True) for wav in (estimates, references)
     )
     shared = rest * _each(theirs, truth, kind) / max(count - 1, 1)  # [B, 1]
-    return torch.where(one | (certified < 0)[:, None], errors, shared)
+    return torch.where(is_certified | (certified < 0)[:, None], errors, shared)
 
 
 def batch_losses(estimates: Tensor, batch: Batch, kind: str, rest: float = 1.0) -> Tensor:

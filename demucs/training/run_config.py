@@ -1,4 +1,4 @@
-"""From the blocks of a configuration to what the rooms take: a model, an augmentation, options."""
+"""The configuration of a run, read into typed options, a model and an augmentation."""
 
 import dataclasses
 import types
@@ -47,10 +47,10 @@ def _weights(plain: Mapping[str, Any]) -> Any:
     """`weights` as a list of numbers; of `STEM:NUMBER` entries, stems not named count 1.
 
     Raises:
-        ConfigError: an entry that is neither, or a name that is no stem.
+        ConfigError: an entry that is neither, or a name that is not a stem.
     """
     weights, sources = plain["weights"], list(plain["dset"]["sources"])
-    if not isinstance(weights, list) or not any(isinstance(one, str) for one in weights):
+    if not isinstance(weights, list) or not any(isinstance(entry, str) for entry in weights):
         return weights
     named = {}
     for entry in weights:
@@ -62,7 +62,7 @@ def _weights(plain: Mapping[str, Any]) -> Any:
         if not stem:
             raise ConfigError(
                 f"weights has the entry {entry!r}: give a number for each stem, or STEM:NUMBER "
-                "entries, as weights=[vocals:2]"
+                "entries, e.g. weights=[vocals:2]"
             )
     unknown = sorted(set(named) - set(sources))
     if unknown:
@@ -100,20 +100,22 @@ def model_spec(plain: Mapping[str, Any], dset: DataConfig) -> ModelSpec:
 
 
 def _arguments(plain: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    own = plain.get("model_args")
+    arguments = plain.get("model_args")
     if name not in BUILT_IN:
-        if own is not None and not isinstance(own, Mapping):
-            raise ConfigError(f"model_args={own!r} must be keys and values, as {{channels: 8}}")
-        given = sorted(set(own or {}) & set(GIVEN))
+        if arguments is not None and not isinstance(arguments, Mapping):
+            raise ConfigError(
+                f"model_args={arguments!r} must be keys and values, e.g. {{channels: 8}}"
+            )
+        given = sorted(set(arguments or {}) & set(GIVEN))
         if given:
             raise ConfigError(
                 f"model_args has {', '.join(given)}, which every model is given: set "
                 "dset.sources, dset.channels, dset.samplerate or model_segment instead"
             )
-        return own or {}
-    if own:
+        return arguments or {}
+    if arguments:
         raise ConfigError(
-            f"model_args={own} is for models of one's own: set {name}.KEY=VALUE instead"
+            f"model_args={arguments} is for models of one's own: set {name}.KEY=VALUE instead"
         )
     block: Mapping[str, Any] = plain[name]
     return block
@@ -179,7 +181,7 @@ def read_section(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
     Args:
         kind: the dataclass.
         values: a plain, resolved dictionary.
-        path: where `values` stands, as `svd.`, for messages.
+        path: where `values` stands, e.g. `svd.`, for messages.
 
     Raises:
         ConfigError: a key that is missing, or a value of another type; says which.
@@ -205,12 +207,12 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         if value is None:
             return None
-        (hint,) = [one for one in get_args(hint) if one is not type(None)]
+        (hint,) = [kind for kind in get_args(hint) if kind is not type(None)]
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where}={value!r} must be a list, as {where}=[a,b]")
+            raise ConfigError(f"{where}={value!r} must be a list, e.g. {where}=[a,b]")
         inner = get_args(hint)[0]
-        return tuple(_typed(one, inner, f"{where}[{i}]") for i, one in enumerate(value))
+        return tuple(_typed(item, inner, f"{where}[{i}]") for i, item in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is str and isinstance(value, int) and not isinstance(value, bool):

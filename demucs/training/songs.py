@@ -65,7 +65,7 @@ class Songs:
         """
         tracks = {
             "train": self.training.tracks,
-            "valid": list({id(one.track): one.track for one in self.valid}.values()),
+            "valid": list({id(excerpt.track): excerpt.track for excerpt in self.valid}.values()),
             "test": list(self.test),
         }
         if self.pseudo:
@@ -85,7 +85,7 @@ class Songs:
             "tracks": {split: len(some) for split, some in tracks.items()},
             "fingerprint": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
             "lists": lists,
-            "songs": sorted({song_mark(one.name, one.frames) for one in heard}),
+            "songs": sorted({song_mark(track.name, track.frames) for track in heard}),
         }
 
 
@@ -102,7 +102,7 @@ def find_songs(run: RunConfig) -> Songs:
     if not valid:
         raise DatasetError(
             f"{', '.join(dset.roots)}: no song is for validation; add a dataset with songs that "
-            "are no mixes of tools.automix"
+            "tools.automix did not mix"
         )
     train = _tracks(dset, "train") + (valid if dset.train_valid else [])
     labelled = TrainingSet(
@@ -138,12 +138,12 @@ def find_songs(run: RunConfig) -> Songs:
 
 def _tracks(dset: DataConfig, split: str) -> list[Track]:
     """The tracks of one split in all datasets; those without test songs are left out of `test`."""
-    found: list[Track] = []
+    tracks: list[Track] = []
     for root in dset.roots:
         if split == "test" and not (Path(root) / "test").is_dir():
             logger.info("%s has no test folder: no test on it", root)
             continue
-        found += find_tracks(
+        tracks += find_tracks(
             root,
             split,  # type: ignore[arg-type]
             sources=dset.sources,
@@ -152,8 +152,8 @@ def _tracks(dset: DataConfig, split: str) -> list[Track]:
             metadata=dset.metadata,
         )
     if split == "test":
-        _check_names(found)
-    return found
+        _check_names(tracks)
+    return tracks
 
 
 def _check_names(tracks: Sequence[Track]) -> None:
@@ -177,9 +177,6 @@ def _excerpts(tracks: Sequence[Track], dset: DataConfig) -> list[Excerpt]:
     return excerpts[: dset.valid_samples]
 
 
-logger = logging.getLogger(__name__)
-
-
 def with_pseudo(labelled: TrainingSet, run: RunConfig) -> MixedSet:
     """The examples of `labelled` and of `semi.folder`.
 
@@ -193,7 +190,7 @@ def with_pseudo(labelled: TrainingSet, run: RunConfig) -> MixedSet:
     tracks, labels = distilled_tracks(
         semi.folder, sources=dset.sources, samplerate=dset.samplerate, channels=dset.channels
     )
-    if semi.loss != "plain" and not all(one.predicted for one in labels):
+    if semi.loss != "plain" and not all(label.predicted for label in labels):
         raise ConfigError(
             f"semi.loss={semi.loss} goes by predicted nSDR, and {semi.folder} has raw scores: "
             "distil with --calibration or --network instead of --by, or use semi=plain"

@@ -1,4 +1,4 @@
-"""Where a run starts: its own checkpoint, another run's weights, or chance."""
+"""The start of a run: its own checkpoint, another run's weights, or random ones."""
 
 import logging
 from collections.abc import Mapping
@@ -132,10 +132,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{key}."))
+            flat.update(_flat(value, f"{prefix}{key}."))
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -80,7 +80,7 @@ class TrainingState:
             "model": dict(self.model.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step.state_dict(),
-            "averages": {name: one.state_dict() for name, one in self.averages.items()},
+            "averages": {name: average.state_dict() for name, average in self.averages.items()},
             "epoch": self.epoch,
             "batch": self.batch,
             "sums": self.sums,

@@ -126,15 +126,15 @@ class Step:
             with nullcontext() if last else self._without_exchange():
                 with self.precision.autocast():
                     estimates = self.model(part.stems.sum(1))
-                found = batch_losses(
+                part_errors = batch_losses(
                     estimates, part, self.options.optim.loss, self.options.semi.silence_weight
                 )
-                loss = weighted_mean(found, self.options.weights) * share
+                loss = weighted_mean(part_errors, self.options.weights) * share
                 penalties = self._penalties(epoch, batch) if last else {}
                 for weight, value in penalties.values():
                     loss = loss + weight * value
                 self.precision.backward(loss)
-            errors = errors + found.detach() * share
+            errors = errors + part_errors.detach() * share
         return errors, penalties
 
     def _without_exchange(self) -> AbstractContextManager[Any]:
@@ -144,13 +144,13 @@ class Step:
         return exchange
 
     def _penalties(self, epoch: int, batch: int) -> Penalties:
-        svd, found = self.options.svd, {}
+        svd, penalties = self.options.svd, {}
         if svd.penalty > 0 and penalty_applies(svd.proba, self.options.seed, epoch, batch):
             value = svd_penalty(self.module, svd, leading=self.leading if svd.warm else None)
-            found["penalty"] = (svd.penalty, value / svd.proba)
+            penalties["penalty"] = (svd.penalty, value / svd.proba)
         if self.quantiser is not None:
-            found["ms"] = (self.quantiser.weight, self.quantiser.size())
-        return found
+            penalties["ms"] = (self.quantiser.weight, self.quantiser.size())
+        return penalties
 
     def _clip(self, norm: float) -> None:
         limit = self.options.optim.clip_grad
@@ -166,10 +166,10 @@ class Step:
         if self.options.svd.penalty > 0:  # also where it is left out: the mean is then of all steps
             values["penalty"] = torch.zeros_like(reco)
         values.update({name: value.detach() for name, (_, value) in penalties.items()})
-        found = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+        measures = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
         for name, (weight, _) in penalties.items():
-            found["loss"] += weight * found[name]
-        return found
+            measures["loss"] += weight * measures[name]
+        return measures
 
     def _skip(self, excused: bool) -> dict[str, float]:
         """Leaves the weights as they are; a scale that has only to fall is not counted."""

@@ -88,8 +88,8 @@ class OnlineTeacher:
             return batch
         rows = batch.unlabelled.nonzero().flatten()
         with autocast:
-            found = [self._separate(part) for part in torch.split(batch.stems[rows, 0], size)]
-        estimates = torch.cat(found).to(batch.stems)
+            separated = [self._separate(part) for part in torch.split(batch.stems[rows, 0], size)]
+        estimates = torch.cat(separated).to(batch.stems)
         augment = self.run.augment
         estimates = remixed(estimates, augment, place=place, first=first)
         stems = batch.stems.clone()

@@ -85,16 +85,16 @@ def load_matching(
     Raises:
         ConfigError: none fits.
     """
-    own = model.state_dict()
+    current = model.state_dict()
     stems = _StemBlocks.between(model, sources)
-    by_stem = [name for name in stems.axes if name in state and stems.fits(name, own, state)]
-    plain = [name for name in own if name in state and name not in by_stem]
-    loaded = [name for name in plain if own[name].shape == state[name].shape]
+    by_stem = [name for name in stems.axes if name in state and stems.fits(name, current, state)]
+    plain = [name for name in current if name in state and name not in by_stem]
+    loaded = [name for name in plain if current[name].shape == state[name].shape]
     transfer = Transfer(
         loaded=loaded,
-        reshaped=[name for name in plain if own[name].shape != state[name].shape],
-        missing=[name for name in own if name not in state],
-        unused=[name for name in state if name not in own],
+        reshaped=[name for name in plain if current[name].shape != state[name].shape],
+        missing=[name for name in current if name not in state],
+        unused=[name for name in state if name not in current],
         by_stem=by_stem,
         kept=[stem for stem in stems.here if stem in stems.there],
         new=[stem for stem in stems.here if stem not in stems.there],
@@ -107,9 +107,9 @@ def load_matching(
         )
     with torch.no_grad():
         for name in loaded:
-            own[name].copy_(state[name])
+            current[name].copy_(state[name])
         for name in by_stem:
-            stems.copy(name, own[name], state[name])
+            stems.copy(name, current[name], state[name])
     logger.info("from %s: %s", origin, transfer.report())
     return transfer
 
@@ -131,10 +131,10 @@ class _StemBlocks:
             return cls()
         return cls(here, list(sources), axes())
 
-    def fits(self, name: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> bool:
+    def fits(self, name: str, current: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> bool:
         """Whether the slice of one stem has the same shape in both."""
         shapes = []
-        for tensor, stems in ((own[name], self.here), (state[name], self.there)):
+        for tensor, stems in ((current[name], self.here), (state[name], self.there)):
             shape = list(tensor.shape)
             if len(shape) <= self.axes[name] or shape[self.axes[name]] % len(stems):
                 return False

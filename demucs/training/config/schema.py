@@ -94,7 +94,7 @@ class TestConfig:
     def __post_init__(self) -> None:
         _check(self.every >= 0, f"test.every={self.every} must not be negative; 0 is never")
         _check(self.shifts >= 0, f"test.shifts={self.shifts} must not be negative")
-        _check(0 <= self.overlap < 1, f"test.overlap={self.overlap} must be in [0, 1), as 0.25")
+        _check(0 <= self.overlap < 1, f"test.overlap={self.overlap} must be in [0, 1), e.g. 0.25")
         _check(self.workers >= 0, f"test.workers={self.workers} must not be negative")
         _check(
             self.nonhq is None,
@@ -192,7 +192,7 @@ class QuantConfig:
         )
         _check((self.diffq or 0) >= 0, f"quant.diffq={self.diffq} must not be negative")
         _check(
-            not self.qat or 1 <= self.qat <= 15, f"quant.qat={self.qat} bits: give 1 to 15, as 8"
+            not self.qat or 1 <= self.qat <= 15, f"quant.qat={self.qat} bits: give 1 to 15, e.g. 8"
         )
         _check(self.min_size >= 0, f"quant.min_size={self.min_size} MB must not be negative")
         _check(self.group_size >= 1, f"quant.group_size={self.group_size} must be at least 1")

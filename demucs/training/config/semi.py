@@ -39,7 +39,7 @@ class SemiConfig:
     def _problems(self) -> list[str]:
         checks = {
             f"semi.ratio={self.ratio} is the share of examples from semi.folder: give it above 0 "
-            "and below 1, as 0.5": 0 < self.ratio < 1,
+            "and below 1, e.g. 0.5": 0 < self.ratio < 1,
             f"semi.loss={self.loss} is not one of: {', '.join(RATINGS)}": self.loss in RATINGS,
             f"semi.floor={self.floor} dB must be below semi.full={self.full} dB": (
                 self.floor < self.full
@@ -49,7 +49,7 @@ class SemiConfig:
                 0 <= self.silence <= self.ratio
             ),
             f"semi.silence_below={self.silence_below} is a probability: give it above 0 and at "
-            "most 1, as 0.1": 0 < self.silence_below <= 1,
+            "most 1, e.g. 0.1": 0 < self.silence_below <= 1,
             f"semi.silence_weight={self.silence_weight} must not be negative": (
                 self.silence_weight >= 0
             ),

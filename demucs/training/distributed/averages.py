@@ -30,7 +30,7 @@ class Averages:
             self.sums[count] = self.sums.get(count, 0.0) + weight
 
     def means(self, group: ProcessGroup | None = None) -> dict[str, float]:
-        """The mean of each name, over all processes if `group` are given."""
+        """The mean of each name, over all processes of `group`, if given."""
         sums = self.sums if group is None else group.sums(self.sums)
         return {
             name: total / sums[_count(name)] for name, total in sums.items() if _count(name) in sums

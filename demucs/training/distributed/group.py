@@ -1,6 +1,6 @@
-"""The processes that train together; with one, nothing here does anything.
+"""The process group of a training; with one process, nothing here does anything.
 
-Rank and world size are passed in: who starts processes (Dora, SLURM) is the door's business.
+Rank and world size are passed in: starting processes is up to Dora, SLURM or tools.launch.
 What processes tell each other goes through the CPU (gloo); only gradients on GPUs go through NCCL.
 """
 
@@ -99,8 +99,8 @@ class ProcessGroup:
     def sums(self, values: Mapping[str, float]) -> dict[str, float]:
         """The sum over processes of each value; what a process does not have is 0 there."""
         everyone = self.gathered(dict(values))
-        names = {name: None for one in everyone for name in one}
-        return {name: sum(one.get(name, 0.0) for one in everyone) for name in names}
+        names = {name: None for sums in everyone for name in sums}
+        return {name: sum(sums.get(name, 0.0) for sums in everyone) for name in names}
 
     def barrier(self) -> None:
         """Waits until all are here."""
@@ -129,9 +129,9 @@ class ProcessGroup:
         """Whether the flag is set in any process."""
         if self.world_size == 1:
             return flag
-        found = torch.tensor([int(flag)])  # on the CPU: no GPU waits for it
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return bool(found.item())
+        raised = torch.tensor([int(flag)])  # on the CPU: no GPU waits for it
+        dist.all_reduce(raised, dist.ReduceOp.MAX)
+        return bool(raised.item())
 
 
 def _mean_in_order_of_ranks(
@@ -144,15 +144,15 @@ def _mean_in_order_of_ranks(
     buckets change after the first step: a resumed run would then round differently from one
     that was never stopped.
     """
-    own: Tensor = bucket.buffer()
-    parts = [torch.empty_like(own) for _ in range(world_size)]
-    work = dist.all_gather(parts, own, async_op=True)
+    bucket_gradient: Tensor = bucket.buffer()
+    parts = [torch.empty_like(bucket_gradient) for _ in range(world_size)]
+    work = dist.all_gather(parts, bucket_gradient, async_op=True)
 
     def mean(_: Any) -> Tensor:
         total = parts[0]
         for part in parts[1:]:
             total += part
-        return own.copy_(total.div_(world_size))
+        return bucket_gradient.copy_(total.div_(world_size))
 
     future: torch.futures.Future[Tensor] = work.get_future().then(mean)
     return future

@@ -1,4 +1,4 @@
-"""How the processes of a run find each other, and how it ends when one of them is gone.
+"""Rendezvous of the processes of a run, and clear errors when one of them is lost.
 
 Every wait has an end and a message: what PyTorch itself does is to hang, or to fill the log.
 """

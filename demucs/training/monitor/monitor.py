@@ -1,4 +1,4 @@
-"""What a run tells while it trains: curves and sound, its reference, and alarms."""
+"""Monitoring of a run: curves and sound, comparison with a reference, warnings."""
 
 import logging
 import math

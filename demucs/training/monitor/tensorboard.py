@@ -78,9 +78,9 @@ class Board:
         """Something to hear: `[C, T]` by name, at one gain that makes the largest full scale."""
         if self.writer is None or not audio:
             return
-        peak = max(float(one.abs().max()) for one in audio.values())
-        for name, one in audio.items():
-            mono = one.mean(0, keepdim=True) / max(peak, 1e-8)  # TensorBoard takes [1, T]
+        peak = max(float(wav.abs().max()) for wav in audio.values())
+        for name, wav in audio.items():
+            mono = wav.mean(0, keepdim=True) / max(peak, 1e-8)  # TensorBoard takes [1, T]
             self.writer.add_audio(f"{title}/{name}", mono.cpu(), epoch, samplerate)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Exponential moving averages of the weights."""
+"""Exponential moving averages of the weights, and the best state of all epochs."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -52,12 +52,12 @@ class WeightAverage:
 @contextmanager
 def swapped_state(model: nn.Module, state: Mapping[str, Tensor]) -> Iterator[None]:
     """Gives `model` another state inside the block, and its own back after."""
-    own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    original = {name: value.detach().clone() for name, value in model.state_dict().items()}
     model.load_state_dict(state)
     try:
         yield
     finally:
-        model.load_state_dict(own)
+        model.load_state_dict(original)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Best:
     Attributes:
         state: weights, on the CPU.
         epoch: the epoch it is from, counted from 1.
-        name: what it is best by, as `loss` or `nsdr`.
+        name: what it is best by, e.g. `loss` or `nsdr`.
         metric: the value of that on the validation songs.
         weights: `main` for the model itself, or the moving average it is.
     """
@@ -95,12 +95,12 @@ def is_better(metric: str, value: float, than: float | None) -> bool:
     return value < than if metric == "loss" else value > than
 
 
-def best_name(metric: str, found: Mapping[str, Mapping[str, float]]) -> str:
-    """The name among `found` (measures by name) whose `metric` is best; the first among equals."""
-    names = iter(found)
+def best_name(metric: str, measures: Mapping[str, Mapping[str, float]]) -> str:
+    """The name among `measures` whose `metric` is best; the first among equals."""
+    names = iter(measures)
     chosen = next(names)
     for name in names:
-        than = found[chosen][metric]
-        if is_better(metric, found[name][metric], than if math.isfinite(than) else None):
+        than = measures[chosen][metric]
+        if is_better(metric, measures[name][metric], than if math.isfinite(than) else None):
             chosen = name
     return chosen

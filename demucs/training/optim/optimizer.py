@@ -1,4 +1,4 @@
-"""The optimiser that the configuration names."""
+"""Optimisers, and the schedule of the learning rate."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,10 @@ from demucs.training.config.schema import OptimConfig
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     """The parameters of a model, in groups: parts with a rate or a decay of their own are apart.
 
-    Such a part, as the transformer of HTDemucs, has `optimiser_options()`.
+    Such a part, e.g. the transformer of HTDemucs, has `optimiser_options()`.
     """
     apart: list[Any] = [part for part in model.modules() if hasattr(part, "optimiser_options")]
-    groups = [{"params": list(one.parameters()), **one.optimiser_options()} for one in apart]
+    groups = [{"params": list(part.parameters()), **part.optimiser_options()} for part in apart]
     known = {id(parameter) for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
     return [{"params": rest}, *groups]
@@ -53,7 +53,7 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -
 
 
 def gradients(parameters: Iterable[nn.Parameter]) -> list[torch.Tensor]:
-    """Those that there are."""
+    """The gradients of all parameters that have one."""
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 

@@ -1,4 +1,4 @@
-"""What training computes with: 32 bits, TensorFloat-32, or 16 bits where that is safe."""
+"""Precision of training: 32 bits, TensorFloat-32 or 16 bits; and compiled networks."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

@@ -144,8 +144,8 @@ class Quantiser:
         """
         names = self._plain.state_dict().keys()
         with torch.no_grad(), self._holding(state), self._quantiser.enter_quantize():
-            found = self.model.state_dict()
-            return {name: found[name].detach().clone() for name in names}
+            state_dict = self.model.state_dict()
+            return {name: state_dict[name].detach().clone() for name in names}
 
     def plain(self, weights: Mapping[str, Tensor]) -> nn.Module:
         """An ordinary model with these weights; the same object in each call."""

@@ -44,12 +44,15 @@ class SubspaceIteration:
                 for _ in range(FIRST_ROUNDS):
                     right = _iterate(matrices, _images(matrices, right), right)
             images = _images(matrices, right)
-            grams = torch.stack([one.T @ one for one in map(Tensor.double, images)])
+            grams = torch.stack([image.T @ image for image in map(Tensor.double, images)])
             weights = _leading_eigenvectors(grams)
-            best = [_unit(one, vectors) for one, vectors in zip(weights, right, strict=True)]
+            best = [_unit(weight, vectors) for weight, vectors in zip(weights, right, strict=True)]
             self.right = _iterate(matrices, images, right)
         return torch.stack(
-            [(matrix @ one).square().sum() for matrix, one in zip(matrices, best, strict=True)]
+            [
+                (matrix @ vector).square().sum()
+                for matrix, vector in zip(matrices, best, strict=True)
+            ]
         ).sum()
 
     def _known(self, matrices: Sequence[Tensor]) -> list[Tensor] | None:
@@ -73,8 +76,8 @@ def _random(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 def _unit(weights: Tensor, vectors: Tensor) -> Tensor:
     """The sum of the vectors, weighted, at length 1 (or 0, if all are 0)."""
-    found = weights @ vectors.double()
-    unit: Tensor = found / found.norm().clamp(min=torch.finfo(found.dtype).tiny)
+    total = weights @ vectors.double()
+    unit: Tensor = total / total.norm().clamp(min=torch.finfo(total.dtype).tiny)
     return unit.to(vectors)
 
 
@@ -99,10 +102,12 @@ def _iterate(matrices: Sequence[Tensor], images: list[Tensor], right: list[Tenso
     identity = torch.eye(VECTORS, dtype=grams.dtype, device=grams.device)
     factors = torch.linalg.cholesky_ex(grams + _JITTER * identity)[0]
     turns = torch.linalg.solve_triangular(factors, identity, upper=False)
-    found = [(turn @ vectors).to(old) for turn, vectors, old in zip(turns, new, right, strict=True)]
+    turned = [
+        (turn @ vectors).to(old) for turn, vectors, old in zip(turns, new, right, strict=True)
+    ]
     return [
         torch.where(vectors.isfinite().all(), vectors, old)
-        for vectors, old in zip(found, right, strict=True)
+        for vectors, old in zip(turned, right, strict=True)
     ]
 
 
@@ -126,6 +131,6 @@ def _leading_eigenvectors(grams: Tensor) -> Tensor:
         power = power / trace[:, None, None]
         power = power @ power
     longest = power.norm(dim=1).argmax(dim=1)
-    found = power.gather(2, longest[:, None, None].expand(-1, power.shape[1], 1))[:, :, 0]
-    unit: Tensor = found / found.norm(dim=1, keepdim=True).clamp(min=tiny)
+    columns = power.gather(2, longest[:, None, None].expand(-1, power.shape[1], 1))[:, :, 0]
+    unit: Tensor = columns / columns.norm(dim=1, keepdim=True).clamp(min=tiny)
     return unit

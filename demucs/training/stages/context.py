@@ -1,4 +1,4 @@
-"""What the stages of an epoch work with."""
+"""The context that the stages of an epoch share."""
 
 from dataclasses import dataclass
 from pathlib import Path

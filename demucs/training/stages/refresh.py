@@ -17,13 +17,13 @@ def judge_teacher(context: Context) -> bool:
     teacher, metric = context.state.teacher, context.options.test.metric
     if teacher is None or teacher.metric is not None:
         return True
-    found = measure(
+    measures = measure(
         teacher.model, context.songs.valid, context.options, context.group, context.stop,
         name="valid teacher",
     )  # fmt: skip
-    if len(found) < len(context.songs.valid):
+    if len(measures) < len(context.songs.valid):
         return False
-    teacher.metric = means(found)[metric]
+    teacher.metric = means(measures)[metric]
     logger.info("the teacher is %s, with %s %.4f", teacher.origin, metric, teacher.metric)
     return True
 
@@ -38,12 +38,12 @@ def judge_best(context: Context) -> bool:
     if "judge_best" not in state.pending or state.best is None:
         return True
     with judged(context.model, state.best.state, context.quantiser, final=True) as model:
-        found = measure(
+        measures = measure(
             model, context.songs.valid, options, context.group, context.stop, name="valid best"
         )
-    if len(found) < len(context.songs.valid):
+    if len(measures) < len(context.songs.valid):
         return False
-    metric = means(found)[state.best.name]
+    metric = means(measures)[state.best.name]
     logger.info(
         "the best state, of epoch %d, has %s %.4f on the validation songs as they are now; it was "
         "%.4f", state.best.epoch, state.best.name, metric, state.best.metric,

@@ -1,4 +1,4 @@
-"""When a run that is asked to stop does so."""
+"""Stopping a run, once some work is done."""
 
 from collections.abc import Callable
 

@@ -111,10 +111,12 @@ def test_songs(
         done={name: TrackResult(**plain) for name, plain in done.items()},
         should_stop=stop.wanted,
     )
-    found: dict[str, TrackResult] = {}
+    gathered: dict[str, TrackResult] = {}
     for part in group.gathered(results.tracks):
-        found.update(part)
-    results.tracks = {track.name: found[track.name] for track in tracks if track.name in found}
+        gathered.update(part)
+    results.tracks = {
+        track.name: gathered[track.name] for track in tracks if track.name in gathered
+    }
     results.complete = len(results.tracks) == len(tracks)
     return results
 

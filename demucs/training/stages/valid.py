@@ -48,12 +48,12 @@ def valid_stage(context: Context) -> Metrics | None:
                     state.epoch + 1,
                     partial(separate, model, options=context.options, device=device),
                 )
-    found = {name: means(one) for name, one in measures.items()}
-    _check_sound(context, found["main"]["loss"])
+    results = {name: means(excerpts) for name, excerpts in measures.items()}
+    _check_sound(context, results["main"]["loss"])
     del state.pending["measures"]
-    chosen = best_name(metric, found)
-    _keep_best(context, chosen, found[chosen][metric])
-    metrics: Metrics = {**found, **found[chosen], "bname": chosen}
+    chosen = best_name(metric, results)
+    _keep_best(context, chosen, results[chosen][metric])
+    metrics: Metrics = {**results, **results[chosen], "bname": chosen}
     metrics["best"] = None if state.best is None else state.best.metric
     metrics.update(renew_teacher(context))
     if context.options.svd.penalty > 0:

@@ -1,4 +1,4 @@
-"""How good a state is on the validation songs."""
+"""Loss and nSDR of a model on the validation songs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -56,8 +56,8 @@ def measure(
         done: measures that are there already, and taken over.
     """
     model.eval()
-    averages, own, found = Averages(), {}, dict(done or {})
-    share = group.share([place for place in range(len(excerpts)) if place not in found])
+    averages, new, measures = Averages(), {}, dict(done or {})
+    share = group.share([place for place in range(len(excerpts)) if place not in measures])
     shown = tracked(
         share,
         total=len(share),
@@ -71,19 +71,19 @@ def measure(
             break
         stems = excerpts[place].stems(normalize=options.dset.normalize)[None]
         estimates = separate(model, stems.sum(1), options, group.device)
-        own[place] = _measures(estimates, stems, options)
-        averages.update(own[place])
+        new[place] = _measures(estimates, stems, options)
+        averages.update(new[place])
         stop.worked()
-    for part in group.gathered(own):
-        found.update(part)
-    return found
+    for part in group.gathered(new):
+        measures.update(part)
+    return measures
 
 
 def means(measures: Measures) -> dict[str, float]:
     """Means over excerpts, added up in their order."""
     averages = Averages()
-    for _, found in sorted(measures.items()):
-        averages.update(found)
+    for _, excerpt in sorted(measures.items()):
+        averages.update(excerpt)
     return averages.means()
 
 
@@ -100,8 +100,8 @@ def _measures(estimates: Tensor, stems: Tensor, options: TrainConfig) -> dict[st
     errors = stem_losses(estimates, stems, options.optim.loss)
     ratios = nsdr(stems, estimates)[0].to(errors)
     reco = float(weighted_mean(errors, options.weights))
-    found = {"loss": reco, "reco": reco, "nsdr": float(weighted_mean(ratios, options.weights))}
+    measures = {"loss": reco, "reco": reco, "nsdr": float(weighted_mean(ratios, options.weights))}
     for source, error, ratio in zip(options.dset.sources, errors, ratios, strict=True):
-        found[f"reco_{source}"] = float(error)
-        found[f"nsdr_{source}"] = float(ratio)
-    return found
+        measures[f"reco_{source}"] = float(error)
+        measures[f"nsdr_{source}"] = float(ratio)
+    return measures
