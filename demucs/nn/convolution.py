@@ -121,8 +121,6 @@ def _folds(conv: _Convolution, x: Tensor) -> bool:
 
 def _dtype(x: Tensor) -> torch.dtype:
     """In which a convolution of `x` on the CPU is computed."""
-    if not hasattr(torch, "get_autocast_dtype"):  # before torch 2.4
-        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else x.dtype
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 

@@ -4,7 +4,6 @@ The graph is traced by PyTorch's TorchScript exporter, whose graphs are small an
 """
 
 import importlib
-import inspect
 import json
 import math
 import warnings
@@ -183,8 +182,6 @@ class _Traced(nn.Module):
 def _trace(path: Path, model: nn.Module, length: int) -> None:
     # Of one example, since the exporter makes the LSTM's first state for that many, and spreads it.
     mix = torch.zeros(1, int(model.audio_channels), length)  # type: ignore[arg-type]
-    named = "dynamo" in inspect.signature(torch.onnx.export).parameters  # since torch 2.5
-    older: dict[str, Any] = {"dynamo": False} if named else {}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that shapes are constant is meant so
         torch.onnx.export(
@@ -195,7 +192,7 @@ def _trace(path: Path, model: nn.Module, length: int) -> None:
             output_names=["stems"],
             dynamic_axes={"mix": {0: "batch"}, "stems": {0: "batch"}},
             opset_version=OPSET,
-            **older,
+            dynamo=False,
         )
 
 
