@@ -41,7 +41,7 @@ from side import Side
 from side import environment as environment_of
 
 from demucs.nn import HDemucs, ModelSpec
-from demucs.nn.fast import has_bf16
+from demucs.nn.inference import has_bf16
 from demucs.release import ReleaseInfo, save_release
 
 SIDES = Path(__file__).with_name("separation_sides.py")

@@ -36,7 +36,7 @@ from separation_flops import flops
 from side import Side
 
 from demucs.nn import HDemucs, ModelSpec
-from demucs.nn.fast import has_bf16
+from demucs.nn.inference import has_bf16
 from demucs.release import ReleaseInfo, save_release
 
 SCRIPT = Path(__file__).with_name("separation_gpu_sides.py")

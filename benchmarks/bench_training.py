@@ -38,7 +38,7 @@ from side import Side, environment
 from training_clock import PHASES
 
 from demucs.nn import HDemucs
-from demucs.nn.fast import has_bf16
+from demucs.nn.inference import has_bf16
 
 SIDES = Path(__file__).with_name("training_sides.py")
 SIZE = ("model=hdemucs", "dset.segment=6", "dset.shift=1")

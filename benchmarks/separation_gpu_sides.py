@@ -72,15 +72,15 @@ def matrix_peak(precision: str, device: torch.device, rounds: int = 20) -> float
 def _ours(weights: str, device: torch.device) -> Run:
     from demucs.apply import apply_model
     from demucs.apply.memory import MemoryGuard
+    from demucs.nn.inference import inference_form
     from demucs.release import load_release
-    from demucs.release.bag import prepared
 
     model, _ = load_release(weights)
     networks: dict[str, torch.nn.Module] = {}
 
     def run(mix: torch.Tensor, precision: str, batch: int) -> tuple[torch.Tensor, bool]:
         if precision not in networks:
-            networks[precision] = prepared(model.eval(), precision, device)
+            networks[precision] = inference_form(model.eval(), precision, device)
         guard = MemoryGuard()
         stems = apply_model(
             networks[precision], mix, shifts=0, device=device, batch=batch, guard=guard

@@ -90,14 +90,14 @@ def _peer(package: str, precision: str, weights: str) -> Callable:
 
 def _ours(side: str, weights: str) -> Callable:
     from demucs.nn.allocator import return_large_blocks
-    from demucs.nn.fast import prepare
+    from demucs.nn.inference import cpu_form
     from demucs.release import load_release
 
     _, precision, allocator = side.split("-")
     if allocator == "command":
         return_large_blocks()
     model, _ = load_release(weights)
-    return model if precision == "plain" else prepare(model, precision)
+    return model if precision == "plain" else cpu_form(model, precision)
 
 
 def separate_file(package: str, weights: str, track: str, folder: str, extension: str) -> None:

@@ -47,9 +47,9 @@ from demucs.audio import (
 )
 from demucs.errors import AudioError, ConfigError
 from demucs.nn.fast import release_memory
+from demucs.nn.inference import inference_form
 from demucs.pretrained import get_model
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, remote
-from demucs.release.bag import prepared
 from demucs.release.listing import ModelEntry, list_entries
 
 __all__ = ["Block", "ModelEntry", "Separator", "list_entries", "list_models", "save_audio"]
@@ -209,7 +209,7 @@ class Separator:
         kind = device.type
         if self._prepared is None or self._prepared_for != kind:
             self._prepared, self._prepared_for = (
-                prepared(self._model, self._precision, device),
+                inference_form(self._model, self._precision, device),
                 kind,
             )
         return self._prepared

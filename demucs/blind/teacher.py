@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from demucs.evaluation import separate_track
 from demucs.evaluation.facts import weights_of
-from demucs.release.bag import prepared
+from demucs.nn.inference import inference_form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Teacher:
         facts: Any = model  # nn.Module declares its attributes as tensors or modules
         return cls(
             name=name,
-            model=prepared(model.eval()) if device == "cpu" else model.eval(),
+            model=inference_form(model.eval()) if device == "cpu" else model.eval(),
             sources=tuple(facts.sources),
             samplerate=int(facts.samplerate),
             channels=int(facts.audio_channels),

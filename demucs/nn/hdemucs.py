@@ -201,16 +201,16 @@ class HDemucs(nn.Module):
         x = self.features(spectrum)
         mean, std = self.mean_and_std(x)
         x = (x - mean) / (1e-5 + std)
+        xt: Tensor | None = None
         if self.hybrid:
             mean_t, std_t = self.mean_and_std(mix)
-            x, xt = self._unet_hybrid(x, (mix - mean_t) / (1e-5 + std_t))
-        else:
-            x = self._unet(x)
+            xt = (mix - mean_t) / (1e-5 + std_t)
+        x, xt = self._unet(x, xt)
         stems, (channels, bins, frames) = len(self.sources), x.shape[1:]
         x = x.view(-1, stems, channels // stems, bins, frames)
         x = x * std[:, None] + mean[:, None]
         out = self.waveform(self.complex_stems(spectrum, x), mix.shape[-1])
-        if self.hybrid:
+        if xt is not None:
             xt = xt.view(-1, stems, self.audio_channels, mix.shape[-1])
             out = out + (xt * std_t[:, None] + mean_t[:, None])
         return out
@@ -272,23 +272,17 @@ class HDemucs(nn.Module):
             x = x + self.freq_emb_scale * self.freq_emb(x.shape[-2])[None, :, :, None]
         return x
 
-    def _unet(self, x: Tensor) -> Tensor:
-        skips, lengths = [], []
-        for index in range(len(self.encoder)):
-            lengths.append(x.shape[-1])
-            x = self._encode(x, index, None)
-            skips.append(x)
-        x = torch.zeros_like(x)
-        for layer in self.decoder:
-            x, _ = layer(x, skips.pop(), lengths.pop())
-        return x
+    def _unet(self, x: Tensor, xt: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The frequency branch `[B, C, F, N]` and, if there is one, the time branch `[B, C, T]`.
 
-    def _unet_hybrid(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        Both shrink side by side until the time branch is added to the other one, and part again
+        where its decoder begins. The fast form walks the same way, in layers of its own.
+        """
         skips, skips_t, lengths, lengths_t = [], [], [], []
         for index in range(len(self.encoder)):
             lengths.append(x.shape[-1])
             inject = None
-            if index < len(self.tencoder):
+            if xt is not None and index < len(self.tencoder):
                 lengths_t.append(xt.shape[-1])
                 layer_t = self.tencoder[index]
                 xt = layer_t(xt)
@@ -299,19 +293,23 @@ class HDemucs(nn.Module):
             x = self._encode(x, index, inject)
             skips.append(x)
 
-        x, xt = self.between(x, xt)
-        shared = len(self.decoder) - len(self.tdecoder)
+        out, xt = self.between(x, xt)
+        shared = len(self.decoder) - (0 if xt is None else len(self.tdecoder))
         for index, layer in enumerate(self.decoder):
-            x, before = layer(x, skips.pop(), lengths.pop())
+            out, before = layer(out, skips.pop(), lengths.pop())
             if index < shared:
                 continue
             layer_t = self.tdecoder[index - shared]
             if layer_t.empty:
-                xt, _ = layer_t(before[:, :, 0], None, lengths_t.pop())
+                xt, _ = layer_t(self.without_frequency(before), None, lengths_t.pop())
             else:
                 xt, _ = layer_t(xt, skips_t.pop(), lengths_t.pop())
-        return x, xt
+        return out, xt
 
-    def between(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+    def between(self, x: Tensor, xt: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What the decoders start from, given what the encoders end in."""
         return torch.zeros_like(x), xt  # all that the decoder knows comes through the skips
+
+    def without_frequency(self, x: Tensor) -> Tensor:
+        """`[B, C, 1, N]` → `[B, C, N]`, as layers of the time branch take it."""
+        return x[:, :, 0]

@@ -212,8 +212,8 @@ class HTDemucs(HDemucs):
         length = mix.shape[-1]
         return super().forward(F.pad(mix, (0, self.valid_length(length) - length)))[..., :length]
 
-    def between(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
-        if self.crosstransformer is None:
+    def between(self, x: Tensor, xt: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if self.crosstransformer is None or xt is None:
             return x, xt
         if not self.bottom_channels:
             both: tuple[Tensor, Tensor] = self.crosstransformer(x, xt)

@@ -7,10 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from demucs.errors import ConfigError
-
-GPU_PRECISIONS = ("fp32", "tf32", "bf16")
-
 
 class Mixed(nn.Module):
     """What `network` computes, in a precision; its transforms and stems are float32 in any case.
@@ -54,27 +50,3 @@ def _tf32(allowed: bool) -> Iterator[None]:
         yield
     finally:
         products.allow_tf32, cudnn.allow_tf32 = before
-
-
-def mixed(network: nn.Module, precision: str | None, device: torch.device) -> nn.Module:
-    """`network` as it is to run on a GPU; None: tf32 where the GPU has it, else fp32.
-
-    Raises:
-        ConfigError: a precision that this GPU, or this kind of device, does not have.
-    """
-    if device.type != "cuda":
-        if precision in (None, "fp32"):
-            return network
-        raise ConfigError(
-            f"precision={precision} is for the cpu or a CUDA GPU; on {device} give none (fp32)."
-        )
-    recent = torch.cuda.get_device_capability(device) >= (8, 0)
-    precision = precision or ("tf32" if recent else "fp32")
-    if precision not in GPU_PRECISIONS:
-        raise ConfigError(f"precision={precision!r}: choose {' or '.join(GPU_PRECISIONS)}.")
-    if precision != "fp32" and not recent:
-        raise ConfigError(
-            f"precision={precision} needs a GPU of the Ampere generation or later, and "
-            f"{torch.cuda.get_device_name(device)} is older: use fp32."
-        )
-    return Mixed(network, precision)

@@ -4,13 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from demucs.errors import ReleaseError
 from demucs.nn import ModelSpec
-from demucs.nn.fast import prepare
-from demucs.nn.mixed import mixed
 from demucs.release.bagfile import BagFile, checked_weights, read_bag, worst_seen
 from demucs.release.info import ReleaseInfo
 
@@ -58,24 +55,9 @@ class Bag(nn.Module):
         """Bags are for `apply_model`, which gives each model the chunks it wants."""
         raise NotImplementedError("separate with a bag by demucs.apply.apply_model")
 
-
-def prepared(
-    model: nn.Module, precision: str | None = None, device: torch.device | None = None
-) -> nn.Module:
-    """The network, or each network of a bag, as it is to run on `device` (None: the CPU).
-
-    Args:
-        precision: None is fp32 on a CPU, and on a GPU what `demucs.nn.mixed.mixed` says.
-
-    Raises:
-        ConfigError: see `demucs.nn.fast.prepare` and `demucs.nn.mixed.mixed`.
-    """
-    if isinstance(model, Bag):
-        models = [prepared(one, precision, device) for one in model.models]
-        return Bag(models, model.weights).eval()
-    if device is None or device.type == "cpu":
-        return prepare(model, precision or "fp32")
-    return mixed(model, precision, device)
+    def with_networks(self, networks: Sequence[nn.Module]) -> "Bag":
+        """A bag with the same weights, of other forms of the same networks, to separate with."""
+        return Bag(networks, self.weights).eval()
 
 
 def load_bag(

@@ -24,7 +24,7 @@ class FastHDemucs(HDemucs):
     """What a trained HDemucs computes in evaluation mode, faster on a CPU.
 
     Holds copies of the weights in layouts of its own, so it has another state dict; it cannot be
-    trained or moved to another device. Made by `demucs.nn.fast.prepare`.
+    trained or moved to another device. Made by `demucs.nn.inference`.
 
     Args:
         model: the trained network, which is only read.
@@ -68,14 +68,15 @@ class FastHDemucs(HDemucs):
         spectrum = self.spectrogram(mix)
         x, mean, std = _standardise(self._input(spectrum))
         x = x.to(self.dtype)
+        xt: Tensor | None = None
         if self.hybrid:
-            xt, mean_t, std_t = _standardise(mix[:, :, None])
-            x, xt = self._unet_hybrid(x, channels_last(xt).to(self.dtype))
-        else:
-            x = self._unet(x)
+            standard, mean_t, std_t = _standardise(mix[:, :, None])
+            xt = channels_last(standard).to(self.dtype)
+            del standard
+        x, xt = self._unet(x, xt)
         stems = self._output(spectrum, x, mean, std, mix.shape[-1])
         POOL.give(x)
-        if self.hybrid:
+        if xt is not None:
             stems += xt.reshape(stems.shape).float().mul_(std_t).add_(mean_t)
             POOL.give(xt)
         return stems
@@ -118,47 +119,13 @@ class FastHDemucs(HDemucs):
         y: Tensor = self.encoder[index](x, inject, self.embedding if index == 0 else None)
         return y
 
-    def _unet(self, x: Tensor) -> Tensor:
-        skips, lengths = [], []
-        for index in range(len(self.encoder)):
-            lengths.append(x.shape[-1])
-            x = self._encode(x, index, None)
-            skips.append(x)
-        out: Tensor | None = None  # everything the decoder knows comes through the skips
-        for layer in self.decoder:
-            out, _ = layer(out, skips.pop(), lengths.pop())
-        assert out is not None
-        return out
+    def between(self, x: Tensor, xt: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Layers of this form take None for the zeros that decoders start from."""
+        return cast(Tensor, None), xt
 
-    def _unet_hybrid(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
-        skips, skips_t, lengths, lengths_t = [], [], [], []
-        for index in range(len(self.encoder)):
-            lengths.append(x.shape[-1])
-            inject = None
-            if index < len(self.tencoder):
-                lengths_t.append(xt.shape[-1])
-                layer_t = self.tencoder[index]
-                xt = layer_t(xt)
-                if layer_t.empty:
-                    inject = xt
-                else:
-                    skips_t.append(xt)
-            x = self._encode(x, index, inject)
-            skips.append(x)
-
-        out: Tensor | None = None
-        shared = len(self.decoder) - len(self.tdecoder)
-        for index, layer in enumerate(self.decoder):
-            out, before = layer(out, skips.pop(), lengths.pop())
-            if index < shared:
-                continue
-            layer_t = self.tdecoder[index - shared]
-            if layer_t.empty:
-                xt, _ = layer_t(before[:, :, :1], None, lengths_t.pop())
-            else:
-                xt, _ = layer_t(xt, skips_t.pop(), lengths_t.pop())
-        assert out is not None
-        return out, xt
+    def without_frequency(self, x: Tensor) -> Tensor:
+        """`[B, C, 1, N]`, which layers of the time branch take too in this form."""
+        return x[:, :, :1]
 
 
 def _standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

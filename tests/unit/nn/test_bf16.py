@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from demucs.api import Separator
 from demucs.errors import ConfigError
-from demucs.nn import Demucs, HDemucs, HTDemucs
-from demucs.nn.fast import FastHDemucs, convolution, has_bf16, preparation, prepare
+from demucs.nn import Demucs, HDemucs, HTDemucs, inference
+from demucs.nn.fast import FastHDemucs, convolution
 from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.strided import Folded, strided
+from demucs.nn.inference import cpu_form, has_bf16
 from tests.golden.hdemucs_cases import CASES, mixture
 from tests.unit.bf16_rounding import Convolutions, Emulated
 from tests.unit.nn.test_fast import SMALL, snr, trained
@@ -60,7 +61,7 @@ def test_same_stems_but_for_the_rounding_of_bfloat16(no_bf16: None, name: str) -
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_from_this_processor(name: str) -> None:
     model, mix, stems = case(name)
-    assert LEAST <= snr(stems, prepare(model, "bf16")(mix)) <= MOST
+    assert LEAST <= snr(stems, cpu_form(model, "bf16")(mix)) <= MOST
 
 
 @pytest.mark.long
@@ -68,7 +69,7 @@ def test_the_same_from_a_processor_that_does_not_multiply_bfloat16() -> None:
     """Of the instructions that PyTorch and oneDNN may use, the fewest."""
     code = (
         "import torch\n"
-        "from demucs.nn.fast import FastHDemucs, has_bf16\n"
+        "from demucs.nn.fast import FastHDemucs\nfrom demucs.nn.inference import has_bf16\n"
         "from tests.unit.nn.test_bf16 import SMALL, snr, trained\n"
         "model, mix = trained(**SMALL), torch.randn(2, 2, 3000)\n"
         "fast = FastHDemucs(model, torch.bfloat16)\n"
@@ -146,21 +147,21 @@ def test_a_strided_layer_without_its_stride(
 
 
 def test_bf16_without_such_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "has_bf16", lambda: False)
+    monkeypatch.setattr(inference, "has_bf16", lambda: False)
     with pytest.raises(ConfigError, match="avx512_bf16"):
-        prepare(trained(**SMALL), "bf16")
+        cpu_form(trained(**SMALL), "bf16")
 
 
 def test_bf16_of_another_network_or_of_a_prepared_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "has_bf16", lambda: True)
+    monkeypatch.setattr(inference, "has_bf16", lambda: True)
     with pytest.raises(ConfigError, match="Linear has no such form"):
-        prepare(nn.Linear(2, 2), "bf16")
+        cpu_form(nn.Linear(2, 2), "bf16")
     with pytest.raises(ConfigError, match="prepare the plain one"):
-        prepare(prepare(trained(**SMALL)), "bf16")
+        cpu_form(cpu_form(trained(**SMALL)), "bf16")
 
 
 def test_separator_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "has_bf16", lambda: True)  # without it, it is only slow
+    monkeypatch.setattr(inference, "has_bf16", lambda: True)  # without it, it is only slow
     model = trained(**SMALL)
     wav = torch.randn(2, 9000)
     expected = Separator(model, device="cpu", shifts=0).separate_tensor(wav)[1]["low"]

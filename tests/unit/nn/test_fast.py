@@ -20,13 +20,13 @@ from demucs.nn.fast import (
     layers,
     layout,
     pool,
-    prepare,
     stretches,
     winograd,
 )  # fmt: skip
 from demucs.nn.fast.convolution import TransposedOverTime
 from demucs.nn.fast.folded import FoldedNorm
 from demucs.nn.fast.spectrogram import inverse_stft
+from demucs.nn.inference import cpu_form
 from demucs.nn.layers import over_time
 from demucs.nn.spectrogram import istft, stft
 from tests.golden.hdemucs_cases import CASES, fill_weights, mixture
@@ -56,7 +56,7 @@ def test_same_stems(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     kwargs, batch, length = CASES[name]
     model = trained(**kwargs)
     mix = mixture(name, batch, kwargs.get("audio_channels", 2), length).float()
-    fast = prepare(model)
+    fast = cpu_form(model)
     assert isinstance(fast, FastHDemucs)
     with torch.no_grad():
         expected = model(mix)
@@ -71,7 +71,7 @@ def test_same_stems(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize("length", [1, 3, 255, 256, 257, 4000])
 def test_any_length_after_any_other(length: int) -> None:
     model = trained(**SMALL)
-    fast = prepare(model)
+    fast = cpu_form(model)
     with torch.no_grad():
         fast(torch.randn(1, 2, 1000))  # the layouts of the weights are chosen here
         mix = torch.randn(2, 2, length)
@@ -83,13 +83,13 @@ def test_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     mix = torch.randn(1, 2, 3000)
     monkeypatch.setattr(convolution, "_has_onednn", lambda x: False)
     with torch.no_grad():
-        assert snr(model(mix), prepare(model)(mix)) >= 100
+        assert snr(model(mix), cpu_form(model)(mix)) >= 100
 
 
 def test_the_model_is_left_as_it_is() -> None:
     model = trained(**SMALL, dconv_lstm=2, multi_freqs=[0.5]).train()
     before = copy.deepcopy(model.state_dict())
-    fast = prepare(model)
+    fast = cpu_form(model)
     fast(torch.randn(1, 2, 500))
     assert model.training
     assert not fast.training
@@ -100,24 +100,24 @@ def test_the_model_is_left_as_it_is() -> None:
 
 
 def test_what_a_separator_asks_for() -> None:
-    fast = prepare(trained(**SMALL, segment=7.5, samplerate=8000))
+    fast = cpu_form(trained(**SMALL, segment=7.5, samplerate=8000))
     assert (fast.sources, fast.audio_channels) == (["low", "high"], 2)
     assert (fast.samplerate, fast.segment) == (8000, 7.5)
-    assert prepare(fast) is fast
+    assert cpu_form(fast) is fast
 
 
 def test_another_network_is_returned_itself() -> None:
     other = nn.Linear(2, 2)
-    assert prepare(other) is other
+    assert cpu_form(other) is other
 
 
 def test_unknown_precision() -> None:
     with pytest.raises(ConfigError, match="precision='fp8': choose fp32 or bf16"):
-        prepare(trained(**SMALL), "fp8")
+        cpu_form(trained(**SMALL), "fp8")
 
 
 def test_bands_have_no_fast_form() -> None:
-    fast = prepare(trained(**SMALL, multi_freqs=[0.5]))
+    fast = cpu_form(trained(**SMALL, multi_freqs=[0.5]))
     assert isinstance(fast.encoder[0], layers.PlainEncoder)
     assert isinstance(fast.encoder[3], layers.FastEncoder)
 
@@ -278,7 +278,7 @@ def test_a_pool_hands_memory_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stems_of_one_pass_outlive_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "LARGE", 1)  # every tensor's memory is handed on
     model = trained(**SMALL)
-    fast, mixes = prepare(model), torch.randn(2, 1, 2, 3000)
+    fast, mixes = cpu_form(model), torch.randn(2, 1, 2, 3000)
     with torch.no_grad():
         found = [fast(mix) for mix in mixes]
         for mix, stems in zip(mixes, found, strict=True):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from demucs.api import Separator
 from demucs.errors import ConfigError
 from demucs.nn import HDemucs
-from demucs.nn.mixed import Mixed, mixed
+from demucs.nn.inference import gpu_form
+from demucs.nn.mixed import Mixed
 
 CUDA = torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -98,19 +99,19 @@ def test_all_else_is_the_networks_own() -> None:
 def test_by_default_what_the_gpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
     for capability, expected in (((8, 0), "tf32"), ((7, 5), "fp32")):
         a_gpu(monkeypatch, capability)
-        assert mixed(Settings(), None, CUDA).precision == expected
-    assert isinstance(mixed(Settings(), "fp32", torch.device("mps")), Settings)
+        assert gpu_form(Settings(), None, CUDA).precision == expected
+    assert isinstance(gpu_form(Settings(), "fp32", torch.device("mps")), Settings)
 
 
 def test_what_a_device_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     a_gpu(monkeypatch, (7, 5))
     for precision in ("tf32", "bf16"):
         with pytest.raises(ConfigError, match=f"{precision} needs a GPU.*Old GPU.*use fp32"):
-            mixed(Settings(), precision, CUDA)
+            gpu_form(Settings(), precision, CUDA)
         with pytest.raises(ConfigError, match=f"precision={precision}.*mps"):
-            mixed(Settings(), precision, torch.device("mps"))
+            gpu_form(Settings(), precision, torch.device("mps"))
     with pytest.raises(ConfigError, match="'fp8': choose fp32 or tf32 or bf16"):
-        mixed(Settings(), "fp8", CUDA)
+        gpu_form(Settings(), "fp8", CUDA)
     with pytest.raises(ConfigError, match="tf32 is for a CUDA GPU"):
         Separator(Settings(), device="cpu", precision="tf32")
 

@@ -12,7 +12,7 @@ from demucs.errors import ConfigError
 from demucs.nn import HDemucs, ModelSpec, build_model
 from demucs.nn.allocator import return_large_blocks, tune_allocator
 from demucs.nn.dconv import BLSTM, DConv, LocalState
-from demucs.nn.fast import prepare
+from demucs.nn.inference import cpu_form
 from demucs.nn.layers import rescale_convolutions
 from demucs.nn.norms import GroupNorm
 from demucs.nn.spectrogram import aligned_istft, aligned_stft, istft, pad_reflect, stft
@@ -114,7 +114,7 @@ def test_one_sample_goes_through_one_hidden_channel(name, audio_channels):
     narrow = {"sources": ["a", "b"], "channels": 4, "depth": 4, "audio_channels": audio_channels}
     narrow |= {"nfft": 256} if name == "hdemucs" else {}
     model = build_model(ModelSpec(name=name, kwargs=narrow)).eval()
-    for network in (model, prepare(model)):
+    for network in (model, cpu_form(model)):
         for length in (1, 2):
             with torch.no_grad():
                 stems = network(torch.full((1, audio_channels, length), 0.5))
