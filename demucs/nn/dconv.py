@@ -7,6 +7,7 @@ section 3.2. Parameter names and numbers are those of the public Demucs, so weig
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,23 +53,25 @@ class BLSTM(nn.Module):
         return x + self._heard(x) if self.skip else self._heard(x)
 
     def _heard(self, x: Tensor) -> Tensor:
-        channels, steps = x.shape[1:]
+        steps = x.shape[-1]
         if self.max_steps is None or steps <= self.max_steps:
             return self._recur(x)
         width, hop = self.max_steps, self.max_steps // 2
         chunks = math.ceil(steps / hop)
         padded = F.pad(x, (0, (chunks - 1) * hop + width - steps))
-        out = self._recur(self._framed(padded).reshape(-1, channels, width))
-        return self._keep_middles(out.view(-1, chunks, channels, width), hop // 2, steps)
+        out = self._recur(rearrange(self._framed(padded), "b chunks c t -> (b chunks) c t"))
+        kept = rearrange(out, "(b chunks) c t -> b chunks c t", chunks=chunks)
+        return self._keep_middles(kept, hop // 2, steps)
 
     def _framed(self, padded: Tensor) -> Tensor:
         """`[B, C, T]` → `[B, chunks, C, max_steps]`."""
         assert self.max_steps is not None
-        return padded.unfold(-1, self.max_steps, self.max_steps // 2).transpose(1, 2)
+        framed = padded.unfold(-1, self.max_steps, self.max_steps // 2)
+        return rearrange(framed, "b c chunks t -> b chunks c t")
 
     def _recur(self, x: Tensor) -> Tensor:
-        out: Tensor = self.linear(self.lstm(x.permute(2, 0, 1))[0])
-        return out.permute(1, 2, 0)
+        out: Tensor = self.linear(self.lstm(rearrange(x, "b c t -> t b c"))[0])
+        return rearrange(out, "t b c -> b c t")
 
     @staticmethod
     def _keep_middles(chunks: Tensor, margin: int, steps: int) -> Tensor:

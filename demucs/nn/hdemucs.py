@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from demucs.errors import ConfigError
@@ -250,14 +251,12 @@ class HDemucs(nn.Module):
         """Complex `[B, C, F, N]` → magnitudes `[B, C, F, N]`, or `[B, 2 C, F, N]` with `cac`."""
         if not self.cac:
             return spectrum.abs()
-        return torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        return rearrange(torch.view_as_real(spectrum), "b c f n part -> b (c part) f n")
 
     def complex_stems(self, spectrum: Tensor, output: Tensor) -> Tensor:
         """Network output `[B, S, C or 2 C, F, N]` → complex stems `[B, S, C, F, N]`."""
         if self.cac:
-            pairs = output.view(*output.shape[:2], -1, 2, *output.shape[3:]).permute(
-                0, 1, 2, 4, 5, 3
-            )
+            pairs = rearrange(output, "b s (c part) f n -> b s c f n part", part=2)
             return torch.view_as_complex(pairs.contiguous())
         iterations = self.end_iters if self.training else self.wiener_iters
         if iterations < 0:
