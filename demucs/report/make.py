@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.results.progress import Progress
+from demucs.report.output_folder import PAGE, check_place, new_folder
 from demucs.report.page import render
-from demucs.report.place import PAGE, check_place, new_folder
 from demucs.report.songs import check_names, chosen, not_measured
 from demucs.report.sources import Run, letter
 

@@ -12,7 +12,7 @@ from demucs.errors import MissingToolError
 from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
 from demucs.report.facts import differences, facts
-from demucs.report.place import MARK
+from demucs.report.output_folder import MARK
 from demucs.report.songs import songs_table
 from demucs.report.sources import Run, letter
 from demucs.report.summary import glance, summary

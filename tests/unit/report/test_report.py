@@ -18,9 +18,9 @@ from demucs.report.curves import curves
 from demucs.report.excerpts import busiest
 from demucs.report.facts import differences, facts
 from demucs.report.make import Options, make_report
+from demucs.report.output_folder import check_place, new_folder
 from demucs.report.page import embedded, render
 from demucs.report.pictures import ROWS, levels, marks, png
-from demucs.report.place import check_place, new_folder
 from demucs.report.songs import chosen, songs_table
 from demucs.report.sound import Excerpt, Signal, write_player
 from demucs.report.sources import Run, find_run
