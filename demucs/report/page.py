@@ -11,7 +11,7 @@ from typing import Any
 from demucs.errors import MissingToolError
 from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
-from demucs.report.facts import differences, facts
+from demucs.report.heading import differences, facts
 from demucs.report.output_folder import MARK
 from demucs.report.songs import songs_table
 from demucs.report.sources import Run, letter
