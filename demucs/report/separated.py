@@ -14,7 +14,7 @@ from demucs.data.metadata import match_channels
 from demucs.data.readers import MIXTURE, STEM_SUFFIX, StemFile, TrackReader, WavFolder
 from demucs.errors import AudioError, ConfigError, DatasetError, DemucsError
 from demucs.evaluation.separation import separate_track
-from demucs.report.excerpts import busiest
+from demucs.report.liveliest import busiest
 from demucs.report.sound import Excerpt, Signal
 from demucs.report.sources import Run
 

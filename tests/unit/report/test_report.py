@@ -15,8 +15,8 @@ from demucs.data.official import TEST_NAMES
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import Results, TrackResult, nsdr
 from demucs.report.curves import curves
-from demucs.report.excerpts import busiest
 from demucs.report.heading import differences, facts
+from demucs.report.liveliest import busiest
 from demucs.report.make import Options, make_report
 from demucs.report.output_folder import check_place, new_folder
 from demucs.report.page import embedded, render
