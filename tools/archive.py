@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from demucs.report.archive.pages import write_index, write_readme
 
     if args.signature is not None:
-        from demucs.report.archive.run import archive
+        from demucs.report.archive.copies import archive
         from demucs.report.archive.sound import keep_sound, separate
 
         name = args.name or args.signature
