@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.signature is not None:
         from demucs.report.archive.copies import archive
-        from demucs.report.archive.sound import keep_sound, separate
+        from demucs.report.archive.excerpt import keep_sound, separate
 
         name = args.name or args.signature
         if not is_valid_name(name):
