@@ -10,7 +10,7 @@ from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.results.progress import Progress
 from demucs.report.output_folder import PAGE, check_place, new_folder
 from demucs.report.page import render
-from demucs.report.songs import check_names, chosen, not_measured
+from demucs.report.song_table import check_names, chosen, not_measured
 from demucs.report.sources import Run, letter
 
 if TYPE_CHECKING:

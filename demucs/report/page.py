@@ -13,7 +13,7 @@ from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
 from demucs.report.heading import differences, facts
 from demucs.report.output_folder import MARK
-from demucs.report.songs import songs_table
+from demucs.report.song_table import songs_table
 from demucs.report.sources import Run, letter
 from demucs.report.summary import glance, summary
 
