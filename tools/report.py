@@ -57,7 +57,7 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Makes the report; returns the exit code."""
     from demucs.report.make import Options, make_report
-    from demucs.report.sources import find_run
+    from demucs.report.runs import find_run
 
     options = Options(
         title=args.title, metric=args.metric, tracks=args.tracks, players=args.players,

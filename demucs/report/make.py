@@ -10,8 +10,8 @@ from demucs.errors import ConfigError, DemucsError
 from demucs.evaluation.results.progress import Progress
 from demucs.report.output_folder import PAGE, check_place, new_folder
 from demucs.report.page import render
+from demucs.report.runs import Run, letter
 from demucs.report.song_table import check_names, chosen, not_measured
-from demucs.report.sources import Run, letter
 
 if TYPE_CHECKING:
     from demucs.report.sound import Excerpt

@@ -13,9 +13,9 @@ from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
 from demucs.report.heading import differences, facts
 from demucs.report.output_folder import MARK
+from demucs.report.runs import Run, letter
 from demucs.report.score_tables import glance, summary
 from demucs.report.song_table import songs_table
-from demucs.report.sources import Run, letter
 
 HERE = Path(__file__).with_name("page")
 SCRIPTS = ("common.js", "curves.js", "glance.js", "songs.js", "player.js")

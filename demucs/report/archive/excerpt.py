@@ -7,6 +7,7 @@ from demucs.audio import write_audio
 from demucs.audio.levels import common_gain
 from demucs.errors import ConfigError, DatasetError
 from demucs.files import atomic_path
+from demucs.report.runs import Run, find_run
 from demucs.report.separated import (
     Stretch,
     load_models,
@@ -15,7 +16,6 @@ from demucs.report.separated import (
     songs_folder,
 )
 from demucs.report.sound import Excerpt
-from demucs.report.sources import Run, find_run
 
 
 def separate(args: argparse.Namespace) -> Excerpt:

@@ -21,10 +21,10 @@ from demucs.report.make import Options, make_report
 from demucs.report.output_folder import check_place, new_folder
 from demucs.report.page import embedded, render
 from demucs.report.pictures import ROWS, levels, marks, png
+from demucs.report.runs import Run, find_run
 from demucs.report.score_tables import is_musdb_test, summary
 from demucs.report.song_table import chosen, songs_table
 from demucs.report.sound import Excerpt, Signal, write_player
-from demucs.report.sources import Run, find_run
 from tools import report
 
 STEMS = ["drums", "bass", "other", "vocals"]
