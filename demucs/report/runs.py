@@ -12,7 +12,7 @@ from demucs.evaluation.results.results import Results
 from demucs.experiment.record import CHECKPOINT, RUN, RunRecord
 from demucs.experiment.run import ARGV, CONFIG, HISTORY, HYDRA_CONFIG, RunFiles, read_json
 from demucs.release.names import DEFAULT_FOLDER, SUFFIX, folder_name, model_files, name_of
-from demucs.report.files import finite, plain_dict, read_config
+from demucs.report.lenient import finite, plain_dict, read_config
 
 EVALUATION = "evaluation.json"
 RESULT = "result.json"
