@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 from demucs.demo_songs.music import Note, Score
 from demucs.demo_songs.space import place
 from demucs.demo_songs.tones import (
@@ -46,7 +46,7 @@ LINES: dict[str, tuple[tuple[tuple[float, float, str], ...], ...]] = {
 
 def bass_notes(rng: np.random.Generator, score: Score) -> list[Note]:
     """The bass part of a song."""
-    low = float(rng.uniform(*settings.BASS_LOW))
+    low = float(rng.uniform(*ranges.BASS_LOW))
     names = [str(name) for name in rng.choice(list(LINES), size=2)]
     notes = []
     for bar, section in score.playing("bass"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 from demucs.demo_songs.instruments import BEDS, COMPS, LINES, Player
 from demucs.demo_songs.mastering import active_rms
 from demucs.demo_songs.music import BEATS, Chord, Note, Score
@@ -27,7 +27,7 @@ def voicing(chord: Chord, low: float) -> list[float]:
 
 def bed_notes(rng: np.random.Generator, score: Score) -> list[Note]:
     """Each chord held until it changes."""
-    low = round(float(rng.uniform(*settings.BED_LOW)))
+    low = round(float(rng.uniform(*ranges.BED_LOW)))
     notes: list[Note] = []
     for bar, _ in score.playing("bed"):
         whole = score.chord(bar) == score.chord(bar, 2.0)
@@ -43,7 +43,7 @@ def bed_notes(rng: np.random.Generator, score: Score) -> list[Note]:
 
 def comp_notes(rng: np.random.Generator, score: Score, *, strum: float) -> list[Note]:
     """Chords in a rhythm; `strum` is the delay from string to string in seconds."""
-    low = round(float(rng.uniform(*settings.COMP_LOW)))
+    low = round(float(rng.uniform(*ranges.COMP_LOW)))
     rhythms = {"verse": str(rng.choice(RHYTHMS)), "chorus": str(rng.choice(RHYTHMS))}
     held = float(rng.uniform(0.4, 1.0))
     notes: list[Note] = []
@@ -62,7 +62,7 @@ def comp_notes(rng: np.random.Generator, score: Score, *, strum: float) -> list[
 
 def arpeggio_notes(rng: np.random.Generator, score: Score) -> list[Note]:
     """Broken chords over two octaves, in eighths or sixteenths."""
-    low = round(float(rng.uniform(*settings.LINE_LOW)))
+    low = round(float(rng.uniform(*ranges.LINE_LOW)))
     shape, step = str(rng.choice(SHAPES)), float(rng.choice((0.5, 0.25)))
     notes: list[Note] = []
     for bar, _ in score.playing("line"):
@@ -81,7 +81,7 @@ def arpeggio_notes(rng: np.random.Generator, score: Score) -> list[Note]:
 
 def lead_notes(rng: np.random.Generator, score: Score) -> list[Note]:
     """A wandering line of quarters and eighths with rests."""
-    low = round(float(rng.uniform(*settings.LINE_LOW)))
+    low = round(float(rng.uniform(*ranges.LINE_LOW)))
     ladder = [p for p in range(low, low + 18) if p % 12 in score.scale]
     at, notes = len(ladder) // 2, []
     for bar, _ in score.playing("line"):
@@ -118,8 +118,8 @@ def play_other(rng: np.random.Generator, score: Score, canvas: Wave, samplerate:
         drawn = _render(rng, notes, player, canvas.shape[-1], samplerate, pan)
         if layer == "line" and rng.random() < 0.5:
             drawn = echo(drawn, int(0.75 * score.beat * samplerate), feedback=0.35)
-        spread = rng.uniform(-settings.LAYER_SPREAD_DB, settings.LAYER_SPREAD_DB)
-        level = decibels(settings.LAYER_LEVEL_DB[layer] + spread)
+        spread = rng.uniform(-ranges.LAYER_SPREAD_DB, ranges.LAYER_SPREAD_DB)
+        level = decibels(ranges.LAYER_LEVEL_DB[layer] + spread)
         canvas += drawn * np.float32(level / max(active_rms(drawn), 1e-9))
     return list(names.values())
 

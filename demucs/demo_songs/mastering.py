@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 from demucs.demo_songs.tones import Wave, decibels
 
 FULL_SCALE = 32768  # of 16-bit samples
@@ -22,11 +22,11 @@ def active_rms(wave: Wave) -> float:
 
 
 def balance(rng: np.random.Generator, stems: dict[str, Wave]) -> dict[str, Wave]:
-    """Scales the stems `[C, T]` to levels drawn around `settings.STEM_LEVEL_DB`."""
+    """Scales the stems `[C, T]` to levels drawn around `ranges.STEM_LEVEL_DB`."""
     scaled = {}
     for name, wave in stems.items():
-        spread = rng.uniform(-settings.STEM_SPREAD_DB, settings.STEM_SPREAD_DB)
-        level = decibels(settings.STEM_LEVEL_DB[name] + spread)
+        spread = rng.uniform(-ranges.STEM_SPREAD_DB, ranges.STEM_SPREAD_DB)
+        level = decibels(ranges.STEM_LEVEL_DB[name] + spread)
         scaled[name] = wave * np.float32(level / max(active_rms(wave), 1e-9))
     return scaled
 
@@ -38,10 +38,10 @@ def master(rng: np.random.Generator, stems: dict[str, Wave], samplerate: int) ->
     stem alike, so the stems still add up to the mixture.
     """
     mixture = np.sum(list(stems.values()), axis=0)
-    ceiling = decibels(settings.PEAK_DB)
-    target = decibels(float(rng.uniform(*settings.MASTER_RMS_DB)))
+    ceiling = decibels(ranges.PEAK_DB)
+    target = decibels(float(rng.uniform(*ranges.MASTER_RMS_DB)))
     peak = np.max(np.abs(mixture), axis=0)
-    highest = ceiling * decibels(settings.MAX_LIMITING_DB) / max(float(peak.max()), 1e-9)
+    highest = ceiling * decibels(ranges.MAX_LIMITING_DB) / max(float(peak.max()), 1e-9)
     gain = min(target / max(active_rms(mixture), 1e-9), highest)
     needed = np.minimum(1.0, ceiling / np.maximum(peak * gain, 1e-9))
     for wave in stems.values():  # a stem's own peak may be higher, where others cancel it

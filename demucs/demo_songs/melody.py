@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 from demucs.demo_songs.music import BEATS, Score
 
 VOWELS = ("a", "e", "i", "o", "u", "ae", "uh", "er")
@@ -41,7 +41,7 @@ class Phrase:
 
 def sung_phrases(rng: np.random.Generator, score: Score, low: float) -> list[Phrase]:
     """The vocal line of a song; its range starts at the MIDI pitch `low`."""
-    top = low + settings.VOICE_SPAN
+    top = low + ranges.VOICE_SPAN
     ladder = [float(p) for p in range(round(low), round(top) + 1) if p % 12 in score.scale]
     rhythms: dict[tuple[str, int, int], Rhythm] = {}
     phrases: list[Phrase] = []

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 
 BEATS = 4  # of a bar
 LAYERS = ("drums", "bass", "bed", "comp", "line", "vocals")
@@ -126,8 +126,8 @@ class Score:
 
 def compose(rng: np.random.Generator, seconds: float) -> Score:
     """Draws the plan of a song of the given length."""
-    tempo = float(rng.uniform(*settings.TEMPO_BPM))
-    swing = float(rng.uniform(*settings.SWING)) if rng.random() < settings.SWING_SHARE else 0.5
+    tempo = float(rng.uniform(*ranges.TEMPO_BPM))
+    swing = float(rng.uniform(*ranges.SWING)) if rng.random() < ranges.SWING_SHARE else 0.5
     tonic, mode = int(rng.integers(12)), str(rng.choice(list(MODES), p=(0.35, 0.35, 0.15, 0.15)))
     bars = max(1, ceil(seconds * tempo / 60.0 / BEATS))
     sections = _sections(rng, bars)
@@ -154,7 +154,7 @@ def _sections(rng: np.random.Generator, bars: int) -> tuple[Section, ...]:
             kept = frozenset(layers & everything)
             sections.append(Section(name, start, min(length, bars - start), kept))
 
-    if rng.random() < settings.INTRO_SHARE:
+    if rng.random() < ranges.INTRO_SHARE:
         add("intro", int(rng.choice((1, 2))), set(str(rng.choice(INTROS)).split()))
     first = True
     while not sections or sections[-1].end < bars:

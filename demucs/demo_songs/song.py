@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 from demucs.demo_songs.bass import play_bass
 from demucs.demo_songs.beats import play_drums
 from demucs.demo_songs.harmony import play_other
@@ -67,13 +67,13 @@ def render(
     instruments = play_other(generators[_Part.OTHER], score, dry["other"], samplerate)
     singer = play_vocals(generators[_Part.VOCALS], score, dry["vocals"], samplerate)
     rng = generators[_Part.MIX]
-    decay = float(rng.uniform(*settings.REVERB_SECONDS))
+    decay = float(rng.uniform(*ranges.REVERB_SECONDS))
     response = room(rng, stage.reverb if stage else decay, samplerate)
     if stage:
         dry = {name: stage.amplify(name, wave, frames) for name, wave in dry.items()}
     more = stage.wet if stage else 0.0
     wet = {
-        name: reverberate(wave, response, more + float(rng.uniform(*settings.REVERB_WET_DB[name])))
+        name: reverberate(wave, response, more + float(rng.uniform(*ranges.REVERB_WET_DB[name])))
         for name, wave in dry.items()
     }
     levelled = balance(rng, wet)

@@ -7,7 +7,7 @@ table at the sung pitch; the filter is applied to short frames, which are added 
 import numpy as np
 from scipy import fft
 
-from demucs.demo_songs import settings
+from demucs.demo_songs import ranges
 from demucs.demo_songs.melody import harmonize, sung_phrases
 from demucs.demo_songs.music import Score
 from demucs.demo_songs.space import place
@@ -22,16 +22,16 @@ class Singer:
     """A voice: its range, its tract and its manner, drawn from `rng`."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.range = str(rng.choice(list(settings.VOICE_LOW)))
-        self.low = float(rng.uniform(*settings.VOICE_LOW[self.range]))
+        self.range = str(rng.choice(list(ranges.VOICE_LOW)))
+        self.low = float(rng.uniform(*ranges.VOICE_LOW[self.range]))
         self.tract = float(rng.uniform(0.95, 1.06)) * (1.0 if self.range == "low" else 1.16)
         self.slope = float(rng.uniform(0.8, 1.25))  # harmonics fall as h ** -slope
-        self.breath = decibels(float(rng.uniform(*settings.BREATH_DB)))
-        self.consonants = decibels(float(rng.uniform(*settings.CONSONANT_DB)))
+        self.breath = decibels(float(rng.uniform(*ranges.BREATH_DB)))
+        self.consonants = decibels(float(rng.uniform(*ranges.CONSONANT_DB)))
         self.manner = Manner(
             portamento=float(rng.uniform(0.05, 0.12)),
-            vibrato_depth=float(rng.uniform(*settings.VIBRATO_SEMITONES)),
-            vibrato_rate=float(rng.uniform(*settings.VIBRATO_HZ)),
+            vibrato_depth=float(rng.uniform(*ranges.VIBRATO_SEMITONES)),
+            vibrato_rate=float(rng.uniform(*ranges.VIBRATO_HZ)),
             scoop=float(rng.uniform(0.0, 2.0)),
         )
 
@@ -65,8 +65,8 @@ def play_vocals(rng: np.random.Generator, score: Score, canvas: Wave, samplerate
     singer = Singer(rng)
     phrases = sung_phrases(rng, score, singer.low)
     pan = float(rng.uniform(-0.12, 0.12))
-    second = rng.random() < settings.HARMONY_SHARE
-    level = decibels(float(rng.uniform(*settings.HARMONY_DB)))
+    second = rng.random() < ranges.HARMONY_SHARE
+    level = decibels(float(rng.uniform(*ranges.HARMONY_DB)))
     side = float(rng.choice((-0.5, 0.5)))
     for phrase in phrases:
         tracks = speak(rng, phrase, singer.manner)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from demucs.demo_songs.folders import Recipe, clear, write_song
 from demucs.demo_songs.kinds import KINDS
-from demucs.demo_songs.settings import VERSION
+from demucs.demo_songs.ranges import VERSION
 from demucs.errors import ConfigError, DatasetError
 from demucs.process.children import process_pool
 from demucs.process.cores import core_count
