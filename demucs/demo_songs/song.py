@@ -6,7 +6,7 @@ import numpy as np
 
 from demucs.demo_songs import ranges
 from demucs.demo_songs.bass import play_bass
-from demucs.demo_songs.beats import play_drums
+from demucs.demo_songs.drum_patterns import play_drums
 from demucs.demo_songs.harmony import play_other
 from demucs.demo_songs.kinds import Stage
 from demucs.demo_songs.mastering import balance, master, quantize
