@@ -33,9 +33,9 @@ from typing import Any
 
 from demucs.console import duration, table, without_common
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
-from demucs.experiment.progress import Run, read_run
 from demucs.experiment.queue import Queue, read_queue
 from demucs.experiment.record import experiment_folders, outputs_folder
+from demucs.experiment.run_progress import Run, read_run
 from demucs.experiment.state import ACTIVE, State, parse_time, state_of
 from demucs.process.command import run_command
 

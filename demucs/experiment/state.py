@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from demucs.experiment.progress import Run, job_of
 from demucs.experiment.queue import PAUSED, WAITING, Job, Queue
 from demucs.experiment.record import RunRecord
+from demucs.experiment.run_progress import Run, job_of
 
 START_SLACK = 60.0  # seconds by which clocks and the writing of run.json may differ
 ACTIVE = ("running", "starting", "pending", "suspended")
