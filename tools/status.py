@@ -36,7 +36,7 @@ from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_
 from demucs.experiment.queue import Queue, read_queue
 from demucs.experiment.record import experiment_folders, outputs_folder
 from demucs.experiment.run_progress import Run, read_run
-from demucs.experiment.state import ACTIVE, State, parse_time, state_of
+from demucs.experiment.run_state import ACTIVE, State, parse_time, state_of
 from demucs.process.command import run_command
 
 HEAD = ("SIG", "EXPERIMENT", "EPOCH", "BEST VALID", "ETA", "JOB", "STATE", "LAST LINE")

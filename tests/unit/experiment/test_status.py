@@ -15,9 +15,9 @@ import pytest
 
 from demucs.console import duration, table, without_common
 from demucs.experiment import queue as _queue
-from demucs.experiment import state as _states
+from demucs.experiment import run_state as _states
 from demucs.experiment.record import RunRecord
-from demucs.experiment.state import is_alive, parse_time
+from demucs.experiment.run_state import is_alive, parse_time
 from tools import status
 
 REPOSITORY = Path(__file__).resolve().parents[3]
