@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(options: argparse.Namespace) -> None:
     """Writes study.json and study.md."""
     from demucs.files import atomic_paths
-    from studies.blind.run import study  # these bring torch and scikit-learn
+    from studies.blind.study import study  # these bring torch and scikit-learn
     from studies.blind.text import page
 
     if options.draws < 20:

@@ -9,7 +9,7 @@ from studies.blind.parts import MEAN
 
 
 def page(study: Mapping[str, Any]) -> str:
-    """Markdown of the numbers of `studies.blind.run.study`."""
+    """Markdown of the numbers of `studies.blind.study.study`."""
     lines = ["# What blind scores know of the true quality of stems", ""]
     for target in study["targets"]:
         lines += [f"## The answer, {target}", "", *answer(study, target), ""]

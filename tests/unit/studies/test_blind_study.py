@@ -12,8 +12,8 @@ from studies.blind.answer import _worse_than_level, answer, negative
 from studies.blind.missed import missed_goals, short_intervals, unsure_within
 from studies.blind.notes import HEARD
 from studies.blind.rows import sheet_of
-from studies.blind.run import study
 from studies.blind.seeds import stability
+from studies.blind.study import study
 from studies.blind.text import page
 from studies.blind_study import main
 from tests.unit.blind_records import SOURCES, make_records
