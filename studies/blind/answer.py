@@ -14,7 +14,7 @@ from studies.blind.missed import (
     short_intervals,
     unsure_within,
 )
-from studies.blind.parts import MEAN
+from studies.blind.table_numbers import MEAN
 
 
 def answer(study: Mapping[str, Any], target: str) -> list[str]:

@@ -5,8 +5,8 @@ from typing import Any
 
 from demucs.blind.calibration.features import common_names
 from demucs.blind.records import Record
-from studies.blind.parts import correlations
 from studies.blind.rows import sheet_of
+from studies.blind.table_numbers import correlations
 
 HEARD = "the network was trained on all of these families"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from demucs.blind.calibration.statistics import FEWEST
-from studies.blind.parts import number_of
+from studies.blind.table_numbers import number_of
 
 STAGE = re.compile(r"(?P<run>.+)_(?P<stage>\d+)$")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from studies.blind.answer import answer, negative
 from studies.blind.missed import CALIBRATED, by_stem, figure, predictions
-from studies.blind.parts import MEAN
+from studies.blind.table_numbers import MEAN
 
 
 def page(study: Mapping[str, Any]) -> str:
