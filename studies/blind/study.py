@@ -23,9 +23,9 @@ from demucs.blind.records import Record
 from demucs.blind.scores.track import DEFINITIONS
 from demucs.errors import DatasetError
 from studies.blind.notes import chosen, notes, nothing
+from studies.blind.regressor_choice import compared
 from studies.blind.rows import predicted, predictors, sheet_of, without
 from studies.blind.seeds import stability
-from studies.blind.selection import compared
 from studies.blind.table_numbers import activity, calibrations, correlations, plain_tree, risks
 from studies.blind.usefulness import BAD
 

@@ -1,6 +1,6 @@
 """Regressors from scores to dB, by name, and the table that they are given.
 
-Which one calibration uses was chosen by `studies.blind.selection` on real records.
+Which one calibration uses was chosen by `studies.blind.regressor_choice` on real records.
 """
 
 from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from demucs.blind.calibration.model import Calibration, thinned
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor, Scaling
 from demucs.blind.calibration.statistics import weighted_quantile
 from demucs.errors import ConfigError, DatasetError
-from studies.blind.selection import compared
+from studies.blind.regressor_choice import compared
 from tests.unit.blind_records import SOURCES, WINDOWS, make_records
 
 
