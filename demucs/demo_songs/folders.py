@@ -1,4 +1,4 @@
-"""Folders of demo songs: written whole, recognised by their recipe, removed whole.
+"""Folders of demo songs: named from a seed, written whole, recognised by their recipe, removed.
 
 ROOT/{train,valid,test}/NAME/{mixture,drums,bass,other,vocals}.wav and demo.json, which records
 what the song was made from.
@@ -18,7 +18,6 @@ import numpy as np
 import soundfile
 
 from demucs.demo_songs.mastering import FULL_SCALE
-from demucs.demo_songs.names import song_name
 from demucs.demo_songs.song import SPLITS, STEMS, render
 from demucs.errors import DatasetError
 
@@ -26,6 +25,21 @@ FACTS_FILE = "demo.json"
 FILES = ("mixture", *STEMS)
 _PARTIAL = ".partial"  # suffix of folders in the making; they also start with a dot
 _STALE_SECONDS = 3600.0  # after which such a folder belongs to nobody
+
+# Each split has colours of its own, so no name can be in two splits.
+COLOURS = {
+    "train": (
+        "Amber", "Crimson", "Silver", "Golden", "Copper", "Ivory", "Scarlet", "Indigo", "Emerald",
+        "Violet", "Cobalt", "Russet", "Olive", "Pearl", "Ochre", "Sable", "Coral", "Jade",
+    ),
+    "valid": ("Azure", "Maroon", "Lilac", "Bronze", "Umber", "Teal"),
+    "test": ("Saffron", "Turquoise", "Magenta", "Slate", "Hazel", "Cerulean"),
+}  # fmt: skip
+PLACES = (
+    "Harbour", "Avenue", "Meadow", "Station", "Lantern", "River", "Window", "Garden", "Bridge",
+    "Island", "Orchard", "Tower", "Valley", "Market", "Shore", "Forest", "Railway", "Canyon",
+    "Rooftop", "Lighthouse", "Boulevard", "Mirror", "Desert", "Fountain", "Castle", "Prairie",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,14 @@ class Recipe:
 
     def folder(self, root: Path) -> Path:
         return root / self.split / song_name(self.seed, self.split, self.index)
+
+
+def song_name(seed: int, split: str, index: int) -> str:
+    """A folder name like `Demo 007 - Amber Harbour`; the number is index + 1."""
+    rng = np.random.default_rng(np.random.SeedSequence((seed, list(COLOURS).index(split), index)))
+    colours = COLOURS[split]
+    colour, place = colours[rng.integers(len(colours))], PLACES[rng.integers(len(PLACES))]
+    return f"Demo {index + 1:03d} - {colour} {place}"
 
 
 def write_song(folder: Path, recipe: Recipe) -> Path:

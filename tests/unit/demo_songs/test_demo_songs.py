@@ -14,7 +14,7 @@ import soundfile
 
 from demucs.data import find_tracks
 from demucs.demo_songs import STEMS, folders, synthesize_song, write, write_demo_songs
-from demucs.demo_songs.names import COLOURS, song_name
+from demucs.demo_songs.folders import COLOURS, song_name
 from demucs.demo_songs.ranges import VERSION
 from demucs.demo_songs.tones import Wave
 from demucs.errors import ConfigError, DatasetError
