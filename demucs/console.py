@@ -1,8 +1,20 @@
-"""Rows as a text table that fits a terminal."""
+"""Text on a terminal and in a log: progress bars, tables, durations."""
 
-from collections.abc import Sequence
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GAP = "  "
+WIDTH = 88  # of a page of results
 SHORTEST = 16  # characters that a column is shortened to at most
 
 
@@ -33,6 +45,31 @@ def table(
 
 def _cut(text: str, size: int) -> str:
     return text if len(text) <= size else text[: size - 1] + "…"
+
+
+def aligned(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, rule_before_last: bool = False
+) -> str:
+    """A table; the first column to the left, the others to the right."""
+    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join([first, *others]).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [line(header), rule, *map(line, rows)]
+    if rule_before_last:
+        lines.insert(-1, rule)
+    return "\n".join(lines)
+
+
+def number(value: float | None) -> str:
+    """Two decimals, a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def without_common(names: Sequence[str]) -> tuple[list[str], str]:
@@ -79,3 +116,157 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min"
     days, hours = divmod(round(left / 3600), 24)
     return f"{days} d {hours} h"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a clock shows them.
+
+    >>> clock(63), clock(3723)
+    ('1:03', '1:02:03')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def time_left(spent: float, worked: float, left: float) -> float:
+    """Seconds for what is `left`, if it goes as fast as what was `worked` on in `spent` seconds."""
+    return spent * max(0.0, left) / max(worked, 1e-9)
+
+
+def bar(
+    items: Iterable[Any] | None = None, *, title: str, show: bool = True, **options: Any
+) -> "tqdm[Any]":
+    """A progress bar on standard error, around `items` or moved on by its `update`.
+
+    Args:
+        items: what is worked on.
+        title: of the work.
+        show: False for none.
+        options: of `tqdm.tqdm`, e.g. `total`, `unit`.
+    """
+    return tqdm(items, desc=title, disable=not show, **options)
+
+
+class Progress:
+    """Counts pieces of work by their size; used as a context manager.
+
+    Args:
+        title: of the work.
+        count: how many pieces there are.
+        total: the sum of their sizes.
+        pieces: what they are called in the bar.
+        tells: the bar shows what was said of the last one.
+        show: False for nothing at all.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        count: int,
+        total: float,
+        *,
+        pieces: str = "",
+        tells: bool = True,
+        show: bool = True,
+    ) -> None:
+        self._total, self._count, self._all = max(total, 1e-9), 0, count
+        self._finished = self._worked = 0.0
+        self._began = time.monotonic()
+        self._tells, self._lines = tells, show and not sys.stderr.isatty()
+        shape = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
+        layout = f"{shape}{pieces and ' '}{pieces}{{postfix}}"
+        self._bar = bar(total=count, title=title, show=show and not self._lines, bar_format=layout)
+
+    def done(
+        self, name: str, said: str, size: float, *, new: bool = True, quick: bool = False
+    ) -> None:
+        """One is finished.
+
+        Args:
+            name: of it.
+            said: what there is to say.
+            size: of it.
+            new: False if it had been finished before; then it gets no line.
+            quick: it was no work, and says nothing of the rate.
+        """
+        self._count += 1
+        self._finished += size
+        if new and not quick:
+            self._worked += size
+        spent = time.monotonic() - self._began
+        left = time_left(spent, self._worked, self._total - self._finished)
+        known = f"{clock(spent)} spent, {clock(left) if self._worked else '?'} left"
+        postfix = f" {said[:40]}, {known}" if self._tells else known
+        self._bar.set_postfix_str(postfix, refresh=False)
+        self._bar.update()
+        if self._lines and new:
+            sys.stderr.write(f"[{self._count}/{self._all}] {name}: {said} ({known})\n")
+            sys.stderr.flush()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+def tracked(
+    items: Iterable[T],
+    *,
+    total: int,
+    name: str,
+    prints: int,
+    quiet: bool,
+    start: int = 0,
+    infos: Callable[[], Mapping[str, float]] = dict,
+) -> Iterator[T]:
+    """Yields `items`, and shows their number, rate, time left and some values.
+
+    Args:
+        items: what is worked on.
+        total: how many there are, with the `start` that are already done.
+        name: of the stage.
+        prints: lines for all of them, where standard error is no terminal; 0: none.
+        quiet: show nothing.
+        start: how many were done before.
+        infos: gives the values to show.
+    """
+    if quiet:
+        yield from items
+    elif sys.stderr.isatty():
+        with bar(items, total=total, title=name, initial=start, dynamic_ncols=True) as shown:
+            for item in shown:
+                yield item
+                shown.set_postfix({key: f"{value:.4g}" for key, value in infos().items()})
+    else:
+        yield from _logged(items, total, name, prints, start, infos)
+
+
+def _logged(
+    items: Iterable[T],
+    total: int,
+    name: str,
+    prints: int,
+    start: int,
+    infos: Callable[[], Mapping[str, float]],
+) -> Iterator[T]:
+    began = time.monotonic()
+    every = -(-total // prints) if prints > 0 else total + 1
+    for done, item in enumerate(items, start + 1):
+        yield item
+        if done % every == 0 or (done == total and prints > 0):
+            seconds = (time.monotonic() - began) / (done - start)
+            values = "".join(f" | {key} {value:.4g}" for key, value in infos().items())
+            left = clock(seconds * (total - done))
+            logger.info("%s | %d/%d | %s | %s left%s", name, done, total, _rate(seconds), left,
+                        values)  # fmt: skip
+
+
+def _rate(seconds: float) -> str:
+    return f"{seconds:.2f} s/it" if seconds >= 1 else f"{1 / max(seconds, 1e-9):.2f} it/s"

@@ -23,8 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
+from demucs.console import bar
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.process.command import run_command
 from demucs.release import DEFAULT_FOLDER
@@ -76,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     title = f"{options.name} {options.kind}/{options.split}"
 
     def show(left: Iterable[object]) -> Iterable[object]:
-        return tqdm(left, desc=title, unit="song", mininterval=1)
+        return bar(left, title=title, unit="song", mininterval=1)
 
     where: dict[str, Any] = {"kind": options.kind, "split": options.split, "show": show}
     done = collect(

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from demucs.console import aligned, number
 from demucs.errors import ConfigError, DemucsError, message_of
 from demucs.evaluation.metrics.names import VALUES, title
-from demucs.evaluation.results.columns import aligned, number
 from demucs.evaluation.results.comparison import Difference, compare, doubts
 from demucs.evaluation.results.published import published_text
 from demucs.evaluation.results.results import Results

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
-from tqdm import tqdm
 
+from demucs.console import bar
 from demucs.data.readers import STEM_SUFFIX, StemFile
 from demucs.errors import DatasetError, DemucsError, message_of
 from demucs.files import atomic_path, check_tree
@@ -86,13 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DemucsError, OSError) as error:
         print(f"error: {message_of(error)}", file=sys.stderr)
         return 1
-    for file, folder in tqdm(pairs, unit="track"):
+    shown = bar(pairs, title="decode", unit="track")
+    for file, folder in shown:
         try:
             subtype = "FLOAT" if args.float32 else "PCM_16"
             new, over = decode(file, args.dst / folder, subtype=subtype)
             written, clipped = written + new, clipped + over
         except (DemucsError, OSError) as error:
-            tqdm.write(f"error: {message_of(error)}", file=sys.stderr)
+            shown.write(f"error: {message_of(error)}", file=sys.stderr)
             failed += 1
     if clipped:
         print(f"{clipped} samples beyond ±1 were clipped: --float32 keeps them", file=sys.stderr)

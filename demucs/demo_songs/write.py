@@ -3,13 +3,14 @@
 import logging
 import math
 import os
+from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import soundfile
-from tqdm import tqdm
 
+from demucs.console import bar
 from demucs.demo_songs.folders import Recipe, clear, write_song
 from demucs.demo_songs.kinds import KINDS
 from demucs.demo_songs.ranges import VERSION
@@ -119,14 +120,14 @@ def _check(
 def _write_all(waiting: dict[Path, Recipe], workers: int | None, progress: bool) -> None:
     processes = min(workers or core_count(), len(waiting))
     if processes == 1:
-        for folder, recipe in tqdm(waiting.items(), **_bar(len(waiting), progress)):
+        for folder, recipe in _bar(waiting.items(), len(waiting), progress):
             write_song(folder, recipe)
         return
     with process_pool(processes) as pool:
         songs = [pool.submit(write_song, *one) for one in waiting.items()]
-        for song in tqdm(as_completed(songs), **_bar(len(waiting), progress)):
+        for song in _bar(as_completed(songs), len(waiting), progress):
             song.result()
 
 
-def _bar(total: int, progress: bool) -> dict[str, Any]:
-    return {"total": total, "desc": "Demo songs", "unit": "song", "disable": not progress}
+def _bar(songs: Iterable[Any], total: int, progress: bool) -> Iterable[Any]:
+    return bar(songs, title="Demo songs", total=total, unit="song", show=progress)

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demucs.console import Progress
 from demucs.errors import ConfigError, DemucsError
-from demucs.evaluation.results.progress import Progress
 from demucs.report.output_folder import PAGE, check_place, new_folder
 from demucs.report.page import render
 from demucs.report.runs import Run, letter

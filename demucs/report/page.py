@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from demucs.console import clock
 from demucs.errors import MissingToolError
 from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
@@ -48,7 +49,7 @@ def render(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["number"] = shown_number
-    environment.filters["clock"] = clock
+    environment.filters["clock"] = lambda seconds: clock(int(seconds))
     style = (HERE / "style.css").read_text(encoding="utf-8")
     scripts = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     panels, songs, shown = curves(runs), songs_table(runs, metric), glance(runs)
@@ -118,11 +119,6 @@ def _unicode(text: str) -> str:
 def shown_number(value: float | None, digits: int = 2) -> str:
     """With a true minus; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def clock(seconds: float) -> str:
-    """`1:05`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def _policy(style: str, scripts: str) -> str:

@@ -1,4 +1,4 @@
-"""How far the `demucs` command is: a bar for the track, and what is left of all of them."""
+"""Progress of the `demucs` command: a bar for the track, and the time left for all of them."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from demucs.console import bar, clock, time_left
 
 _PACKED = {".wav": 1.0, ".aif": 1.0, ".aiff": 1.0, ".flac": 1.6}  # audio in a byte; others:
 _LOSSY = 8.0
@@ -38,21 +38,21 @@ class Progress:
     @contextmanager
     def bar(self) -> Iterator["TrackProgress"]:
         """A bar for the track; to be used around its separation."""
-        name = "".join(one if one.isprintable() else "?" for one in self._names[self._index])
+        name = "".join(c if c.isprintable() else "?" for c in self._names[self._index])
         title = f"[{self._index + 1}/{len(self._names)}] {name}"
-        bar = TrackProgress(title, self._overall if len(self._names) > 1 else None)
+        track = TrackProgress(title, self._overall if len(self._names) > 1 else None)
         try:
-            yield bar
+            yield track
         finally:
             self._worked += self._weights[self._index]
-            bar.close()
+            track.close()
 
     def _overall(self, share: float) -> str:
         """The percentage and the time left of all tracks, when `share` of this one is done."""
         part = self._weights[self._index] * share
         done = sum(self._weights[: self._index]) + part
         left = sum(self._weights) - done
-        seconds = (time.monotonic() - self._began) * left / max(self._worked + part, 1e-9)
+        seconds = time_left(time.monotonic() - self._began, self._worked + part, left)
         percent = 100 * done / max(done + left, 1e-9)
         return f"all: {percent:.0f}%, {clock(seconds)} left"
 
@@ -62,14 +62,14 @@ class TrackProgress:
 
     def __init__(self, title: str, overall: Callable[[float], str] | None) -> None:
         self._title, self._overall = title, overall
-        self._bar: tqdm[Any] | None = None
+        self._bar: Any = None
 
     def update(self, done: float, total: float) -> None:
         """Says that `done` of `total` seconds of the track are separated."""
         if self._bar is None:
-            self._bar = tqdm(
+            self._bar = bar(
                 total=total,
-                desc=self._title,
+                title=self._title,
                 bar_format=_LAYOUT,
                 mininterval=0.1 if sys.stderr.isatty() else 10,  # a log gets a line now and then
             )
@@ -80,13 +80,6 @@ class TrackProgress:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
-
-
-def clock(seconds: float) -> str:
-    """As 1:02:03 or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _weight(path: Path) -> float:

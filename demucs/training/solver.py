@@ -14,8 +14,8 @@ from demucs.nn import build_model
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
 from demucs.training.distributed.group import ProcessGroup
+from demucs.training.monitor.epoch_line import describe
 from demucs.training.monitor.monitor import Monitor
-from demucs.training.monitor.progress import describe
 from demucs.training.optim.optimizer import build_optimiser, parameter_groups
 from demucs.training.optim.precision import compiled
 from demucs.training.optim.quantise import Quantiser

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from demucs.blind.distil.guard import Guard, make_guard
 from demucs.blind.distil.labelling import (
     about_teacher,
@@ -37,6 +35,7 @@ from demucs.blind.distil.stoppable import StoppableTeacher
 from demucs.blind.distil.writing import Writing
 from demucs.blind.distil.written import check_others
 from demucs.blind.teacher import Teacher
+from demucs.console import bar
 from demucs.errors import ConfigError
 from demucs.evaluation.output import check_device
 from demucs.experiment.cluster import World, find_share
@@ -170,7 +169,7 @@ def _guard(args: argparse.Namespace, teacher: Teacher) -> Guard:
 
     def show(places: Iterable[Any]) -> Iterator[Any]:
         hidden = not sys.stderr.isatty()
-        yield from tqdm(places, desc="test songs", unit="song", disable=hidden)
+        yield from bar(places, title="test songs", unit="song", show=not hidden)
 
     return make_guard(
         folders, sources=teacher.sources, cache=args.out, names=args.guard_names, show=show

@@ -11,7 +11,7 @@ from demucs.blind.distil.scoring import Scoring
 from demucs.blind.distil.songs import Song, Survey
 from demucs.blind.distil.sources import SourceFile
 from demucs.blind.distil.writing import Writing
-from demucs.evaluation.results.progress import Progress
+from demucs.console import Progress
 from demucs.evaluation.results.shards import share_of
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from demucs.audio import write_audio
 from demucs.blind.network.truth import truth_of
 from demucs.blind.records import Record
 from demucs.blind.scores.agreement import WINDOW
 from demucs.blind.teacher import Teacher
+from demucs.console import bar
 from demucs.data import Track, find_tracks
 from demucs.data.readers import WavFolder
 from demucs.errors import ConfigError, DatasetError
@@ -82,7 +82,7 @@ def collect_estimates(
     for name in names:
         teacher, family = _load(out, name, repo, device)
         jobs = list(_jobs(teacher, songs, splits, limit))
-        for split, track in tqdm(jobs, desc=name, disable=not progress, unit="song"):
+        for split, track in bar(jobs, title=name, show=progress, unit="song"):
             folder = out / split / track.name / name
             if not (folder / RECORD).exists():
                 _store(folder, teacher, track, family=family, split=split, kind=kind)

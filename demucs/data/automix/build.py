@@ -11,8 +11,8 @@ from typing import Literal, TypeVar, cast
 
 import soundfile
 import torch
-from tqdm import tqdm
 
+from demucs.console import bar
 from demucs.data.automix.analysis import Analysis, analyse
 from demucs.data.automix.folders import (
     Job,
@@ -226,11 +226,11 @@ def _all(
 ) -> dict[str, Made]:
     """Does the work for each item, in processes; results by the names of the items."""
     processes = min(processes, len(items))
-    with tqdm(total=len(items), desc=title, unit="song", disable=not progress or not items) as bar:
+    with bar(title=title, total=len(items), unit="song", show=progress and bool(items)) as shown:
         made = {}
         for name, result in _results(work, items, processes):
             made[name] = result
-            bar.update()
+            shown.update()
     return made
 
 

@@ -6,8 +6,7 @@ from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
+from demucs.console import bar
 from demucs.data.doctor.compare import Track, same_audio, swapped
 from demucs.data.doctor.examine import TrackFacts, examine
 from demucs.data.doctor.findings import CHECKS, Finding
@@ -97,20 +96,18 @@ def examine_all(
     sizes = [place.bytes for place in places]
     processes = min(workers or core_count(), len(places))
     found: dict[int, TrackFacts] = {}
-    with tqdm(
-        total=sum(sizes), unit="B", unit_scale=True, desc="Doctor", disable=not progress
-    ) as bar:
+    with bar(title="Doctor", total=sum(sizes), unit="B", unit_scale=True, show=progress) as shown:
         if processes == 1:
             for index, place in enumerate(places):
                 found[index] = examine(place)
-                bar.update(sizes[index])
+                shown.update(sizes[index])
             return [found[index] for index in range(len(places))]
         try:
             with process_pool(processes) as pool:
                 jobs = {pool.submit(examine, place): index for index, place in enumerate(places)}
                 for job in as_completed(jobs):
                     found[jobs[job]] = job.result()
-                    bar.update(sizes[jobs[job]])
+                    shown.update(sizes[jobs[job]])
         except BrokenExecutor as error:
             raise DatasetError(
                 f"One of {processes} processes that read tracks was ended from outside, perhaps "

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from demucs.evaluation.results.columns import WIDTH, aligned, number
+from demucs.console import WIDTH, aligned, number
 
 FILE = Path(__file__).with_name("published.json")
 

@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from demucs.console import WIDTH, aligned, number
 from demucs.evaluation.metrics.names import DEFINITIONS, title
-from demucs.evaluation.results.columns import WIDTH, aligned, number
 
 if TYPE_CHECKING:
     from demucs.evaluation.results.results import Results

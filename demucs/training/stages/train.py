@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from demucs.console import tracked
 from demucs.data import training_loader
 from demucs.data.batch import Batch
 from demucs.data.loader import TrainingLoader
 from demucs.training.distributed.averages import Averages
-from demucs.training.monitor.progress import tracked
 from demucs.training.optim.optimizer import rate_factor
 from demucs.training.stages.context import Context, Metrics
 from demucs.training.step import diverged, place_seed

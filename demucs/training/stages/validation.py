@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
+from demucs.console import tracked
 from demucs.evaluation import nsdr
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.averages import Averages
 from demucs.training.distributed.group import ProcessGroup
 from demucs.training.losses import stem_losses, weighted_mean
-from demucs.training.monitor.progress import tracked
 from demucs.training.songs import Excerpt
 from demucs.training.stages.stop import Stop
 

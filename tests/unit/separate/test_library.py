@@ -20,9 +20,10 @@ from demucs import api
 from demucs.audio import read_audio, write_audio
 from demucs.audio.covers import read_cover
 from demucs.audio.tags import read_tags
+from demucs.console import clock
 from demucs.nn import allocator
 from demucs.separate import main
-from demucs.separate.progress import Progress, clock
+from demucs.separate.progress import Progress
 
 RATE = 8000
 

@@ -5,9 +5,10 @@ from typing import TypeAlias
 
 import pytest
 
+from demucs.console import tracked
 from demucs.errors import ConfigError
 from demucs.training.distributed.group import ProcessGroup
-from demucs.training.monitor.progress import describe, tracked
+from demucs.training.monitor.epoch_line import describe
 
 Log: TypeAlias = pytest.LogCaptureFixture
 

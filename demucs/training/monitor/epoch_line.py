@@ -1,0 +1,23 @@
+"""Metrics of an epoch as a line of the log."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe(metrics: Mapping[str, Any]) -> str:
+    """The main metrics of an epoch on one line."""
+    train, valid = metrics["train"], metrics["valid"]
+    parts = []
+    if "loss" in train:
+        parts.append(f"train loss {train['loss']:.5f}")
+    if train.get("skipped"):
+        parts.append(f"{train['skipped']:.0%} of steps skipped")
+    parts.append(f"valid loss {valid['loss']:.5f}, nSDR {valid['nsdr']:.2f} dB ({valid['bname']})")
+    if "test" in metrics and "nsdr" in metrics["test"]:
+        parts.append(f"test nSDR {metrics['test']['nsdr']:.2f} dB")
+    if "cut" in metrics:
+        parts.append(f"cut after {metrics['cut']} batches, since the songs changed")
+    if "seconds" in metrics:
+        seconds = metrics["seconds"]
+        parts.append(f"{seconds['train']:.0f} + {seconds['valid']:.0f} s")
+    return " | ".join(parts)
