@@ -24,24 +24,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demucs.errors import ConfigError, DatasetError, DemucsError, message_of
+from demucs.errors import ConfigError, DatasetError
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 
 if TYPE_CHECKING:
     from demucs.blind.records import Record
 
 
+@reports_errors("nothing was written")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(argv)
-    try:
-        options.run(options)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    options.run(options)
     return 0
 
 
@@ -115,11 +110,7 @@ def _records(options: argparse.Namespace) -> "list[Record]":
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m studies.blind_study",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("studies.blind_study", __doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("report", help="the study: study.json and study.md")
     _shared(one, report)

@@ -26,40 +26,34 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.process.command import run_command
+from demucs.process.tool import CONTINUES, make_parser, reports_errors
 from demucs.release import DEFAULT_FOLDER
 from studies.distil.arms import ARMS, Trial
 
 
+@reports_errors(CONTINUES)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_intermixed_args(argv)
-    try:
-        trial = Trial(
-            out=options.out.resolve(),
-            songs=options.songs.resolve(),
-            pool=options.pool.resolve(),
-            teacher=options.name,
-            repo=Path(options.repo).resolve(),
-            calibration=options.calibration.resolve(),
-            tests=_tests(options.test),
-            seeds=options.seeds,
-            arms=options.arms,
-            jobs=options.jobs,
-            overrides=options.overrides,
-        )
-        print(trial.run())
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        return 130
+    trial = Trial(
+        out=options.out.resolve(),
+        songs=options.songs.resolve(),
+        pool=options.pool.resolve(),
+        teacher=options.name,
+        repo=Path(options.repo).resolve(),
+        calibration=options.calibration.resolve(),
+        tests=_tests(options.test),
+        seeds=options.seeds,
+        arms=options.arms,
+        jobs=options.jobs,
+        overrides=options.overrides,
+    )
+    print(trial.run())
     return 0
 
 
@@ -74,11 +68,7 @@ def _tests(given: Sequence[str]) -> dict[str, Path]:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m studies.distil_trial",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("studies.distil_trial", __doc__)
     add = made.add_argument
     add("out", type=Path, metavar="OUT", help="folder of everything that is made")
     add(

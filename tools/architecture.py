@@ -20,7 +20,6 @@ import argparse
 import inspect
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,13 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.files import atomic_path
 from demucs.nn import MODELS, Demucs, HDemucs, ModelSpec, build_empty
 from demucs.nn.dconv import BLSTM, DConv, LocalState
 from demucs.nn.norms import GroupNorm
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release import DEFAULT_FOLDER, ReleaseFolder, read_release_info
 
 FORMAT = "demucs-architecture-1"
@@ -43,30 +43,23 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
+@reports_errors(code=2)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(argv)
-    try:
-        signature, spec = chosen(options)
-        text = as_text(describe(spec, options.seconds, signature))
-        if options.out is None:
-            print(text, end="")
-        else:
-            with atomic_path(options.out) as temporary:
-                Path(temporary).write_text(text, encoding="utf-8")
-            print(options.out)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 2
+    signature, spec = chosen(options)
+    text = as_text(describe(spec, options.seconds, signature))
+    if options.out is None:
+        print(text, end="")
+    else:
+        with atomic_path(options.out) as temporary:
+            Path(temporary).write_text(text, encoding="utf-8")
+        print(options.out)
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
-        prog="python3 -m tools.architecture",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    found = make_parser("tools.architecture", __doc__)
     found.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="arguments of the network")
     found.add_argument("--channels", type=int, help="the same as channels=N")
     found.add_argument("--release", metavar="NAME", help="the network of a release")

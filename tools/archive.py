@@ -16,26 +16,23 @@ if __name__ == "__main__":
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release.names import DEFAULT_FOLDER, is_valid_name
 
 RESULTS = Path("demucs_results")
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        return run(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+    return run(args)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,11 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.archive",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("tools.archive", __doc__)
     add = parser.add_argument
     add("signature", nargs="?", metavar="SIG", help="experiment, in outputs/xps")
     add("--index", action="store_true", help="write the index of all results, and no more")

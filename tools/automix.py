@@ -24,39 +24,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.data.automix import Limits, automix
-from demucs.errors import DemucsError, message_of
 from demucs.process.command import run_command
+from demucs.process.tool import CONTINUES, make_parser, reports_errors
 
 STEMS = "drums,bass,other,vocals"
 SHOWN = 10  # lines about songs that could not be made
 
 
+@reports_errors(CONTINUES)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        outcome = automix(
-            args.dataset,
-            args.out,
-            sources=tuple(args.sources.split(",")),
-            split=args.split,
-            per_song=args.per_song,
-            seed=args.seed,
-            limits=_limits(args),
-            samplerate=args.samplerate,
-            channels=args.channels,
-            mixture=args.mixture,
-            builtin=args.builtin,
-            workers=args.workers,
-            progress=args.progress,
-        )
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        return 130
+    outcome = automix(
+        args.dataset,
+        args.out,
+        sources=tuple(args.sources.split(",")),
+        split=args.split,
+        per_song=args.per_song,
+        seed=args.seed,
+        limits=_limits(args),
+        samplerate=args.samplerate,
+        channels=args.channels,
+        mixture=args.mixture,
+        builtin=args.builtin,
+        workers=args.workers,
+        progress=args.progress,
+    )
     for line in outcome.left_out[:SHOWN]:
         print(f"left out: {line}", file=sys.stderr)
     if len(outcome.left_out) > SHOWN:
@@ -77,11 +71,7 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.automix",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.automix", __doc__)
     made.add_argument("dataset", type=Path, metavar="DATASET", help="folder with train/NAME/")
     made.add_argument("out", type=Path, metavar="OUT", help="folder for the new songs")
     add = made.add_argument

@@ -17,46 +17,35 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.blind.network.collect import SPLITS, collect_estimates
-from demucs.errors import DemucsError, message_of
 from demucs.process.command import run_command
+from demucs.process.tool import CONTINUES, make_parser, reports_errors
 
 
+@reports_errors(CONTINUES)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parser().parse_args(argv)
-    try:
-        outcome = collect_estimates(
-            args.out,
-            [name for name in args.names.split(",") if name],
-            songs=args.songs,
-            splits=args.splits.split(","),
-            repo=args.repo,
-            kind=args.kind,
-            limit=args.limit,
-            device=args.device,
-            progress=args.progress,
-        )
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        return 130
+    outcome = collect_estimates(
+        args.out,
+        [name for name in args.names.split(",") if name],
+        songs=args.songs,
+        splits=args.splits.split(","),
+        repo=args.repo,
+        kind=args.kind,
+        limit=args.limit,
+        device=args.device,
+        progress=args.progress,
+    )
     print(f"{outcome.estimates} estimates in {args.out}, {outcome.new} of them new")
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.blind_estimates",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.blind_estimates", __doc__)
     add = made.add_argument
     add("out", type=Path, metavar="OUT", help="folder for the estimates")
     add("-n", "--names", required=True, metavar="A,B,..", help="releases, bags or published models")

@@ -18,14 +18,14 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs.console import bar
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.process.command import run_command
+from demucs.process.tool import CONTINUES, make_parser, reports_errors
 from demucs.release import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
@@ -35,17 +35,11 @@ if TYPE_CHECKING:
     from demucs.blind.teacher import Teacher
 
 
+@reports_errors(CONTINUES)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(argv)
-    try:
-        run(options)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        return 130
+    run(options)
     return 0
 
 
@@ -106,11 +100,7 @@ def _network(path: Path, teacher: "Teacher") -> "Callable[[Tensor, Tensor], Qual
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.blind_scores",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.blind_scores", __doc__)
     made.add_argument("out", type=Path, metavar="RECORDS", help="folder for the records")
     made.add_argument("-n", "--name", required=True, help="the model")
     made.add_argument(

@@ -16,13 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from demucs.console import aligned, number
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.evaluation.metrics.names import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
 from demucs.evaluation.results.published import published_text
 from demucs.evaluation.results.results import Results
 from demucs.files import atomic_path
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 
 EXPLAINED = """\
 A, B: means over the songs that have a value in both. B - A: mean of the differences song by song;
@@ -92,12 +93,12 @@ def _table(found: Sequence[Difference]) -> str:
     return aligned(header, rows)
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.compare",
-        description="Compare two evaluations of the same songs, as tools.test_pretrained writes.",
+    parser = make_parser(
+        "tools.compare",
+        "Compare two evaluations of the same songs, as tools.test_pretrained writes.",
         epilog=EXPLAINED,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("first", type=Path, metavar="A", help="results (JSON)")
@@ -107,11 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--published", action="store_true", help="print rows of published models too")
     add("--out", type=Path, metavar="FILE", help="write the differences as JSON too")
     args = parser.parse_args(argv)
-    try:
-        return run(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+    return run(args)
 
 
 if __name__ == "__main__":

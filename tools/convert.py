@@ -15,13 +15,13 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demucs.errors import DemucsError, ReleaseError, message_of
+from demucs.errors import ReleaseError
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release import DEFAULT_FOLDER
 from demucs.release.names import PICKLED, model_files, name_of
 
@@ -98,12 +98,9 @@ def _keep(path: Path, force: bool) -> None:
         raise ReleaseError(f"{path} exists: give --force to replace it, or another --out")
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.convert",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("tools.convert", __doc__)
     add = parser.add_argument
     add("name", metavar="NAME", help="the model, a release of ours or a public file")
     add("--to", required=True, choices=["release", "th", "safetensors", "onnx"])
@@ -116,11 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.segment is not None and args.to != "onnx":
         parser.error(f"--segment is for --to onnx, and not for --to {args.to}")
-    try:
-        return run(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+    return run(args)
 
 
 if __name__ == "__main__":

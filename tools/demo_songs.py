@@ -14,39 +14,26 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.demo_songs import write_demo_songs
 from demucs.demo_songs.kinds import KINDS
-from demucs.errors import DemucsError, message_of
 from demucs.process.command import run_command
+from demucs.process.tool import CONTINUES, make_parser, reports_errors
 
 
+@reports_errors(CONTINUES)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = vars(parser().parse_args(argv))
-    try:
-        folders = write_demo_songs(
-            options["out"], **{k: v for k, v in options.items() if k != "out"}
-        )
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        return 130
+    folders = write_demo_songs(options["out"], **{k: v for k, v in options.items() if k != "out"})
     print(f"{len(folders)} songs in {options['out']}")
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.demo_songs",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.demo_songs", __doc__)
     made.add_argument("out", type=Path, metavar="OUT", help="folder for the songs")
     for split, count in (("train", 24), ("valid", 4), ("test", 4)):
         made.add_argument(

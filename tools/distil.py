@@ -35,32 +35,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release.names import DEFAULT_FOLDER
 
 STAGES = ("both", "score", "write")
 WAYS = ("score", "random", "all", "oracle")  # of `demucs.blind.distil.selection`, without numpy
 
 
+@reports_errors("what is done is kept: the same command continues")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        from demucs.blind.distil.run import run
+    from demucs.blind.distil.run import run
 
+    try:
         return run(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
     except Interrupted:
         print("stopped; what is done is kept: the same command continues", file=sys.stderr)
         return EXIT_STOPPED
-    except KeyboardInterrupt as asked:
-        why = str(asked) or "interrupted"
-        print(f"{why}; what is done is kept: the same command continues", file=sys.stderr)
-        return 130
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -121,11 +116,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.distil",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.distil", __doc__)
     add = made.add_argument
     add("folder", type=Path, metavar="MUSIC",
         help="audio files at any depth, or songs as SONG/mixture.wav")  # fmt: skip

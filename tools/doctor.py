@@ -31,15 +31,16 @@ from typing import Any
 
 from demucs.console import duration, table
 from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
-from demucs.errors import DemucsError, message_of
 from demucs.files import atomic_path
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 
 HEAD = ("", "TRACK", "STEM", "WHAT", "VALUE", "REMEDY")
 SHORTENED = (5, 1, 4)  # where the terminal is narrow
 JSON_VERSION = 1  # raise it when a field changes its meaning
 
 
+@reports_errors(code=2)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(argv)
@@ -49,38 +50,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         segment=options.segment,
         sources=options.sources,
     )
+    diagnosis = diagnose(
+        options.dataset,
+        wanted,
+        against=options.against,
+        ignore=options.ignore,
+        workers=options.workers,
+        progress=options.progress,
+    )
+    if options.json:
+        write_json(options.json, options.dataset, wanted, diagnosis)
     try:
-        found = diagnose(
-            options.dataset,
-            wanted,
-            against=options.against,
-            ignore=options.ignore,
-            workers=options.workers,
-            progress=options.progress,
-        )
-        if options.json:
-            write_json(options.json, options.dataset, wanted, found)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    try:
-        print(report(found, terminal_width()), flush=True)
+        print(report(diagnosis, terminal_width()), flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exit_code(found, options.strict)
+    return exit_code(diagnosis, options.strict)
 
 
 def parser() -> argparse.ArgumentParser:
     checks = "\n".join(f"  {name:<11} {text}" for name, text in CHECKS.items())
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.doctor",
-        description=__doc__,
-        epilog=f"checks:\n{checks}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.doctor", __doc__, epilog=f"checks:\n{checks}")
     made.add_argument("dataset", type=Path, metavar="DATASET", help="the folder")
     made.add_argument(
         "--sources", type=names, default=(), metavar="A,B", help="(the stems most tracks have)"

@@ -13,19 +13,17 @@ if __name__ == "__main__":
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from demucs.errors import (
     ConfigError,
-    DemucsError,
     ReleaseError,
-    message_of,
 )
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
+from demucs.process.tool import reports_errors
 from demucs.release import (
     DEFAULT_FOLDER,
     DEFAULT_LICENCE,
@@ -116,14 +114,11 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_options(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
-        return export_bag(args) if args.bag is not None else export_one(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+    return export_bag(args) if args.bag is not None else export_one(args)
 
 
 def export_one(args: argparse.Namespace) -> int:

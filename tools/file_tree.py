@@ -13,7 +13,6 @@ from demucs.process.signals import begin
 if __name__ == "__main__":
     begin()  # before the imports below
 
-import argparse
 import ast
 import re
 import subprocess
@@ -21,9 +20,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.files import atomic_path
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "docs/files.md"
@@ -76,29 +76,22 @@ Who may import whom is in [CONTRIBUTING.md](../CONTRIBUTING.md).
 """
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.file_tree",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("tools.file_tree", __doc__)
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--update", action="store_true", help=f"write {PAGE}")
     one.add_argument("--check", action="store_true", help=f"compare {PAGE} with the files")
     options = parser.parse_args(argv)
-    try:
-        text, page = page_of(ROOT, tracked(ROOT)), ROOT / PAGE
-        if options.check:
-            return _compared(text, page)
-        if not options.update:
-            print(text, end="")
-            return 0
-        with atomic_path(page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+    text, page = page_of(ROOT, tracked(ROOT)), ROOT / PAGE
+    if options.check:
+        return _compared(text, page)
+    if not options.update:
+        print(text, end="")
+        return 0
+    with atomic_path(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     print(page.relative_to(ROOT))
     return 0
 

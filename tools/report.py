@@ -17,20 +17,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.evaluation.metrics.names import VALUES
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release.names import DEFAULT_FOLDER
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("tools.report", __doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="SIG", help="experiment, release, or folder of results")
     add("--out", type=Path, default=Path("report"), metavar="FOLDER",
@@ -79,17 +76,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@reports_errors("nothing was written")
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        return run(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return run(args)
 
 
 if __name__ == "__main__":

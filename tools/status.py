@@ -32,12 +32,13 @@ from pathlib import Path
 from typing import Any
 
 from demucs.console import duration, table, without_common
-from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, message_of
+from demucs.errors import ConfigError, ModelNotFoundError
 from demucs.experiment.queue import Queue, read_queue
 from demucs.experiment.record import experiment_folders, outputs_folder
 from demucs.experiment.run_progress import Run, read_run
 from demucs.experiment.run_state import ACTIVE, State, parse_time, state_of
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 
 HEAD = ("SIG", "EXPERIMENT", "EPOCH", "BEST VALID", "ETA", "JOB", "STATE", "LAST LINE")
 SHORTENED = (7, 1, 6)  # where the terminal is narrow
@@ -45,36 +46,27 @@ JOB_NAMES = "demucs"  # what the names of our jobs begin with
 Row = tuple[Run, State]
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = parser().parse_args(argv)
-    try:
-        if options.watch is not None and options.watch <= 0:
-            raise ConfigError(f"--watch {options.watch:g}: give the seconds between two looks")
-        while True:
-            text = look(options)
-            if options.watch is None:
-                print(text, flush=True)
-                return 0
-            clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
-            print(f"{clear}{time.strftime('%H:%M:%S')}\n{text}", flush=True)
+    if options.watch is not None and options.watch <= 0:
+        raise ConfigError(f"--watch {options.watch:g}: give the seconds between two looks")
+    while True:
+        text = look(options)
+        if options.watch is None:
+            print(text, flush=True)
+            return 0
+        clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
+        print(f"{clear}{time.strftime('%H:%M:%S')}\n{text}", flush=True)
+        try:
             time.sleep(options.watch)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        except KeyboardInterrupt:
+            return 130
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python3 -m tools.status",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("tools.status", __doc__)
     made.add_argument("signatures", nargs="*", metavar="SIG", help="only these, or their beginning")
     made.add_argument("--running", action="store_true", help="only what runs or waits")
     made.add_argument("--json", action="store_true", help="as JSON, with everything there is")

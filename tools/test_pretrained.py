@@ -14,15 +14,15 @@ if __name__ == "__main__":
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import ConfigError, DemucsError, message_of
+from demucs.errors import ConfigError
 from demucs.evaluation.metrics.names import METRICS
 from demucs.evaluation.options import KEYS, read_settings
 from demucs.evaluation.release_test import run
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release.names import DEFAULT_FOLDER
 
 
@@ -50,28 +50,19 @@ def _parse_words(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+@reports_errors("the songs measured so far are kept: the same command continues")
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parse_words(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        return run(args)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as asked:
-        why = str(asked) or "interrupted"
-        print(f"{why}; the songs measured so far are kept: the same command continues",
-              file=sys.stderr)  # fmt: skip
-        return 130
+    return run(args)
 
 
 def _parser() -> argparse.ArgumentParser:
     keys = "\n".join(f"  {name:<14}{text}" for name, text in KEYS.items())
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.test_pretrained",
-        description="Evaluate a release on a test set.",
+    parser = make_parser(
+        "tools.test_pretrained",
+        "Evaluate a release on a test set.",
         epilog=f"settings, as KEY=VALUE:\n{keys}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("-n", "--name", required=True,
