@@ -10,7 +10,6 @@
 No torch here, so that tools can look at experiments in no time.
 """
 
-import errno
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from typing import Any
 
 from demucs.errors import DemucsError
 from demucs.files import atomic_path, check_readable, list_folder, path_errors
+from demucs.process.lock import lock
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ LOCK = ".lock"
 SCHEMA = "demucs-run-1"
 RECENT = 5  # epochs whose time is averaged
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 def outputs_folder() -> Path:
@@ -212,15 +211,10 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, "a") as file:
-        try:
-            import fcntl
-
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            logger.warning("no file locks on this system: start an experiment only once")
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise DemucsError(_held(folder)) from None
+        outcome = lock(file)
+        if outcome == "held":
+            raise DemucsError(_held(folder))
+        if outcome == "unsupported":
             logger.warning("%s has no file locks: start an experiment only once", folder)
         yield
 

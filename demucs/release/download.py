@@ -3,7 +3,6 @@
 import http.client
 import logging
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from demucs import __version__
 from demucs.errors import DemucsError, explain_os_error
+from demucs.process.lock import lock
 from demucs.release.provenance import file_sha256
 
 logger = logging.getLogger(__name__)
@@ -68,11 +68,6 @@ def download(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Waits while another process fetches into the folder, as those of one SLURM job may."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
     try:
         opened = (folder / ".lock").open("w")
     except PermissionError:
@@ -82,12 +77,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
         return
     with opened as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+        outcome = lock(file)
+        if outcome == "held":
             logger.warning("another process fetches into %s: waiting for it", folder)
-            fcntl.lockf(file, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks
+            lock(file, wait=True)
+        elif outcome == "unsupported":
             logger.debug("%s has no file locks", folder)
         yield
 

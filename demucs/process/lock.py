@@ -1,0 +1,30 @@
+"""A lock on a file, which ends with the process, however that ends."""
+
+import errno
+from typing import IO, Any, Literal
+
+Outcome = Literal["locked", "held", "unsupported"]
+
+_HELD = {errno.EACCES, errno.EAGAIN}  # POSIX allows both
+
+
+def lock(file: IO[Any], *, wait: bool = False) -> Outcome:
+    """Locks an open file for this process; child processes have no part in it.
+
+    Args:
+        file: open for writing; closing it gives the lock back.
+        wait: until another process gives it back.
+
+    Returns:
+        "locked"; "held" by another process, without `wait`; "unsupported" by the operating system
+        or the file system.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return "unsupported"
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return "held" if error.errno in _HELD else "unsupported"
+    return "locked"
