@@ -42,6 +42,7 @@ from demucs.experiment.dora_main import (
     set_up_logging,
     warn_of_missing,
 )
+from demucs.experiment.identity import Experiment
 from demucs.experiment.nearest import tell_nearest
 from demucs.experiment.record import CHECKPOINT
 from demucs.process.children import follow_launcher
@@ -76,16 +77,11 @@ def _show(run: Any) -> None:
 
 def _read(values: dict[str, Any], xp: Any) -> tuple[Any, Any]:
     """The configuration and the experiment to train, announced in the log."""
-    from demucs.training import Experiment, read_config
+    from demucs.training import read_config
 
     run = read_config(values)
     set_up_logging(verbose=run.options.misc.verbose, first=_is_first())
-    experiment = Experiment(
-        signature=xp.sig,
-        name=main.get_name(xp),
-        folder=Path(xp.folder),
-        on_history=xp.link.update_history,
-    )
+    experiment = Experiment.of(xp, main.get_name(xp))
     starts_from = run.options.continue_from or run.options.continue_pretrained
     if _is_first() and not starts_from and not run.options.misc.show:
         message = tell_nearest(experiment.folder.parent, xp.sig, xp.argv)

@@ -23,7 +23,6 @@ if __name__ == "__main__":
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from dora import get_xp
@@ -39,6 +38,7 @@ from demucs.experiment.dora_main import (
     set_up_logging,
     warn_of_missing,
 )
+from demucs.experiment.identity import Experiment
 
 
 class _EntryPoint(EntryPoint):
@@ -67,20 +67,15 @@ def _entry_point(function: Callable[[DictConfig], None]) -> _EntryPoint:
 def main(cfg: DictConfig) -> None:
     """Trains the quality network with the configuration that Dora and Hydra give."""
     with ending_on_errors(memory="give a smaller batch_size or misc.memory, or more memory"):
-        from demucs.blind.network.train import Place, train_network
+        from demucs.blind.network.train import train_network
 
         values, xp = plain(cfg), get_xp()
         config = _read(values, int(os.environ.get("WORLD_SIZE", "1")))
         set_up_logging(verbose=config.misc.verbose, first=True)
-        place = Place(
-            signature=xp.sig,
-            name=main.get_name(xp),
-            folder=Path(xp.folder),
-            on_history=xp.link.update_history,
-        )
+        experiment = Experiment.of(xp, main.get_name(xp))
         try:
             path = train_network(
-                config, values, place, os.environ, lambda: stop_signal() is not None
+                config, values, experiment, os.environ, lambda: stop_signal() is not None
             )
         except Interrupted as stop:
             print(stop, file=sys.stderr)

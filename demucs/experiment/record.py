@@ -37,7 +37,6 @@ SCHEMA = "demucs-run-1"
 RECENT = 5  # epochs whose time is averaged
 
 
-
 def outputs_folder() -> Path:
     """Where experiments lie, in `xps/`: `$DEMUCS_OUTPUTS`, or `outputs` in the current folder."""
     return Path(os.environ.get("DEMUCS_OUTPUTS") or "outputs")

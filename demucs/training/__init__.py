@@ -1,10 +1,11 @@
 """The solver: stages, state, checkpoints."""
 
+from demucs.experiment.identity import Experiment
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.group import ProcessGroup
-from demucs.training.run import Experiment, check_config, run_training
+from demucs.training.run import check_config, run_training
 from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver
 from demucs.training.songs import Songs, find_songs

@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +10,7 @@ import torch
 from demucs.errors import ConfigError
 from demucs.experiment.cluster import World, check_gpus, find_world, rendezvous_address, requeue
 from demucs.experiment.environment import describe
+from demucs.experiment.identity import Experiment
 from demucs.experiment.record import RunRecord, recorded
 from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
@@ -27,22 +26,6 @@ from demucs.training.start import check_start
 logger = logging.getLogger(__name__)
 
 _STOPS = (Interrupted, KeyboardInterrupt)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """What a run belongs to.
-
-    Attributes:
-        signature, name: of the experiment; the name lists its overrides, in short.
-        folder: where all of it lies.
-        on_history: told the metrics of all epochs, at the start and after each.
-    """
-
-    signature: str
-    name: str
-    folder: Path
-    on_history: Callable[[list[dict[str, Any]]], None]
 
 
 def check_config(plain: Mapping[str, Any], processes: int) -> RunConfig:

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -16,17 +16,11 @@ from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.trained import Trained
 from demucs.blind.network.validate import factors, judge, scores
+from demucs.experiment.identity import Experiment
 from demucs.release.provenance import song_mark
 
 FILE = "quality.safetensors"
 WHERE = ("estimates", "songs", "metadata")  # keys that say more about a machine than the data
-
-
-class _Place(Protocol):
-    @property
-    def signature(self) -> str: ...
-    @property
-    def folder(self) -> Path: ...
 
 
 def export(
@@ -35,7 +29,7 @@ def export(
     items: Sequence[Item],
     config: QualityConfig,
     plain: Mapping[str, Any],
-    place: _Place,
+    experiment: Experiment,
 ) -> Path:
     """Writes the best state, with intervals from `items`, which did not choose it.
 
@@ -45,7 +39,7 @@ def export(
         items: validation estimates.
         config: of the training.
         plain: the same as plain values.
-        place: the experiment.
+        experiment: whose network it is.
     """
     network.load_state_dict(best["state"])
     network.eval()
@@ -55,7 +49,7 @@ def export(
     used = teachers_of(Path(config.estimates))
     names = sorted({item.record.teacher for item in items})
     facts = {
-        "signature": place.signature,
+        "signature": experiment.signature,
         "config": {key: value for key, value in plain.items() if key not in WHERE},
         "best": {"epoch": best["epoch"], "metric": best["metric"], "name": "spearman"},
         "held_out": measured,
@@ -74,6 +68,6 @@ def export(
         coverage=config.coverage,
         facts=facts,
     )
-    path = place.folder / FILE
+    path = experiment.folder / FILE
     save_network(path, trained)
     return path

@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from demucs.blind.network.validate import halves, judge, scores
 from demucs.data.changes import changes, joined
 from demucs.data.rng import Purpose, generator
 from demucs.errors import CheckpointError, DemucsError
+from demucs.experiment.identity import Experiment
 from demucs.experiment.record import CHECKPOINT, RunRecord, recorded
 from demucs.process.signals import Interrupted, noting
 from demucs.release.checkpoint import newest_checkpoint, save_checkpoint
@@ -35,26 +35,10 @@ from demucs.release.checkpoint import newest_checkpoint, save_checkpoint
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """What a run belongs to.
-
-    Attributes:
-        signature, name: of the experiment.
-        folder: where all of it lies.
-        on_history: told the metrics of all epochs, at the start and after each.
-    """
-
-    signature: str
-    name: str
-    folder: Path
-    on_history: Callable[[list[dict[str, Any]]], None]
-
-
 def train_network(
     config: QualityConfig,
     plain: Mapping[str, Any],
-    place: Place,
+    experiment: Experiment,
     environ: Mapping[str, str],
     should_stop: Callable[[], bool],
 ) -> Path:
@@ -63,7 +47,7 @@ def train_network(
     Args:
         config: what to train.
         plain: the same as plain values, which go into checkpoint and file.
-        place: the experiment.
+        experiment: what is trained.
         environ: tells of SLURM, for the run's record.
         should_stop: asked after each batch; if true, the run saves and stops.
 
@@ -72,19 +56,19 @@ def train_network(
         Interrupted: the run was asked to stop, and it has saved.
     """
     record = RunRecord.begin(
-        signature=place.signature,
-        name=place.name,
+        signature=experiment.signature,
+        name=experiment.name,
         epochs=config.epochs,
         processes=1,
         environ=environ,
     )
 
     def tell(history: list[dict[str, Any]]) -> None:
-        place.on_history(history)
-        record.advance(place.folder, history)
+        experiment.on_history(history)
+        record.advance(experiment.folder, history)
 
-    with recorded(place.folder, record, (Interrupted, KeyboardInterrupt)):
-        training = _Training(config, plain, place, tell, should_stop)
+    with recorded(experiment.folder, record, (Interrupted, KeyboardInterrupt)):
+        training = _Training(config, plain, experiment, tell, should_stop)
         with noting():
             return training.run()
 
@@ -96,11 +80,11 @@ class _Training:
         self,
         config: QualityConfig,
         plain: Mapping[str, Any],
-        place: Place,
+        experiment: Experiment,
         tell: Callable[[list[dict[str, Any]]], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        self.config, self.plain, self.place = config, dict(plain), place
+        self.config, self.plain, self.experiment = config, dict(plain), experiment
         self.tell, self.should_stop = tell, should_stop
         self.items = find_items(config.data, "train")
         valid = find_items(config.data, "valid")
@@ -131,7 +115,7 @@ class _Training:
         size = sum(one.numel() for one in self.network.parameters())
         logger.info(
             "experiment %s in %s: %d parameters, %d estimates to train on, %d to choose by and %d "
-            "for the intervals", self.place.signature, self.place.folder, size, len(self.items),
+            "for the intervals", self.experiment.signature, self.experiment.folder, size, len(self.items),
             len(self.chosen), len(self.kept),
         )  # fmt: skip
         self.tell(self.history)
@@ -139,7 +123,7 @@ class _Training:
             if not self.cut:
                 self._train_epoch()
             self._end_epoch()
-        path = export(self.network, self.best, self.kept, self.config, self.plain, self.place)
+        path = export(self.network, self.best, self.kept, self.config, self.plain, self.experiment)
         logger.info("exported the state after epoch %d: %s", self.best["epoch"], path)
         return path
 
@@ -234,17 +218,17 @@ class _Training:
 
     def _save(self) -> None:
         content = {
-            "signature": self.place.signature,
+            "signature": self.experiment.signature,
             "config": self.plain,
             "data": self.data,
             "model": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             **{name: getattr(self, name) for name in _COUNTED},
         }
-        save_checkpoint(self.place.folder / CHECKPOINT, content)
+        save_checkpoint(self.experiment.folder / CHECKPOINT, content)
 
     def _resume(self) -> None:
-        content = newest_checkpoint(self.place.folder)
+        content = newest_checkpoint(self.experiment.folder)
         if content is None:
             return
         try:
@@ -254,7 +238,7 @@ class _Training:
                 setattr(self, name, content[name])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"the checkpoint in {self.place.folder} is of another network ({error}): train "
+                f"the checkpoint in {self.experiment.folder} is of another network ({error}): train "
                 "another experiment, as with dummy=2"
             ) from error
         logger.info("resuming after %d epochs and %d batches", self.epoch, self.batch)

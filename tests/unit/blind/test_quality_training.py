@@ -18,9 +18,10 @@ from demucs.blind.network.features import Bands
 from demucs.blind.network.loss import LossConfig
 from demucs.blind.network.memory import Memory
 from demucs.blind.network.settings import MiscConfig, OptimConfig, QualityConfig, SyntheticConfig
-from demucs.blind.network.train import Place, train_network
+from demucs.blind.network.train import train_network
 from demucs.blind.network.validate import Judged, factors, halves, judge, scores
 from demucs.errors import CheckpointError, ConfigError, DatasetError, DemucsError
+from demucs.experiment.identity import Experiment
 from demucs.experiment.record import CHECKPOINT, RunRecord
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint
@@ -75,13 +76,13 @@ def config(songs, estimates):
 
 
 def run(config, folder, should_stop=lambda: False, history=None):
-    place = Place(
+    experiment = Experiment(
         signature="0123abcd",
         name="test",
         folder=folder,
         on_history=lambda found: None if history is None else history.append(list(found)),
     )
-    return train_network(config, PLAIN, place, {}, should_stop)
+    return train_network(config, PLAIN, experiment, {}, should_stop)
 
 
 def test_what_is_collected_is_true_of_the_files(songs, estimates, releases):
