@@ -102,10 +102,8 @@ def folds(rows: Rows, seed: int, apart: str = "track") -> Iterator[tuple[Array, 
         out = np.isin(rows.track, tracks[fold::FOLDS])
         for family in families if several else [None]:
             mine = rows.family == family if several else np.ones(len(rows), bool)
-            fitted, left = (
-                np.flatnonzero(~out & (~mine | (not several))),
-                np.flatnonzero(out & mine),
-            )
+            others = ~mine if several else mine
+            fitted, left = np.flatnonzero(~out & others), np.flatnonzero(out & mine)
             if len(fitted) and len(left):
                 yield fitted, left
 

@@ -115,8 +115,8 @@ class _Training:
         size = sum(one.numel() for one in self.network.parameters())
         logger.info(
             "experiment %s in %s: %d parameters, %d estimates to train on, %d to choose by and %d "
-            "for the intervals", self.experiment.signature, self.experiment.folder, size, len(self.items),
-            len(self.chosen), len(self.kept),
+            "for the intervals", self.experiment.signature, self.experiment.folder, size,
+            len(self.items), len(self.chosen), len(self.kept),
         )  # fmt: skip
         self.tell(self.history)
         while self.epoch < self.config.epochs:
@@ -238,8 +238,8 @@ class _Training:
                 setattr(self, name, content[name])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"the checkpoint in {self.experiment.folder} is of another network ({error}): train "
-                "another experiment, as with dummy=2"
+                f"the checkpoint in {self.experiment.folder} is of another network ({error}): "
+                "train another experiment, e.g. with dummy=2"
             ) from error
         logger.info("resuming after %d epochs and %d batches", self.epoch, self.batch)
         self._fit(content.get("data") or {})
