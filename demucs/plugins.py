@@ -1,6 +1,6 @@
 """Code of one's own: modules that add models, losses or dataset layouts under a name.
 
-`$DEMUCS_PLUGINS` names them, as `my_networks` or `lab.losses:lab.layouts`. Only the environment
+`$DEMUCS_PLUGINS` names them, e.g. `my_networks` or `lab.losses:lab.layouts`. Only the environment
 does: neither a configuration nor a release makes anything be imported.
 """
 
@@ -29,8 +29,8 @@ def load_plugins() -> None:
         except Exception as error:  # whatever is wrong in somebody's own module
             raise ConfigError(
                 f"{VARIABLE} names the module {name!r}, which cannot be imported "
-                f"({type(error).__name__}: {error}): put its folder on PYTHONPATH, or mend it. "
-                "Colons stand between several names"
+                f"({type(error).__name__}: {error}): put its folder on PYTHONPATH, or correct it. "
+                "Separate several names with colons"
             ) from error
         _loaded.add(name)
 
@@ -39,7 +39,7 @@ def unknown(key: str, name: object, there: Iterable[str]) -> str:
     """The message for a name that nobody has registered.
 
     Args:
-        key: of the configuration, as `model`.
+        key: of the configuration, such as `model`.
         there: the names that exist.
     """
     names = ", ".join(sorted(there))

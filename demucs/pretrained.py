@@ -58,7 +58,7 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
 
 
 def _load_one(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Module, ReleaseInfo]:
-    """A model of a bag, which is no bag."""
+    """A sub-model of a bag, which is not a bag."""
     if not remote or name in (*folder.names(), *folder.bags()) or not is_remote(name):
         return folder.load_one(name)
     if name in catalogue()["bags"]:

@@ -55,7 +55,7 @@ def read_clip(path: Path, start: float, seconds: float | None) -> Clip:
     if not len(audio):
         raise ValueError(f"{path} has no samples there")
     if not np.isfinite(audio).all():
-        raise ValueError(f"{path} has samples that are no numbers (NaN or infinity)")
+        raise ValueError(f"{path} has samples that are not numbers (NaN or infinity)")
     return Clip(audio, rate)
 
 

@@ -161,7 +161,7 @@ class LogReader:
         self.facts.setdefault("rates", {})[epoch] = rate
 
     def _learn(self, line: str) -> None:
-        """Facts, of lines that are no results."""
+        """Facts, of lines that are not results."""
         if found := START.search(line):
             self._fact("processes", int(found[4]))
             self.facts |= {"signature": found[1], "model": found[2], "device": found[3],
@@ -186,7 +186,7 @@ class TestTable:
     """The table of a test's results, whose lines come one after the other.
 
     Attributes:
-        epoch: the entry that the values go to, as `test`.
+        epoch: the entry that the values go to, such as `test`.
     """
 
     epoch: dict[str, Any]

@@ -33,7 +33,7 @@ class Run:
         notes: what is missing or unusual, to be told with the figure.
         facts: what else is known of: `signature`, `model`, `device`, `processes`, `threads`,
             `batch_size` (global), `channels`, `segment` (seconds), `planned` (epochs), `batches`
-            (an epoch), `rates` (iterations per second by epoch, as a log's progress says),
+            (an epoch), `rates` (iterations per second by epoch, from the progress lines of a log),
             `chosen_only` (a log that tells of each epoch the chosen state alone).
     """
 
@@ -66,10 +66,10 @@ def read_run(path: Path) -> Run:
 
 
 def join_logs(paths: Sequence[Path]) -> Run:
-    """One run whose log is in several files, as a job leaves them that was queued again.
+    """One run whose log is in several files, as a requeued job leaves them.
 
     Raises:
-        ValueError: a file cannot be read, is no log, or is of another experiment.
+        ValueError: a file cannot be read, is not a log, or is of another experiment.
     """
     parts = []
     for path in paths:
@@ -99,7 +99,7 @@ def read_text(path: Path, remedy: str) -> str:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): {remedy}") from None
     if b"\0" in raw[:65536]:
-        raise ValueError(f"{path} is no text: {remedy}")
+        raise ValueError(f"{path} is not a text: {remedy}")
     if not raw.strip():
         raise ValueError(f"{path} is empty: {remedy}")
     return raw.decode("utf-8", errors="replace")
@@ -148,7 +148,7 @@ def _from_logs(path: Path, texts: list[str]) -> Run:
 
 
 def _clean(entry: dict[str, Any], *, top: bool = False) -> dict[str, Any]:
-    """Without None and what else is no metric; at the top, a stage is no number."""
+    """Without None and what else is not a metric; at the top, a stage is not a number."""
     found: dict[str, Any] = {}
     for key, value in entry.items():
         if isinstance(value, dict):

@@ -94,7 +94,7 @@ def scores_of_run(run: Run) -> list[Scores]:
 
 
 def epoch_in(name: str) -> int | None:
-    """What a file's name says, as in `hdemucs_test3_53288a8c_after_282_epoches.out`."""
+    """The 282 of a file name such as `hdemucs_test3_53288a8c_after_282_epoches.out`."""
     for pattern in _EPOCHS:
         if found := pattern.search(name):
             return int(found[1])

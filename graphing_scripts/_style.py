@@ -1,4 +1,4 @@
-"""What all figures have in common: colours, markers, files, and words where something is missing.
+"""The style of all figures: colours, markers, files, and words where something is missing.
 
 Beside the scripts, so that `python3 graphing_scripts/NAME.py` finds it from any folder.
 """

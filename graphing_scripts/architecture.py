@@ -58,7 +58,7 @@ def read_network(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read as a network: {error}") from None
     if not isinstance(network, dict) or network.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is no description of a network ({FORMAT}): make one by "
+            f"{path} is not a description of a network ({FORMAT}): make one by "
             "python3 -m tools.architecture --out FILE"
         )
     if network.get("model") not in NAMES:

@@ -87,7 +87,7 @@ def read_study(path: Path) -> dict:
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a study: {error}") from None
     if not isinstance(study, dict) or study.get("format") != FORMAT:
-        raise ValueError(f"{path} is no study of studies.blind_study report ({FORMAT})")
+        raise ValueError(f"{path} is not a study of studies.blind_study report ({FORMAT})")
     missing = sorted({"targets", "sources", "records", "definitions", "settings"} - set(study))
     if missing or not study["targets"]:
         raise ValueError(f"{path} lacks {', '.join(missing) or 'targets'}: make it again")

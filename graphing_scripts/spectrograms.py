@@ -81,7 +81,7 @@ def find(options: argparse.Namespace) -> tuple[Path, dict[str, dict[str, Path]]]
         raise ValueError(f"{options.folder} has no mixture.wav (or .flac, ...): add it")
     where = options.folder or options.estimates
     if not any("estimate" in files for files in pairs.values()):
-        name = "STEM_estimate.wav, as drums_estimate.wav" if options.folder else "STEM.wav"
+        name = "STEM_estimate.wav, e.g. drums_estimate.wav" if options.folder else "STEM.wav"
         raise ValueError(f"{where} has no estimates: they are called {name}")
     order = [*STEMS, *sorted(set(pairs) - set(STEMS))]
     return mixture, {stem: pairs[stem] for stem in order if stem in pairs}
@@ -92,7 +92,7 @@ def audio_of(folder: Path | None) -> dict[str, Path]:
     if folder is None:
         return {}
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: give one with an audio file for each stem")
+        raise ValueError(f"{folder} is not a folder: give one with an audio file for each stem")
     return {path.stem: path for path in sorted(folder.iterdir())
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")}  # fmt: skip
 

@@ -59,7 +59,7 @@ def read_benchmark(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read as a benchmark: {error}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is no benchmark ({FORMAT}): make one by benchmarks/bench_*.py --json FILE"
+            f"{path} is not a benchmark ({FORMAT}): make one by benchmarks/bench_*.py --json FILE"
         )
     try:
         for table in found["tables"]:
@@ -74,7 +74,7 @@ def read_benchmark(path: Path) -> dict[str, Any]:
 
 
 def finite_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without rounds that are no numbers."""
+    """A row without rounds that are not numbers."""
     rounds = [one for one in row["rounds"] if math.isfinite(one)]
     return {**row, "label": str(row["label"]), "rounds": rounds}
 

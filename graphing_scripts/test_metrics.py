@@ -97,7 +97,7 @@ def read_input(word: str) -> tuple[list[Scores], list[str]]:
         else:
             one.epoch = epoch if epoch is not None else one.epoch
             if one.epoch is None:
-                raise ValueError(f"{path}: its epoch is not known: say it, as 282={path}")
+                raise ValueError(f"{path}: its epoch is not known: give it, e.g. as 282={path}")
             return [one], [f"{path.name}: {note}" for note in one.notes]
     try:
         run = read_run(path)

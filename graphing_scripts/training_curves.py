@@ -186,7 +186,7 @@ def plot(axes: plt.Axes, run: Run, names: Sequence[str], **style: object) -> boo
 
 
 def with_gaps(x: list[int], y: list[float]) -> tuple[list[float], list[float]]:
-    """Where the epochs jump, a NaN between interrupts the line: gaps are no data."""
+    """Where the epochs jump, a NaN between interrupts the line: gaps mean no data."""
     places: list[float] = []
     values: list[float] = []
     for number, value in zip(x, y, strict=True):

@@ -1,4 +1,4 @@
-"""What the voice sings: phrases of syllables with a melody, and rests between them."""
+"""The melody of the voice: phrases of syllables with pitches, and rests between them."""
 
 from dataclasses import dataclass, replace
 

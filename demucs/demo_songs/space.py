@@ -1,4 +1,4 @@
-"""Where sounds are: placing and panning on a stereo canvas, echo, reverb."""
+"""Space: placing and panning on a stereo canvas, echo, reverb."""
 
 import numpy as np
 from scipy import signal

@@ -1,6 +1,6 @@
-"""Where a process stands among those that work together, as SLURM or a launcher tells it.
+"""Rank and world size of this process, from the variables of SLURM or of a launcher.
 
-Only the environment is looked at: this module imports neither torch nor Dora.
+Only the environment is read: this module imports neither torch nor Dora.
 """
 
 import logging
@@ -100,7 +100,7 @@ def find_share(environ: Mapping[str, str]) -> World:
     if rest or not 0 <= index < count:
         raise ConfigError(
             f"array task {number} has no place among {count}: submit an array of consecutive "
-            "numbers, as --array=0-7"
+            "numbers, such as --array=0-7"
         )
     return replace(
         world,
@@ -114,7 +114,7 @@ def asked_world_size(environ: Mapping[str, str]) -> int:
     """How many processes will be started, where DEMUCS_WORLD_SIZE says so; otherwise 1.
 
     Raises:
-        ConfigError: it is no number.
+        ConfigError: it is not a number.
     """
     if not environ.get("DEMUCS_WORLD_SIZE"):
         return 1
@@ -232,7 +232,7 @@ def _variables_world(environ: Mapping[str, str]) -> World | None:
 
 
 def _in_step(environ: Mapping[str, str]) -> bool:
-    """Whether srun started this process; the batch script and an interactive shell are no step."""
+    """Whether srun started this process: a batch script or an interactive shell is not a step."""
     step = environ.get("SLURM_STEP_ID", "")
     return "SLURM_PROCID" in environ and step.isdigit() and int(step) < RESERVED_STEPS
 

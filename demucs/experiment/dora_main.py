@@ -1,4 +1,4 @@
-"""What the command lines that train have in common: Dora's and Hydra's, with errors in one line."""
+"""Dora and Hydra for the command lines that train, with errors in one line."""
 
 import json
 import logging
@@ -88,7 +88,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             elif argument in ("-f", "--from_sig"):
                 signature = argv[place + 1] if place + 1 < len(argv) else "-"
                 if signature.startswith("-") or "=" in signature:
-                    raise ConfigError(f"{argument} needs a signature, as {argument} 53288a8c")
+                    raise ConfigError(f"{argument} needs a signature, e.g. {argument} 53288a8c")
                 left.remove(argument)
                 left.remove(signature)
         if signature is None:
@@ -124,7 +124,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             sys.exit(0)
         for argument in argv:
             if "=" not in argument:
-                leave(ConfigError(f"{argument!r} is not KEY=VALUE, as epochs=100"))
+                leave(ConfigError(f"{argument!r} is not KEY=VALUE, such as epochs=100"))
         try:
             return super().get_xp(argv)
         except (HydraException, OmegaConfBaseException) as error:

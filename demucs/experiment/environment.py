@@ -1,4 +1,4 @@
-"""What a run ran on: the machine, the versions and the commit, for its record.
+"""The environment of a run: the machine, the versions and the commit, for its record.
 
 Asks the operating system and package metadata alone: no torch is imported here.
 """

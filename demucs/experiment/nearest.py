@@ -7,7 +7,7 @@ from pathlib import Path
 from demucs.experiment.record import CHECKPOINT, with_checkpoint
 from demucs.experiment.run import ARGV
 
-MOST = 8  # more keys than these, and it is no neighbour
+MOST = 8  # an experiment with more differing keys is not near
 DEFAULT = "not given"
 NO_MATTER = ("misc.", "dora.", "slurm.", "dset.musdb", "dset.metadata")  # of what is compared
 OF_THE_DATA = ("dset", "dset.sources", "dset.channels", "dset.samplerate")  # others: no neighbour
@@ -19,7 +19,7 @@ def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str 
     Args:
         experiments: the folder of all experiments.
         signature: of the new one.
-        argv: its overrides, as `epochs=100`.
+        argv: its overrides, such as `epochs=100`.
 
     Returns:
         What to tell the user; None if the experiment is not new, or no other on such data that is

@@ -1,4 +1,4 @@
-"""SLURM's jobs, as far as they matter to experiments."""
+"""Jobs of SLURM that belong to experiments."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ FORMAT = "%i|%A|%T|%r|%k|%j"
 
 @dataclass(frozen=True)
 class Job:
-    """A job.
+    """A job of SLURM.
 
     Attributes:
         id: as SLURM shows it: `12`, or `12_3` for a task of an array.
         raw: its number without an array's.
-        state: SLURM's word, as `RUNNING`.
-        reason: why it waits, as `Priority`.
+        state: SLURM's word, such as `RUNNING`.
+        reason: why it waits, e.g. `Priority`.
         comment: what it was submitted with; `demucs SIGNATURE` by `submit.sh`.
         name: what the script calls it.
     """

@@ -1,4 +1,4 @@
-"""The folders of experiments: what lies in them, who works in them, and how far that is.
+"""Folders of experiments: their files, and the record of the run that works in one.
 
     outputs/xps/SIGNATURE/
         checkpoint.th, checkpoint.prev.th    the state after the last epoch or stop, and before
@@ -7,7 +7,7 @@
         train.log                            its log
         .lock                                held while a run works here
 
-No torch here, so that tools can look at experiments in no time.
+This module imports no torch, so that tools read experiments without a delay.
 """
 
 import json
@@ -38,7 +38,7 @@ RECENT = 5  # epochs whose time is averaged
 
 
 def outputs_folder() -> Path:
-    """Where experiments lie, in `xps/`: `$DEMUCS_OUTPUTS`, or `outputs` in the current folder."""
+    """The folder with `xps/`: `$DEMUCS_OUTPUTS`, or `outputs` in the current folder."""
     return Path(os.environ.get("DEMUCS_OUTPUTS") or "outputs")
 
 
@@ -70,10 +70,10 @@ def experiment_folders(experiments: Path) -> list[Path]:
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """A run of an experiment, as `run.json` tells it.
+    """A run of an experiment, as `run.json` describes it.
 
-    A run that dies without a word leaves `state` at `running`; whether its job or process is still
-    there says the truth.
+    A run that is killed leaves `state` at `running`: whether it really runs is seen from its job or
+    process (`demucs.experiment.run_state`).
 
     Attributes:
         schema: the format.
@@ -149,7 +149,7 @@ class RunRecord:
             return None
 
     def save(self, folder: Path) -> None:
-        """Writes `run.json`; if that fails, training is not worth less: the log tells it."""
+        """Writes `run.json`; a failure is logged, and does not stop the training."""
         self.updated = _now()
         try:
             with atomic_path(folder / RUN) as temporary:
@@ -179,7 +179,7 @@ def recorded(
     Args:
         folder: of the experiment.
         record: of the run.
-        stopped_by: exceptions that mean a stop, and no failure.
+        stopped_by: exceptions that mean a stop and not a failure.
 
     Raises:
         DemucsError: another run holds the folder; its record is untouched.
@@ -224,7 +224,7 @@ def _held(folder: Path) -> str:
     cancel = f"scancel {record.job_id}" if record and record.job_id else "end it"
     return (
         f"the experiment {folder.name} is being trained already, by {holder}: wait for it, or "
-        f"{cancel}, or train another one, as with dummy=2"
+        f"{cancel}, or train another one, e.g. with dummy=2"
     )
 
 

@@ -1,4 +1,4 @@
-"""What an experiment is doing, from what it wrote and what SLURM and this machine know."""
+"""The state of an experiment, from its own files, the queue of SLURM and the processes here."""
 
 import os
 import socket
@@ -16,14 +16,14 @@ ACTIVE = ("running", "starting", "pending", "suspended")
 
 @dataclass(frozen=True)
 class State:
-    """What an experiment is doing.
+    """The state of an experiment: what it is doing, and why.
 
     Attributes:
         word: one of `running`, `starting`, `pending`, `suspended`; `finished`, `stopped` (as it
-            was told, and saved), `failed` (with an error), `dead` (it ended without a word);
+            asked, and saved), `failed` (with an error), `dead` (it ended without a record);
             `unfinished` (no more is known), `new` (has not trained yet).
         detail: why, where that is known.
-        job: of SLURM, as `12` or `12_3`.
+        job: of SLURM, such as `12` or `12_3`.
     """
 
     word: str

@@ -1,4 +1,4 @@
-"""What `dora grid` shows of each experiment."""
+"""The columns that `dora grid` shows of each experiment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

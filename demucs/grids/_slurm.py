@@ -1,4 +1,4 @@
-"""What a grid asks of SLURM: that of `slurm_scripts/train_slurm.sh`, as the site has it.
+"""SLURM options of a grid: those of `slurm_scripts/train_slurm.sh`, as the site has it.
 
 Partition, account, time and the like are in the environment, by `. slurm_scripts/site.env`, under
 the names that sbatch itself reads (`SBATCH_PARTITION`, ...) and prefers to those in a job's script.
@@ -25,7 +25,7 @@ def as_the_site_has_it(launcher: Launcher) -> None:
     Options of `dora grid` count more: `-g` (GPUs), `-p` (partition), `--constraint`.
 
     Raises:
-        ConfigError: `DEMUCS_GRID_CPU_TASKS` is no number of tasks.
+        ConfigError: `DEMUCS_GRID_CPU_TASKS` is not a number of tasks.
     """
     asked, usual = launcher._slurm, SlurmConfig()
     gpus = TASKS if asked.gpus == usual.gpus else asked.gpus
@@ -50,14 +50,14 @@ def cpu_tasks(environ: Mapping[str, str]) -> int:
     """Tasks without GPU of each experiment, by `DEMUCS_GRID_CPU_TASKS`; 0: train on GPUs.
 
     Raises:
-        ConfigError: it is no positive number.
+        ConfigError: it is not a positive number.
     """
     told = environ.get("DEMUCS_GRID_CPU_TASKS", "")
     if not told:
         return 0
     if not told.isdigit() or int(told) < 1:
         raise ConfigError(
-            f"DEMUCS_GRID_CPU_TASKS={told}: give the number of CPU tasks of an experiment, as 8, "
+            f"DEMUCS_GRID_CPU_TASKS={told}: give the number of CPU tasks of an experiment, e.g. 8, "
             "or unset it to train on GPUs"
         )
     return int(told)
@@ -76,7 +76,7 @@ def more_overrides(environ: Mapping[str, str]) -> list[str]:
         raise ConfigError(f"DEMUCS_GRID_OVERRIDES={told}: {error}; quote as for a shell") from None
     for word in words:
         if "=" not in word:
-            raise ConfigError(f"DEMUCS_GRID_OVERRIDES: {word!r} is not KEY=VALUE, as epochs=2")
+            raise ConfigError(f"DEMUCS_GRID_OVERRIDES: {word!r} is not KEY=VALUE, such as epochs=2")
     return words
 
 

@@ -1,4 +1,4 @@
-"""How a command line ends: one message, an exit code, and none of its processes left.
+"""The end of a command line: one message, an exit code, and none of its processes left.
 
     from demucs.process.command import run_command
     from demucs.process.signals import begin
@@ -49,14 +49,14 @@ def run_command(
         code = 130
     name = asked_by()
     if name is not None and code not in (0, exit_code(name)):
-        if code != 130:  # what was raised was taken for another error, as within an import
+        if code != 130:  # what was raised was taken for another error, e.g. within an import
             print(Asked(name), file=sys.stderr)
         code = exit_code(name)
     end_process(code, waits=name is None and code in (0, 2))
 
 
 def _outcome(main: Callable[[], object], loads: bool, memory: str) -> int:
-    """The exit code of `main`; what it raises is told."""
+    """The exit code of `main`; what it raises is printed."""
     try:
         if not loads:
             working()

@@ -1,4 +1,4 @@
-"""Which stretch of a song is played: the one in which most stems are most active."""
+"""The span of a song that is played: the one in which most stems are most active."""
 
 from collections.abc import Sequence
 

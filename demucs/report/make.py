@@ -16,7 +16,7 @@ from demucs.report.song_table import check_names, chosen, not_measured
 if TYPE_CHECKING:
     from demucs.report.sound import Excerpt
 
-MOST = 30  # players; a page with more sounds is no page
+MOST = 30  # players; a page with more of them is too large for a browser
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def embedded(data: Any) -> str:
 
 
 def _unicode(text: str) -> str:
-    """Without the halves of letters that stand for bytes in names of files that are no UTF-8."""
+    """Without the halves of letters that stand for bytes in names of files that are not UTF-8."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 WINDOW = 2048  # samples
 ROWS, COLUMNS = 160, 900  # pixels
 LOWEST = 40.0  # Hz
-FLOOR = -120.0  # dB; what is no louder is silence
+FLOOR = -120.0  # dB; what is not louder is silence
 RANGE = 80.0  # dB below the loudest
 MARKS = (100, 300, 1000, 3000, 10000)  # Hz, labelled in the page
 # From black over purple and orange to pale yellow, in equal steps of lightness.

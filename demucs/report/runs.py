@@ -1,4 +1,4 @@
-"""What a run left on the disk, read without torch; what is missing is noted, not an error."""
+"""The files of a run, read without torch; what is missing is noted, and not an error."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Run:
         record: `run.json`.
         kept: `result.json`, of a run that was kept with `tools.archive`; empty without.
         history: metrics of each epoch.
-        results: of the evaluation; values that are no finite numbers are None.
+        results: of the evaluation; values that are not finite numbers are None.
         recordings: folders with separated audio.
         missing: by part (`history`, `results`, `release`, `config`), why it is not there.
         notes: what else is wrong.

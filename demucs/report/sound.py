@@ -62,7 +62,7 @@ def write_player(folder: Path, number: int, excerpt: Excerpt, taken: str = "") -
     leaves them comparable.
 
     Args:
-        taken: letters that mean something else on the page, and so are no keys.
+        taken: letters that mean something else on the page, and so are not keys.
 
     Returns:
         The player, for the page: names of files relative to `folder`, and what is said.

@@ -1,4 +1,4 @@
-"""Which goals of the study were missed, in sentences: by auxiliary model and condition."""
+"""The goals of the study that were missed, in sentences: by auxiliary model and condition."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

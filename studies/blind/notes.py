@@ -1,4 +1,4 @@
-"""What the study says beside its tables: choices made on calibration songs, notes, and reasons."""
+"""Text of the study beside its tables: choices made on calibration songs, notes, and reasons."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

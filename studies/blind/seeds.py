@@ -1,4 +1,4 @@
-"""Whether a score fares alike with teachers that differ in their seed alone."""
+"""Scores compared between teachers that differ in their seed alone."""
 
 import re
 from collections import defaultdict

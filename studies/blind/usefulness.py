@@ -1,4 +1,4 @@
-"""What a score is good for: dropping bad stems, foretelling dB, finding silent stems."""
+"""The use of a score: dropping bad stems, predicting dB SDR, finding silent stems."""
 
 from typing import Any
 

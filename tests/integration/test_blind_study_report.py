@@ -38,7 +38,7 @@ def test_figures_of_a_wrong_file_end_with_a_message(tmp_path):
     path.write_text("[]")
     done = run(SCRIPT, str(path))
     assert done.returncode == 1
-    assert "is no study" in done.stderr
+    assert "is not a study" in done.stderr
 
 
 def test_help_brings_no_torch():

@@ -1,4 +1,4 @@
-"""What is kept of a run: files copied without paths of this machine, and result.json."""
+"""The copy of a run that is kept: its files without paths of this machine, and result.json."""
 
 import argparse
 import json

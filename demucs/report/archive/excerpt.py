@@ -39,7 +39,7 @@ def separate(args: argparse.Namespace) -> Excerpt:
     track = args.track or next(iter(names), "")
     if track not in names:
         raise DatasetError(
-            f"there is no song {track!r} in {songs}, but {', '.join(names[:5]) or 'none'}"
+            f"there is no song {track!r} in {songs}; there are: {', '.join(names[:5]) or 'none'}"
         )
     stretch = Stretch(seconds=args.seconds, start=args.start)
     return separate_excerpt(songs, track, "", models, stretch)

@@ -129,7 +129,7 @@ def test_good_and_bad_inputs_together(tmp_path, monkeypatch, capsys) -> None:
         training_curves.main()
     assert caught.value.code == 1
     said = capsys.readouterr()
-    assert said.err.startswith(f"training_curves: {bad} is no text: give a history.json")
+    assert said.err.startswith(f"training_curves: {bad} is not a text: give a history.json")
     paths = [out / f"training_curves.{suffix}" for suffix in ("png", "svg")]
     assert said.out.split() == [str(path) for path in paths]
     assert sorted(out.iterdir()) == sorted(paths), "nothing else is left"

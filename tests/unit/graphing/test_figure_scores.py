@@ -130,7 +130,7 @@ def test_a_files_name_tells_the_epoch(name: str, epoch: "int | None") -> None:
         ("a.json", b'{"schema"', "is not the results"),
         ("a.out", b"hello {'a': 1}", "has no dictionary of metrics"),
         ("a.out", b"", "is empty"),
-        ("a.out", b"\0", "is no text"),
+        ("a.out", b"\0", "is not a text"),
     ],
 )
 def test_what_is_no_evaluation_ends_with_the_reason(
@@ -155,7 +155,7 @@ def test_the_test_stages_of_a_training() -> None:
 def test_the_epoch_can_be_said_and_has_to_be_known(tmp_path: Path) -> None:
     ((one,), _) = script.read_input(f"12={DEMO / 'evaluation.json'}")
     assert one.epoch == 12
-    with pytest.raises(ValueError, match=r"its epoch is not known: say it, as 282="):
+    with pytest.raises(ValueError, match=r"its epoch is not known: give it, e.g. as 282="):
         script.read_input(str(DEMO / "evaluation.json"))
     with pytest.raises(ValueError, match="tells the epochs itself"):
         script.read_input(f"12={DEMO / 'history.json'}")

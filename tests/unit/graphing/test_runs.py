@@ -179,7 +179,7 @@ def test_values_that_are_no_numbers_are_left_out_and_said(tmp_path: Path) -> Non
         ("history.json", b'[{"train": {"loss"', "cannot be read as a Dora history"),
         ("run.out", b"", "is empty"),
         ("run.out", b" \n", "is empty"),
-        ("run.out", b"\x89PNG\0\0", "is no text"),
+        ("run.out", b"\x89PNG\0\0", "is not a text"),
         ("run.out", b"hello\nworld\n", "it has no line of a training"),
         ("run.out", b"[2026-01-01 00:00:00,000][a][INFO] - experiment 01234567 in x: hdemucs on "
          b"cpu, 2 process(es), 1 thread(s)\n", "no epoch has ended in it"),

@@ -403,7 +403,7 @@ def test_only_an_earlier_report_is_replaced(tmp_path):
     (out / "index.html").write_text("<html>")
     with pytest.raises(ConfigError, match="no report of this tool"):
         check_place(out)
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         check_place(out / "index.html")
 
 
