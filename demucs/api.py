@@ -441,8 +441,10 @@ def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[st
     bag: dict[str, Path | str] = {
         name: folder.path(name) for name in folder.bags() if name not in single
     }
-    for one in list_entries() if repo is None else ():
-        if one.place != "local":
-            known = remote.CATALOGUE if one.kind == "bag" else remote.url_of(one.name)
-            (bag if one.kind == "bag" else single)[one.name] = Path(one.path) if one.path else known
+    for entry in list_entries() if repo is None else ():
+        if entry.place != "local":
+            known = remote.CATALOGUE if entry.kind == "bag" else remote.url_of(entry.name)
+            (bag if entry.kind == "bag" else single)[entry.name] = (
+                Path(entry.path) if entry.path else known
+            )
     return {"single": single, "bag": bag}

@@ -103,14 +103,14 @@ _REASONS = {
 def _refused(path: str, reason: str) -> str:
     """Which permission is missing: to enter a folder above, to read, or to write."""
     above = _folders_above(path)
-    closed = next((one for one in above if not os.access(one, os.X_OK)), None)
+    closed = next((folder for folder in above if not os.access(folder, os.X_OK)), None)
     if closed is not None:
         return (
             f"{path} cannot be reached ({reason} in the folder {closed}): allow it with "
             f"chmod u+rx {closed}, or name another"
         )
     if not os.path.lexists(path):
-        parent = next(one for one in reversed(above) if os.path.isdir(one))
+        parent = next(folder for folder in reversed(above) if os.path.isdir(folder))
         return (
             f"{path} cannot be made ({reason} in the folder {parent}): allow it with chmod u+w "
             f"{parent}, or name another folder"
@@ -130,15 +130,15 @@ def _refused(path: str, reason: str) -> str:
 
 def _folders_above(path: str) -> list[str]:
     """The folders on the way to `path` that are there, from the outermost."""
-    found = []
+    paths = []
     folder = os.path.dirname(path) or os.curdir
-    while folder not in found:
-        found.append(folder)
+    while folder not in paths:
+        paths.append(folder)
         folder = os.path.dirname(folder) or os.curdir
-    return [one for one in reversed(found) if os.path.lexists(one)]
+    return [path for path in reversed(paths) if os.path.lexists(path)]
 
 
 def _first_file(path: str) -> str:
     """The outermost part of `path` that is a file."""
     parts = [*_folders_above(path), path]
-    return next((one for one in parts if os.path.lexists(one) and not os.path.isdir(one)), path)
+    return next((part for part in parts if os.path.lexists(part) and not os.path.isdir(part)), path)

@@ -124,16 +124,16 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
         remove_stale(paths, "new")
         yield list(temporary)
         mode = 0o666 & ~_umask()  # mkstemp gives 0600; a release is meant to be shared
-        for one in temporary:
-            one.chmod(mode)
+        for temporary_path in temporary:
+            temporary_path.chmod(mode)
         if len(paths) > 1:
             for path in paths:
                 if path.exists():
                     aside[path] = temporary_beside(path, made, "old")
                     os.replace(path, aside[path])
-        for one, path in zip(temporary, paths, strict=True):
+        for temporary_path, path in zip(temporary, paths, strict=True):
             renamed.append(path)
-            os.replace(one, path)
+            os.replace(temporary_path, path)
         for old in aside.values():
             old.unlink(missing_ok=True)
     except BaseException:
@@ -145,8 +145,8 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
                     os.replace(old, path)
                 else:
                     old.unlink()
-        for one in temporary:
-            one.unlink(missing_ok=True)
+        for temporary_path in temporary:
+            temporary_path.unlink(missing_ok=True)
         for folder in reversed(made):
             try:
                 folder.rmdir()
@@ -172,7 +172,7 @@ def temporary_beside(path: Path, made: list[Path], kind: Kind = "new") -> Path:
     Its name tells the process: `.START.new-PLACE-PID.RANDOM` and the suffix.
     """
     for attempt in range(3):
-        made += [one for one in path.parents if not one.exists()][::-1]
+        made += [folder for folder in path.parents if not folder.exists()][::-1]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(

@@ -35,14 +35,14 @@ def load_plugins() -> None:
         _loaded.add(name)
 
 
-def unknown(key: str, name: object, there: Iterable[str]) -> str:
+def unknown(key: str, name: object, known: Iterable[str]) -> str:
     """The message for a name that nobody has registered.
 
     Args:
         key: of the configuration, such as `model`.
-        there: the names that exist.
+        known: the names that exist.
     """
-    names = ", ".join(sorted(there))
+    names = ", ".join(sorted(known))
     return (
         f"{key}={name} is unknown; there are: {names}. For one of your own, set "
         f"{VARIABLE} to the module that registers it"

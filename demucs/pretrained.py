@@ -43,13 +43,15 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
     if not isinstance(name, str):
         raise ConfigError(f"model={name!r}: give the name of a model, such as 'htdemucs'.")
     folder = ReleaseFolder(DEFAULT_FOLDER if repo is None else path_of("repo", repo))
-    there = (*folder.names(), *folder.bags())
-    listed = None if name in there or is_hub(name) else bag_of_name(name)
+    names = (*folder.names(), *folder.bags())
+    listed = None if name in names or is_hub(name) else bag_of_name(name)
     if is_hub(name):
         model, info = load_hub(name)
     elif listed is not None:
-        model, info = assemble_bag(name, listed, lambda one: _load_one(one, folder, repo is None))
-    elif repo is None and name not in there and is_remote(name):
+        model, info = assemble_bag(
+            name, listed, lambda member: _load_one(member, folder, repo is None)
+        )
+    elif repo is None and name not in names and is_remote(name):
         model, info = load_remote(name)
     else:
         model, info = _load_local(name, folder, repo is None)

@@ -51,15 +51,15 @@ def bass_notes(rng: np.random.Generator, score: Score) -> list[Note]:
     notes = []
     for bar, section in score.playing("bass"):
         line = LINES[names[section.name == "chorus"]]
-        for beat, length, what in line[int(rng.integers(len(line)))]:
+        for beat, length, note in line[int(rng.integers(len(line)))]:
             chord = score.chord(bar, beat)
             root = low + (chord.root - low) % 12
-            if what == "a":
+            if note == "a":
                 following = low + (score.chord(bar + 1).root - low) % 12
                 pitch = following + float(rng.choice((-1, 1, -2, 2)))
             else:
-                step = {"r": 0, "o": 12, "t": chord.tones[1], "f": chord.tones[2]}[what]
-                pitch = root + (step if what in "ro" else (step - chord.root) % 12)
+                step = {"r": 0, "o": 12, "t": chord.tones[1], "f": chord.tones[2]}[note]
+                pitch = root + (step if note in "ro" else (step - chord.root) % 12)
             start = score.time(bar, beat)
             end = score.time(bar, beat + length)
             velocity = float(np.clip(rng.normal(0.85, 0.08), 0.4, 1.0))

@@ -71,9 +71,11 @@ def render(
     response = room(rng, stage.reverb if stage else decay, samplerate)
     if stage:
         dry = {name: stage.amplify(name, wave, frames) for name, wave in dry.items()}
-    more = stage.wet if stage else 0.0
+    stage_wet = stage.wet if stage else 0.0
     wet = {
-        name: reverberate(wave, response, more + float(rng.uniform(*ranges.REVERB_WET_DB[name])))
+        name: reverberate(
+            wave, response, stage_wet + float(rng.uniform(*ranges.REVERB_WET_DB[name]))
+        )
         for name, wave in dry.items()
     }
     levelled = balance(rng, wet)

@@ -113,8 +113,8 @@ def _lay(tracks: Tracks, vibrato: Track, syllable: Syllable, end: float) -> None
     stop = min(max(_frame(tracks, end), start + 4), frames)
     tracks.pitch[start:] = syllable.pitch
     glide = np.clip((np.linspace(0.0, 1.0, stop - start) - 0.5) / 0.3, 0.0, 1.0)[:, None]
-    here, there = (_resonances(VOWEL_FORMANTS[vowel]) for vowel in syllable.vowels)
-    tracks.formants[start:stop] = (1.0 - glide) * here + glide * there
+    before, after = (_resonances(VOWEL_FORMANTS[vowel]) for vowel in syllable.vowels)
+    tracks.formants[start:stop] = (1.0 - glide) * before + glide * after
     tracks.voiced[start:stop] = syllable.velocity * np.linspace(1.0, 0.8, stop - start)
     tracks.breath[start:stop] = syllable.velocity
     late = np.arange(stop - start) * FRAME

@@ -124,7 +124,7 @@ def _write_all(waiting: dict[Path, Recipe], workers: int | None, progress: bool)
             write_song(folder, recipe)
         return
     with process_pool(processes) as pool:
-        songs = [pool.submit(write_song, *one) for one in waiting.items()]
+        songs = [pool.submit(write_song, *job) for job in waiting.items()]
         for song in _bar(as_completed(songs), len(waiting), progress):
             song.result()
 

@@ -93,11 +93,11 @@ def find_share(environ: Mapping[str, str]) -> World:
     if count <= 1:
         return world
     number = _number(environ, "SLURM_ARRAY_TASK_ID")
-    index, rest = divmod(
+    index, remainder = divmod(
         number - _number(environ, "SLURM_ARRAY_TASK_MIN", 0),
         _number(environ, "SLURM_ARRAY_TASK_STEP", 1),
     )
-    if rest or not 0 <= index < count:
+    if remainder or not 0 <= index < count:
         raise ConfigError(
             f"array task {number} has no place among {count}: submit an array of consecutive "
             "numbers, such as --array=0-7"
@@ -163,8 +163,8 @@ def first_host(hosts: str) -> str:
     >>> first_host("gpu[07-09,12]-ib,login1")
     'gpu07-ib'
     """
-    found = re.match(r"(?:[^,\[]|\[[^\]]*\])+", hosts)
-    return re.sub(r"\[(\d+)[^\]]*\]", r"\1", found.group()) if found else "127.0.0.1"
+    match = re.match(r"(?:[^,\[]|\[[^\]]*\])+", hosts)
+    return re.sub(r"\[(\d+)[^\]]*\]", r"\1", match.group()) if match else "127.0.0.1"
 
 
 def requeue(environ: Mapping[str, str]) -> bool:

@@ -94,15 +94,15 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         if signature is None:
             return check, left
         overrides = [*self._overrides_of(signature), *left]
-        found = self.get_xp(overrides).sig
-        if found != signature:
+        new_signature = self.get_xp(overrides).sig
+        if new_signature != signature:
             more = " ".join(left)
             raise ConfigError(
-                f"-f {signature} with {more} is another experiment, {found}: "
+                f"-f {signature} with {more} is another experiment, {new_signature}: "
                 + self.instead(signature, more)
                 if left
-                else f"the overrides of {signature} now make {found}: conf/ has changed since; "
-                "use the version of the project that trained it"
+                else f"the overrides of {signature} now make {new_signature}: conf/ has changed "
+                "since; use the version of the project that trained it"
             )
         return check, overrides
 
@@ -110,12 +110,12 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         experiments = self.dora.dir / self.dora.xps
         try:
             path = experiments / signature / ARGV
-            return [str(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+            return [str(word) for word in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError):
-            there = sorted(path.parent.name for path in experiments.glob(f"*/{ARGV}"))
+            signatures = sorted(path.parent.name for path in experiments.glob(f"*/{ARGV}"))
             raise ModelNotFoundError(
                 f"there is no experiment {signature} in {experiments}; there are: "
-                f"{', '.join(there) or 'none'}"
+                f"{', '.join(signatures) or 'none'}"
             ) from None
 
     def get_xp(self, argv: Sequence[str]) -> Any:
@@ -208,9 +208,9 @@ def warn_of_missing(folders: Iterable[str]) -> None:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, resolved."""
-    found = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
 
 
 def end(main: Callable[[], object]) -> NoReturn:

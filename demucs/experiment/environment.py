@@ -32,7 +32,7 @@ def describe(devices: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "commit": _commit(),
         "versions": {"demucs": demucs.__version__, "python": platform.python_version()}
-        | {name: found for name in PACKAGES if (found := _version(name))},
+        | {name: version for name in PACKAGES if (version := _version(name))},
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": core_count(),
@@ -52,8 +52,8 @@ def _commit() -> str | None:
     if not (_REPOSITORY / ".git").exists():
         return None
     try:
-        found = _git("rev-parse", "HEAD").strip()
-        return f"{found}+changes" if _git("status", "--porcelain", "-uno").strip() else found
+        commit = _git("rev-parse", "HEAD").strip()
+        return f"{commit}+changes" if _git("status", "--porcelain", "-uno").strip() else commit
     except (OSError, subprocess.SubprocessError):
         return None
 

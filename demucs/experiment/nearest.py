@@ -27,17 +27,17 @@ def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str 
     """
     if (experiments / signature / CHECKPOINT).exists():
         return None
-    found = []
+    candidates = []
     for other in with_checkpoint(experiments):
-        here, there = _by_key(argv), _by_key(_overrides(experiments / other))
-        if any(here.get(key) != there.get(key) for key in OF_THE_DATA):
+        new, old = _by_key(argv), _by_key(_overrides(experiments / other))
+        if any(new.get(key) != old.get(key) for key in OF_THE_DATA):
             continue
-        differs = _differences(here, there)
+        differs = _differences(new, old)
         saved = (experiments / other / CHECKPOINT).stat().st_mtime
-        found.append((len(differs), -saved, other, differs))
-    if not found or min(found)[0] > MOST:
+        candidates.append((len(differs), -saved, other, differs))
+    if not candidates or min(candidates)[0] > MOST:
         return None
-    _, _, nearest, differs = min(found)
+    _, _, nearest, differs = min(candidates)
     return (
         f"{signature} is a new experiment and starts from the beginning. The nearest that has "
         f"been trained is {nearest}, which differs in {', '.join(differs)}. To start "
@@ -48,20 +48,20 @@ def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str 
 
 def _overrides(folder: Path) -> list[str]:
     try:
-        return [str(one) for one in json.loads((folder / ARGV).read_text(encoding="utf-8"))]
+        return [str(word) for word in json.loads((folder / ARGV).read_text(encoding="utf-8"))]
     except (OSError, ValueError):
         return []
 
 
 def _by_key(argv: Sequence[str]) -> dict[str, str]:
     """The value of each key that makes an experiment what it is; the last one counts."""
-    pairs = (one.lstrip("+").partition("=") for one in argv)
+    pairs = (word.lstrip("+").partition("=") for word in argv)
     return {key: value for key, _, value in pairs if not key.startswith(NO_MATTER)}
 
 
-def _differences(here: dict[str, str], there: dict[str, str]) -> list[str]:
+def _differences(new: dict[str, str], old: dict[str, str]) -> list[str]:
     return [
-        f"{key} ({there.get(key, DEFAULT)} there, {here.get(key, DEFAULT)} here)"
-        for key in sorted({*here, *there})
-        if here.get(key) != there.get(key)
+        f"{key} ({old.get(key, DEFAULT)} there, {new.get(key, DEFAULT)} here)"
+        for key in sorted({*new, *old})
+        if new.get(key) != old.get(key)
     ] or ["nothing that was typed: conf/ has changed"]

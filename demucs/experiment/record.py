@@ -160,7 +160,7 @@ class RunRecord:
     def advance(self, folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
         """Notes the epochs that are done, by their metrics."""
         self.epoch = len(history)
-        seconds = [sum(one["seconds"].values()) for one in history if "seconds" in one]
+        seconds = [sum(epoch["seconds"].values()) for epoch in history if "seconds" in epoch]
         self.seconds_per_epoch = round(fmean(seconds[-RECENT:]), 3) if seconds else None
         self.save(folder)
 
@@ -190,8 +190,8 @@ def recorded(
             yield record
         except BaseException as error:
             record.state = "stopped" if isinstance(error, stopped_by) else "failed"
-            known = isinstance(error, (DemucsError, *stopped_by)) and str(error)
-            record.message = str(error) if known else f"{type(error).__name__}: {error}"
+            is_told = isinstance(error, (DemucsError, *stopped_by)) and str(error)
+            record.message = str(error) if is_told else f"{type(error).__name__}: {error}"
             record.save(folder)
             raise
         record.state = "finished"

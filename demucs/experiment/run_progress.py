@@ -93,8 +93,8 @@ def _seconds(history: Sequence[Mapping[str, Any]]) -> float | None:
         (finite_number(metrics, "seconds", "train"), finite_number(metrics, "seconds", "valid"))
         for metrics in history[-RECENT:]
     ]
-    known = [train + valid for train, valid in parts if train is not None and valid is not None]
-    return sum(known) / len(known) if known else None
+    seconds = [train + valid for train, valid in parts if train is not None and valid is not None]
+    return sum(seconds) / len(seconds) if seconds else None
 
 
 def _last_words(files: RunFiles) -> str:
@@ -105,6 +105,6 @@ def _last_words(files: RunFiles) -> str:
     record = files.record
     if record is not None and record.state == "failed" and record.message:
         return " ".join(record.message.split())
-    own = files.folder / (record.log if record else LOG)
-    line = last_line([own, files.folder / "latest" / f"{files.job}_0_log.out"])
+    log = files.folder / (record.log if record else LOG)
+    line = last_line([log, files.folder / "latest" / f"{files.job}_0_log.out"])
     return _LOG_PREFIX.sub(r"\1 ", line)

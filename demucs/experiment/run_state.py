@@ -37,20 +37,20 @@ class State:
 
 def state_of(run: Run, queue: Queue | None) -> State:
     """What `run` is doing; `queue` is None where SLURM cannot be asked."""
-    known = [job for name in run.jobs if queue is not None and (job := queue.find(name))]
-    for job in known:
+    jobs = [job for name in run.jobs if queue is not None and (job := queue.find(name))]
+    for job in jobs:
         if job.is_live:
             return _with_live_job(run, job)
-    own = run.jobs[0] if run.jobs else ""
+    last_job = run.jobs[0] if run.jobs else ""
     if run.record is not None and run.record.state == "running":
-        return _is_it_true(run.record, own, queue)
+        return _is_it_true(run.record, last_job, queue)
     if run.record is not None:
-        return State(run.record.state, job=own)
+        return State(run.record.state, job=last_job)
     if run.epochs is not None and run.epoch >= run.epochs:
-        return State("finished", job=own)
-    if known:
-        return State("dead", _in_words(known[0]), known[0].id)
-    return State("unfinished" if run.epoch else "new", job=own)
+        return State("finished", job=last_job)
+    if jobs:
+        return State("dead", _in_words(jobs[0]), jobs[0].id)
+    return State("unfinished" if run.epoch else "new", job=last_job)
 
 
 def _with_live_job(run: Run, job: Job) -> State:
@@ -115,9 +115,9 @@ def _process_start(pid: int) -> float | None:
 def parse_time(text: str) -> float | None:
     """Seconds since 1970 of an ISO 8601 time, by itself in UTC; None if it is none."""
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=timezone.utc)
-    return found.timestamp()
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp()

@@ -62,9 +62,9 @@ class SeparationExplorer(Explorer):  # type: ignore[misc]
 
     def process_sheep(self, sheep: Any, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A row: what the experiment has beside the common overrides, and its metrics."""
-        known = set(self.common)
-        own = [word for word in sheep.xp.argv if word not in known]
-        return {"with": {"overrides": " ".join(own)}, **self.process_history(history)}
+        common = set(self.common)
+        words = [word for word in sheep.xp.argv if word not in common]
+        return {"with": {"overrides": " ".join(words)}, **self.process_history(history)}
 
     def process_history(self, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The latest metrics of each stage; `test` may be some epochs old."""

@@ -30,16 +30,18 @@ def group_run(epochs: int = EPOCHS, script: Path = SCRIPT) -> list[str]:
     try:
         begin = lines.index(BEGIN)
         words = "\n".join(lines[begin + 1 : lines.index(END, begin)])
-        found = [word.replace("$epochs", str(epochs)) for word in shlex.split(words, comments=True)]
+        overrides = [
+            word.replace("$epochs", str(epochs)) for word in shlex.split(words, comments=True)
+        ]
     except ValueError as error:
         raise ConfigError(
             f"{script}: no array between a line {BEGIN} and a line {END} ({error}): write one "
             "KEY=VALUE after the other there, quoted as for a shell"
         ) from None
-    wrong = [word for word in found if "=" not in word or "$" in word or "`" in word]
-    if wrong or not found:
+    wrong = [word for word in overrides if "=" not in word or "$" in word or "`" in word]
+    if wrong or not overrides:
         raise ConfigError(
             f"{script}: {' '.join(wrong) or 'nothing'} among the overrides: each is KEY=VALUE, and "
             "nothing but $epochs is expanded"
         )
-    return found
+    return overrides

@@ -52,15 +52,15 @@ def cpu_tasks(environ: Mapping[str, str]) -> int:
     Raises:
         ConfigError: it is not a positive number.
     """
-    told = environ.get("DEMUCS_GRID_CPU_TASKS", "")
-    if not told:
+    text = environ.get("DEMUCS_GRID_CPU_TASKS", "")
+    if not text:
         return 0
-    if not told.isdigit() or int(told) < 1:
+    if not text.isdigit() or int(text) < 1:
         raise ConfigError(
-            f"DEMUCS_GRID_CPU_TASKS={told}: give the number of CPU tasks of an experiment, e.g. 8, "
+            f"DEMUCS_GRID_CPU_TASKS={text}: give the number of CPU tasks of an experiment, e.g. 8, "
             "or unset it to train on GPUs"
         )
-    return int(told)
+    return int(text)
 
 
 def more_overrides(environ: Mapping[str, str]) -> list[str]:
@@ -69,11 +69,11 @@ def more_overrides(environ: Mapping[str, str]) -> list[str]:
     Raises:
         ConfigError: they are not KEY=VALUE, quoted as for a shell.
     """
-    told = environ.get("DEMUCS_GRID_OVERRIDES", "")
+    text = environ.get("DEMUCS_GRID_OVERRIDES", "")
     try:
-        words = shlex.split(told)
+        words = shlex.split(text)
     except ValueError as error:
-        raise ConfigError(f"DEMUCS_GRID_OVERRIDES={told}: {error}; quote as for a shell") from None
+        raise ConfigError(f"DEMUCS_GRID_OVERRIDES={text}: {error}; quote as for a shell") from None
     for word in words:
         if "=" not in word:
             raise ConfigError(f"DEMUCS_GRID_OVERRIDES: {word!r} is not KEY=VALUE, such as epochs=2")

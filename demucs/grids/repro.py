@@ -30,10 +30,10 @@ CHANGES = [  # of TIME with PENALTY
 
 def experiments() -> list[list[str]]:
     """The overrides of each experiment beside `COMMON`, which they come after."""
-    found = [[*BEFORE, "epochs=360"], TIME]
+    overrides = [[*BEFORE, "epochs=360"], TIME]
     for family in (TIME, HYBRID):
-        found += [[*family, *PENALTY], [*family, *PENALTY, "seed=43"]]
-    return found + [[*TIME, *PENALTY, *change] for change in CHANGES]
+        overrides += [[*family, *PENALTY], [*family, *PENALTY, "seed=43"]]
+    return overrides + [[*TIME, *PENALTY, *change] for change in CHANGES]
 
 
 @SeparationExplorer

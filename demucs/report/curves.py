@@ -44,23 +44,25 @@ class Panel:
 def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Charts with at least one number, each with `series` and with `notes` on gaps."""
     histories = [run.history for run in runs]
-    found = []
+    charts = []
     for panel in _panels([epoch for history in histories for epoch in history]):
         series = [
             _series(index, name, value, history)
             for name, value in panel.lines.items()
             for index, history in enumerate(histories)
         ]
-        series = [one for one in series if any(value is not None for _, value in one["points"])]
+        series = [line for line in series if any(value is not None for _, value in line["points"])]
         if series:
-            found.append({
+            charts.append({
                 "name": panel.name, "title": panel.title, "unit": panel.unit,
                 "definition": panel.definition, "lines": list(panel.lines),
-                "series": [{key: one[key] for key in ("run", "name", "points")} for one in series],
-                "epochs": max(one["points"][-1][0] for one in series),
-                "notes": [note for one in series for note in _gaps(one, runs)],
+                "series": [
+                    {key: line[key] for key in ("run", "name", "points")} for line in series
+                ],
+                "epochs": max(line["points"][-1][0] for line in series),
+                "notes": [note for line in series for note in _gaps(line, runs)],
             })  # fmt: skip
-    return found
+    return charts
 
 
 def _panels(epochs: Sequence[Epoch]) -> list[Panel]:
@@ -81,10 +83,10 @@ def _panels(epochs: Sequence[Epoch]) -> list[Panel]:
         Panel("weights", "Validation nSDR of the model and its averages", "dB", "main: the weights "
               "as trained; ema: their exponential moving averages, by batch and by epoch; mean "
               "over the stems",
-              {one: _at("valid", one, "nsdr") for one in weights}),
+              {name: _at("valid", name, "nsdr") for name in weights}),
         Panel("weights_loss", "Validation loss of the model and its averages", "", "as above, the "
               "loss: what the best is chosen by, unless test.metric says nsdr",
-              {one: _at("valid", one, "loss") for one in weights}),
+              {name: _at("valid", name, "loss") for name in weights}),
         Panel("reco", "Reconstruction loss", "", "the loss without the penalty",
               {**_reco("train", epochs), **_reco("valid", epochs)}),
         Panel("penalty", "Penalty on singular values", "", "sum over layers of the squared largest "
@@ -100,8 +102,8 @@ def _panels(epochs: Sequence[Epoch]) -> list[Panel]:
 
 
 def _stage(epoch: Epoch, name: str) -> Mapping[str, Any]:
-    found = epoch.get(name)
-    return found if isinstance(found, Mapping) else {}
+    metrics = epoch.get(name)
+    return metrics if isinstance(metrics, Mapping) else {}
 
 
 def _names(epochs: Iterable[Epoch], stage: str, start: str) -> list[str]:
@@ -116,10 +118,10 @@ def _at(*keys: str) -> Value:
 
 
 def _found(epoch: Epoch, keys: Iterable[str]) -> Any:
-    found: Any = epoch
+    content: Any = epoch
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        content = content.get(key) if isinstance(content, Mapping) else None
+    return content
 
 
 def _reco(stage: str, epochs: Iterable[Epoch]) -> dict[str, Value]:
@@ -141,12 +143,14 @@ def _series(run: int, name: str, value: Value, history: Sequence[Epoch]) -> dict
     if 2 * len(absent) > len(history):
         absent = []
     points = [
-        [epoch, finite_number(one)] for epoch, one in raw if one is not None or epoch in absent
+        [epoch, finite_number(number)]
+        for epoch, number in raw
+        if number is not None or epoch in absent
     ]
-    bad = [epoch for epoch, one in raw if one is not None and finite_number(one) is None]
+    bad = [epoch for epoch, number in raw if number is not None and finite_number(number) is None]
     gaps = [
-        f"{what} at epoch {_listed(where)}"
-        for what, where in (("no finite number", bad), ("no data", absent)) if where
+        f"{problem} at epoch {_listed(where)}"
+        for problem, where in (("no finite number", bad), ("no data", absent)) if where
     ]  # fmt: skip
     return {"run": run, "name": name, "points": points, "gaps": gaps}
 

@@ -16,7 +16,7 @@ LEFT_OUT = ("dora", "slurm", "hydra", "misc")
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """What is known of a run, as pairs of a title and a text, in the order of reading."""
-    found = [
+    lines = [
         ("title", _kept(run, "title")),
         ("command", _kept(run, "command")),
         ("overrides", _overrides(run)),
@@ -33,7 +33,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("evaluated with", _versions(run.results.versions if run.results else None)),
         ("weights", _weights(run)),
     ]
-    return [(title, text) for title, text in found if text]
+    return [(title, text) for title, text in lines if text]
 
 
 def differences(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -44,15 +44,15 @@ def differences(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if not config:
         return []
     default = _flat(_defaults())
-    found = []
+    lines = []
     for key, value in sorted(_flat(config).items()):
         usual = default.get(key)
         if key.partition(".")[0] in LEFT_OUT or _same(value, usual) or key == "dset.metadata":
             continue
-        found.append(
+        lines.append(
             (key, _without_place(_text(value)), _text(usual) if key in default else "no such key")
         )
-    return found
+    return lines
 
 
 @cache
@@ -80,17 +80,17 @@ def _merge(onto: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def _flat(config: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{start}{key}"
-        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return found
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(value: Any, other: Any) -> bool:
     """YAML 1.1 takes 2e-3 for text, so numbers are compared as numbers."""
     try:
-        return bool(one == other or (type(one) is not bool and float(one) == float(other)))
+        return bool(value == other or (type(value) is not bool and float(value) == float(other)))
     except (TypeError, ValueError):
         return False
 
@@ -144,27 +144,27 @@ def _trained(run: Run) -> str:
 
 def _kept(run: Run, key: str) -> str:
     """What `result.json` says, if it is text, without whole paths."""
-    found = run.kept.get(key)
-    if not isinstance(found, str) or found == run.name:
+    value = run.kept.get(key)
+    if not isinstance(value, str) or value == run.name:
         return ""
-    return " ".join(_without_place(word) for word in found.split())
+    return " ".join(_without_place(word) for word in value.split())
 
 
 def _environment(run: Run) -> str:
     """The machine and the versions, as the run or the one who kept it noted them."""
-    found = run.record.environment if run.record and run.record.environment else None
-    found = found or run.kept.get("environment")
-    if not isinstance(found, Mapping):
+    environment = run.record.environment if run.record and run.record.environment else None
+    environment = environment or run.kept.get("environment")
+    if not isinstance(environment, Mapping):
         return ""
-    devices, memory = found.get("devices"), found.get("memory_gib")
+    devices, memory = environment.get("devices"), environment.get("memory_gib")
     parts = [
         ", ".join(map(str, devices)) if isinstance(devices, list) else "",
-        str(found.get("processor") or ""),
-        f"{found['cores']} cores" if found.get("cores") else "",
+        str(environment.get("processor") or ""),
+        f"{environment['cores']} cores" if environment.get("cores") else "",
         f"{memory} GiB" if memory else "",
-        str(found.get("platform") or ""),
-        _versions(found.get("versions")),
-        f"commit {str(found['commit'])[:12]}" if found.get("commit") else "",
+        str(environment.get("platform") or ""),
+        _versions(environment.get("versions")),
+        f"commit {str(environment['commit'])[:12]}" if environment.get("commit") else "",
     ]
     noted = run.kept.get("environment_noted")
     text = ", ".join(part for part in parts if part)

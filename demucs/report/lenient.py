@@ -42,5 +42,5 @@ def read_config(path: Path, notes: list[str]) -> dict[str, Any]:
         return {}
 
 
-def plain_dict(found: Any) -> dict[str, Any]:
-    return dict(found) if isinstance(found, Mapping) else {}
+def plain_dict(content: Any) -> dict[str, Any]:
+    return dict(content) if isinstance(content, Mapping) else {}

@@ -98,9 +98,9 @@ def _players(
     with Progress("excerpts", len(work), len(work), pieces="songs", show=progress) as bar:
         for name, excerpt in work:
             try:
-                found = excerpt()
-                made.append(write_player(folder, len(made) + 1, found, badges))
-                bar.done(name, "written" if found.run is not None else "separated and written", 1)
+                sounds = excerpt()
+                made.append(write_player(folder, len(made) + 1, sounds, badges))
+                bar.done(name, "written" if sounds.run is not None else "separated and written", 1)
             except DemucsError as error:
                 problems.append(f"{name}: {error}")
                 bar.done(name, "failed", 1)
@@ -115,13 +115,13 @@ def _recordings(runs: Sequence[Run], options: Options) -> Work:
     from demucs.report.separated import Stretch, recorded_excerpt
 
     stretch = Stretch(seconds=options.seconds, start=options.start)
-    found: Work = []
+    work: Work = []
     for index, run in enumerate(runs):
         for place in run.recordings:
             if not options.tracks or place.name in options.tracks:
                 make = partial(recorded_excerpt, place, index, run, stretch)
-                found.append((f"{run.name}/{place.name}", make))
-    return found[: max(options.players, len(options.tracks))]
+                work.append((f"{run.name}/{place.name}", make))
+    return work[: max(options.players, len(options.tracks))]
 
 
 def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> Work:
@@ -147,9 +147,9 @@ def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> 
     if songs is None:
         problems.append(f"no song could be separated: {reason}")
         return []
-    there = song_names(songs)
-    check_names(options.tracks, [*there, *recorded], f"in {songs}")
-    wanted = _wanted(runs, options, there, problems)
+    names = song_names(songs)
+    check_names(options.tracks, [*names, *recorded], f"in {songs}")
+    wanted = _wanted(runs, options, names, problems)
     if not wanted:
         problems.append(f"no song could be separated: {songs.name} has none of the evaluated songs")
         return []
@@ -164,14 +164,14 @@ def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> 
 
 
 def _wanted(
-    runs: Sequence[Run], options: Options, there: Sequence[str], problems: list[str]
+    runs: Sequence[Run], options: Options, names: Sequence[str], problems: list[str]
 ) -> dict[str, str]:
     """Songs to separate, and why each."""
     if options.tracks:
-        return {name: "as asked for" for name in dict.fromkeys(options.tracks) if name in there}
+        return {name: "as asked for" for name in dict.fromkeys(options.tracks) if name in names}
     by_metric = chosen(runs, options.metric, options.players)
     if not by_metric:
-        return dict.fromkeys(there[: options.players], "there is no evaluation to choose by")
-    missing = [name for name in by_metric if name not in there]
+        return dict.fromkeys(names[: options.players], "there is no evaluation to choose by")
+    missing = [name for name in by_metric if name not in names]
     problems += [f"{name}: it is not among the songs that are here" for name in missing]
-    return {name: why for name, why in by_metric.items() if name in there}
+    return {name: why for name, why in by_metric.items() if name in names}

@@ -19,12 +19,12 @@ def check_place(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ConfigError(f"--out {folder} is not a folder: give the name of one, which may be new")
     if folder.is_dir():
-        names = {one.name for one in folder.iterdir()}
-        others = sorted(names - {PAGE, AUDIO, PICTURES})
-        if names and (others or not _is_ours(folder / PAGE)):
-            what = others[0] if others else "no report of this tool"
+        names = {path.name for path in folder.iterdir()}
+        foreign = sorted(names - {PAGE, AUDIO, PICTURES})
+        if names and (foreign or not _is_ours(folder / PAGE)):
+            content = foreign[0] if foreign else "no report of this tool"
             raise ConfigError(
-                f"--out {folder} holds something else ({what}): nothing of it is replaced. "
+                f"--out {folder} holds something else ({content}): nothing of it is replaced. "
                 "Give the name of a new folder, or of an earlier report"
             )
     parent = _nearest(folder.absolute().parent)
@@ -33,7 +33,7 @@ def check_place(folder: Path) -> None:
 
 
 def _nearest(folder: Path) -> Path:
-    return next(one for one in (folder, *folder.parents) if one.exists())
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def _is_ours(page: Path) -> bool:
@@ -56,7 +56,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     check_place(folder)
     folder = folder.absolute()
-    made = [one for one in folder.parents if not one.exists()]
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.new-", dir=folder.parent))
@@ -82,9 +82,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
             raise
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
-        for one in made:
+        for parent in made:
             try:
-                one.rmdir()
+                parent.rmdir()
             except OSError:
                 break
         raise

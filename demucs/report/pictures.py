@@ -62,9 +62,9 @@ def marks(samplerate: int) -> list[tuple[str, float]]:
     top = samplerate / 2
     width = np.log(top / LOWEST)
     return [
-        (f"{one // 1000} kHz" if one >= 1000 else f"{one} Hz", float(np.log(top / one) / width))
-        for one in MARKS
-        if one < top * 0.8
+        (f"{mark // 1000} kHz" if mark >= 1000 else f"{mark} Hz", float(np.log(top / mark) / width))
+        for mark in MARKS
+        if mark < top * 0.8
     ]
 
 
@@ -99,8 +99,8 @@ def png(pixels: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> b
         (b"IDAT", zlib.compress(lines.tobytes(), 9)),
         (b"IEND", b""),
     ]
-    found = b"\x89PNG\r\n\x1a\n"
+    png = b"\x89PNG\r\n\x1a\n"
     for kind, content in chunks:
         check = zlib.crc32(kind + content)
-        found += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-    return found
+        png += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+    return png

@@ -57,8 +57,8 @@ class Run:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        found = (self.info or {}).get("provenance")
-        return found if isinstance(found, Mapping) else {}
+        provenance = (self.info or {}).get("provenance")
+        return provenance if isinstance(provenance, Mapping) else {}
 
     @property
     def is_shown(self) -> bool:
@@ -104,8 +104,8 @@ def find_run(
     ]  # fmt: skip
     broken = _read_results(run, places, asked=evaluation is not None)
     model = run.results.model if run.results else {}
-    told = model.get("signature") or run.kept.get("signature")
-    signature = str(told or run.name) if is_place else run.name
+    noted = model.get("signature") or run.kept.get("signature")
+    signature = str(noted or run.name) if is_place else run.name
     _read_release(run, signature, repo)
     _say_what_is_missing(run, signature, outputs, repo, broken)
     if not run.is_shown and is_place and not _is_run(folder):
@@ -133,19 +133,19 @@ def _present(outputs: Path, repo: Path) -> str:
         ("models", repo, sorted({name_of(file) for file in model_files(repo)})),
         ("results", KEPT, _folders(KEPT)),
     )
-    said = []
-    for what, where, names in places:
+    lists = []
+    for kind, where, names in places:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        said.append(f"{what} in {where}: {', '.join(names[:SHOWN]) or 'none'}{more}")
+        lists.append(f"{kind} in {where}: {', '.join(names[:SHOWN]) or 'none'}{more}")
     return (
-        f"There are {'; '.join(said)}. Give one of these, or a folder with {HISTORY}, "
+        f"There are {'; '.join(lists)}. Give one of these, or a folder with {HISTORY}, "
         f"{EVALUATION} or {AUDIO}/; other places with --outputs and --repo."
     )
 
 
 def _folders(place: Path) -> list[str]:
     try:
-        return sorted(one.name for one in place.iterdir() if one.is_dir())
+        return sorted(path.name for path in place.iterdir() if path.is_dir())
     except OSError:
         return []
 
@@ -181,10 +181,10 @@ def _read_folder(run: Run) -> None:
 def _recordings(folder: Path) -> list[Path]:
     """The folder, if it holds a mixture, and those in it that do."""
     try:
-        places = [folder, *sorted(one for one in folder.iterdir() if one.is_dir())]
+        places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     except OSError:
         return []
-    return [one for one in places if next(one.glob("mixture.*"), None) is not None]
+    return [path for path in places if next(path.glob("mixture.*"), None) is not None]
 
 
 def _read_release(run: Run, signature: str, repo: Path) -> None:
@@ -231,9 +231,9 @@ def _say_what_is_missing(run: Run, signature: str, outputs: Path, repo: Path, br
     """Why there is no release and no evaluation, with a remedy where one can work."""
     experiment = outputs / "xps" / signature
     trained = (experiment / CHECKPOINT).exists()
-    there = "" if repo == Path(DEFAULT_FOLDER) else f" --repo {repo}"
+    option = "" if repo == Path(DEFAULT_FOLDER) else f" --repo {repo}"
     export = f"python3 -m tools.export {signature}"
-    evaluate = f"python3 -m tools.test_pretrained{there} -n {signature}"
+    evaluate = f"python3 -m tools.test_pretrained{option} -n {signature}"
     if run.release is None and "release" not in run.missing:
         if trained:
             remedy = f": make it with {export}"

@@ -12,8 +12,8 @@ from demucs.report.runs import Run
 
 def stems_of(runs: Sequence[Run]) -> list[str]:
     """The stems of all evaluations, each once, in their order."""
-    found = [stem for run in runs if run.results for stem in run.results.sources]
-    return list(dict.fromkeys(found))
+    stems = [stem for run in runs if run.results for stem in run.results.sources]
+    return list(dict.fromkeys(stems))
 
 
 def measured(runs: Sequence[Run]) -> list[str]:
@@ -33,12 +33,12 @@ def measured(runs: Sequence[Run]) -> list[str]:
 def valued(run: Run, metric: str) -> list[str]:
     """The stems that have a value of a metric in any song that did not fail."""
     tracks = run.results.tracks.values() if run.results else ()
-    there = {
+    stems = {
         stem
         for track in tracks if track.failed is None
         for stem, value in track.values.get(metric, {}).items() if value is not None
     }  # fmt: skip
-    return [stem for stem in (run.results.sources if run.results else ()) if stem in there]
+    return [stem for stem in (run.results.sources if run.results else ()) if stem in stems]
 
 
 def shared(runs: Sequence[Run], metric: str) -> list[str] | None:
@@ -46,24 +46,24 @@ def shared(runs: Sequence[Run], metric: str) -> list[str] | None:
 
     Means of different runs say something of each other only over the same stems.
     """
-    found = [stems for run in runs if (stems := valued(run, metric))]
-    if all(set(stems) == set(found[0]) for stems in found):
+    stem_lists = [stems for run in runs if (stems := valued(run, metric))]
+    if all(set(stems) == set(stem_lists[0]) for stems in stem_lists):
         return None
-    return [stem for stem in found[0] if all(stem in stems for stems in found)]
+    return [stem for stem in stem_lists[0] if all(stem in stems for stems in stem_lists)]
 
 
 def aggregates(run: Run, metric: str, over: Sequence[str] | None) -> dict[str, dict[str, Any]]:
     """`Results.aggregates` of a metric, and `baseline`; means are over some stems, if `over`."""
     if run.results is None:
         return {}
-    found = _aggregates(run, metric, run.results.sources)
+    columns = _aggregates(run, metric, run.results.sources)
     if over is not None:
         means = _aggregates(run, metric, over) if over else {}
-        for name, column in found.items():
+        for name, column in columns.items():
             mean = means.get(name)
             column["mean"] = mean["mean"] if mean else None
             column["intervals"]["mean"] = mean["intervals"]["mean"] if mean else None
-    return found
+    return columns
 
 
 def _aggregates(run: Run, metric: str, stems: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -74,10 +74,10 @@ def _aggregates(run: Run, metric: str, stems: Sequence[str]) -> dict[str, dict[s
         for name, track in run.results.tracks.items()
     }
     results = replace(run.results, sources=list(stems), tracks=tracks)
-    found = results.aggregates()
+    columns = results.aggregates()
     if metric == "nsdr" and (mixture := results.baseline().get("nsdr")):
-        found["baseline"] = mixture
-    return found
+        columns["baseline"] = mixture
+    return columns
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
@@ -104,10 +104,10 @@ def _rows(
         over = shared(runs, metric)
         columns = [aggregates(run, metric, over) for run in runs]
         rows = [
-            _row(name, index, found[name], stems)
+            _row(name, index, column[name], stems)
             for name in (metric, f"{metric}_med", "baseline")
-            for index, found in enumerate(columns)
-            if name in found
+            for index, column in enumerate(columns)
+            if name in column
         ]
         tables.append({"title": title(metric), "metric": metric, "rows": rows, "shared": over})
     return tables
@@ -130,17 +130,17 @@ def _row(name: str, run: int, column: Mapping[str, Any], stems: Sequence[str]) -
 
 def _definitions(metrics: Sequence[str], *, mixture: bool) -> dict[str, list[tuple[str, str]]]:
     """By metric, the definitions of what its table shows; under `all`, those of every table."""
-    found = {metric: [(title(metric), DEFINITIONS[metric])] for metric in metrics}
-    if "sdr" in found:
-        found["sdr"].append(("median (sdr_med)", DEFINITIONS["sdr_med"]))
-    if "nsdr" in found and mixture:
-        found["nsdr"].append(("mixture", DEFINITIONS["baseline"]))
-    found["all"] = [
+    definitions = {metric: [(title(metric), DEFINITIONS[metric])] for metric in metrics}
+    if "sdr" in definitions:
+        definitions["sdr"].append(("median (sdr_med)", DEFINITIONS["sdr_med"]))
+    if "nsdr" in definitions and mixture:
+        definitions["nsdr"].append(("mixture", DEFINITIONS["baseline"]))
+    definitions["all"] = [
         ("mean, median", "over the tracks that have a value; for the papers' SDR, the median"),
         ("all", DEFINITIONS["mean"].replace("column above it", "row")),
         ("95 % interval", f"under each number: {DEFINITIONS['interval']}"),
     ]
-    return found
+    return definitions
 
 
 def is_musdb_test(run: Run) -> bool:
@@ -154,14 +154,14 @@ def is_musdb_test(run: Run) -> bool:
 def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
     """Rows of published models and of these runs; None where no run can stand beside them."""
     content = published()
-    own = []
+    measured_rows = []
     for index, run in enumerate(runs):
         column = run.results.aggregates().get("sdr_med") if run.results else None
         if column and run.results and set(run.results.sources) == set(content["sources"]):
             values = [column["stems"][stem] for stem in content["sources"]]
             values.insert(0, None if None in values else column["mean"])  # published: of all stems
-            own.append({"run": index, "values": values, "comparable": is_musdb_test(run)})
-    if not own:
+            measured_rows.append({"run": index, "values": values, "comparable": is_musdb_test(run)})
+    if not measured_rows:
         return None
     rows = [
         {"model": row["model"], "source": row["source"], "values": [row["all"], *row["stems"]]}
@@ -170,9 +170,9 @@ def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
     return {
         "sources": content["sources"],
         "rows": rows,
-        "own": own,
+        "own": measured_rows,
         "definition": f"{content['test_set']}. {content['definition']}",
-        "comparable": all(row["comparable"] for row in own),
+        "comparable": all(row["comparable"] for row in measured_rows),
     }
 
 
@@ -182,60 +182,60 @@ def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
     Published rows are in it only where all runs can stand beside them.
     """
     name = next(
-        (one for one in ("sdr_med", "nsdr") if one.removesuffix("_med") in measured(runs)), None
+        (key for key in ("sdr_med", "nsdr") if key.removesuffix("_med") in measured(runs)), None
     )
     if name is None:
         return None
     stems = stems_of(runs)
-    found = []
+    shown = []
     over = shared(runs, name.removesuffix("_med"))
     for index, run in enumerate(runs):
         column = aggregates(run, name.removesuffix("_med"), over).get(name)
         if column:
             row = _row(name, index, column, stems)
-            found.append({"run": index, "cells": row["cells"]})
+            shown.append({"run": index, "cells": row["cells"]})
     beside = _published(runs) if name == "sdr_med" else None
     rows = []
     if beside and beside["comparable"] and list(stems) == list(beside["sources"]):
-        whole = all(one["values"][0] is not None for one in beside["own"])
+        whole = all(row["values"][0] is not None for row in beside["own"])
         rows = [
-            {"model": one["model"], "values": [one["values"][0] if whole else None,
-                                               *one["values"][1:]]}
-            for one in beside["rows"]
+            {"model": row["model"], "values": [row["values"][0] if whole else None,
+                                               *row["values"][1:]]}
+            for row in beside["rows"]
         ]  # fmt: skip
     median = ", median over songs" if name == "sdr_med" else ", mean over songs"
     return {
         "title": f"{title(name.removesuffix('_med'))}{median}",
         "stems": ["all" if over is None else "shared", *stems],
         "shared": over,
-        "runs": found,
+        "runs": shown,
         "published": rows,
     }
 
 
 def warnings(runs: Sequence[Run]) -> list[tuple[int, str]]:
     """By the number of the run: what speaks against its numbers."""
-    found: list[tuple[int, str]] = []
+    notes: list[tuple[int, str]] = []
     for index, run in enumerate(runs):
-        found += [(index, note) for note in run.notes]
+        notes += [(index, note) for note in run.notes]
         if run.results is None:
             continue
-        found += [(index, text) for text in run.results.warnings()]
-        found += [(index, text) for text in _without_values(run)]
+        notes += [(index, text) for text in run.results.warnings()]
+        notes += [(index, text) for text in _without_values(run)]
         failed = run.results.failed()
         if failed:
-            found.append(
+            notes.append(
                 (index, f"{len(failed)} of {len(run.results.tracks)} songs failed and count in no "
                  "number: the table of songs says why")
             )  # fmt: skip
         if not run.results.complete:
-            found.append((index, "the evaluation was not finished: songs are missing"))
+            notes.append((index, "the evaluation was not finished: songs are missing"))
         if not is_musdb_test(run):
-            found.append(
+            notes.append(
                 (index, "these are not the 50 test songs of MUSDB18-HQ: its numbers are not "
                  "comparable with published ones")
             )  # fmt: skip
-    return found + _unlike(runs)
+    return notes + _unlike(runs)
 
 
 def _without_values(run: Run) -> list[str]:
@@ -243,9 +243,9 @@ def _without_values(run: Run) -> list[str]:
     stems = run.results.sources if run.results else []
     gone: dict[tuple[str, ...], list[str]] = {}
     for metric in measured([run]):
-        there = valued(run, metric)
-        without = tuple(stem for stem in stems if stem not in there)
-        if there and without:
+        valued_stems = valued(run, metric)
+        without = tuple(stem for stem in stems if stem not in valued_stems)
+        if valued_stems and without:
             gone.setdefault(without, []).append(title(metric))
     return [
         f"{', '.join(without)} has no value of {', '.join(metrics)} in any song: means over stems "
@@ -256,24 +256,24 @@ def _without_values(run: Run) -> list[str]:
 
 def _unlike(runs: Sequence[Run]) -> list[tuple[int, str]]:
     """Other songs, or other settings, than those of the first run that was evaluated."""
-    there = [(index, run) for index, run in enumerate(runs) if run.results]
-    found = []
-    for index, run in there[1:]:
-        one, other = there[0][1].results, run.results
-        if one is None or other is None:
+    evaluated = [(index, run) for index, run in enumerate(runs) if run.results]
+    notes = []
+    for index, run in evaluated[1:]:
+        name, first, other = evaluated[0][1].name, evaluated[0][1].results, run.results
+        if first is None or other is None:
             continue
-        if set(one.sources) != set(other.sources):
-            both = [stem for stem in one.sources if stem in other.sources]
-            found.append(
-                (index, f"other stems than {there[0][1].name} ({', '.join(other.sources)}): means "
+        if set(first.sources) != set(other.sources):
+            both = [stem for stem in first.sources if stem in other.sources]
+            notes.append(
+                (index, f"other stems than {name} ({', '.join(other.sources)}): means "
                  f"are compared over the stems that both have: {', '.join(both) or 'none'}")
             )  # fmt: skip
-        if set(one.tracks) != set(other.tracks):
-            found.append((index, f"other songs than {there[0][1].name}: compare with care"))
+        if set(first.tracks) != set(other.tracks):
+            notes.append((index, f"other songs than {name}: compare with care"))
         for key in ("shifts", "overlap", "split", "backend"):
-            if one.settings.get(key) != other.settings.get(key):
-                found.append(
-                    (index, f"{key} is {other.settings.get(key)}, and of {there[0][1].name} it is "
-                     f"{one.settings.get(key)}")
+            if first.settings.get(key) != other.settings.get(key):
+                notes.append(
+                    (index, f"{key} is {other.settings.get(key)}, and of {name} it is "
+                     f"{first.settings.get(key)}")
                 )  # fmt: skip
-    return found
+    return notes

@@ -46,20 +46,20 @@ def songs_folder(given: str | None, runs: Sequence[Run]) -> tuple[Path | None, s
     candidates = {"DEMUCS_MUSDB": os.environ.get("DEMUCS_MUSDB")}
     for run in runs:
         released = (run.info or {}).get("config")
-        for what, config in (("release", released), ("configuration", run.config)):
+        for place, config in (("release", released), ("configuration", run.config)):
             dset = config.get("dset") if isinstance(config, Mapping) else None
             if isinstance(dset, Mapping):
                 key = "musdb" if dset.get("use_musdb", True) else "wav"
-                candidates[f"the {what} of {run.name}"] = dset.get(key)
+                candidates[f"the {place} of {run.name}"] = dset.get(key)
     remedy = "give the folder of the test songs with --musdb PATH"
-    said = []
+    reasons = []
     for source, value in candidates.items():
         if value and "${" not in str(value):
             root = Path(str(value)).expanduser()
             if root.is_dir():
                 return _inside(root), ""
-            said.append(f"the songs of {source} ({root.name}) are not here")
-    return None, f"{'; '.join(said) or 'it is not known where the test songs are'}: {remedy}"
+            reasons.append(f"the songs of {source} ({root.name}) are not here")
+    return None, f"{'; '.join(reasons) or 'it is not known where the test songs are'}: {remedy}"
 
 
 def _inside(root: Path) -> Path:
@@ -69,9 +69,9 @@ def _inside(root: Path) -> Path:
 def song_names(folder: Path) -> list[str]:
     """The songs in a folder, sorted."""
     return sorted(
-        one.name.removesuffix(STEM_SUFFIX)
-        for one in folder.iterdir()
-        if not one.name.startswith(".") and (one.is_dir() or one.name.endswith(STEM_SUFFIX))
+        path.name.removesuffix(STEM_SUFFIX)
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and (path.is_dir() or path.name.endswith(STEM_SUFFIX))
     )
 
 
@@ -96,13 +96,13 @@ def separate_excerpt(
     rate, channels = int(first.samplerate), int(first.audio_channels)
     reader = _reader(folder, name)
     stems = list(dict.fromkeys(stem for _, model in models.values() for stem in _sources(model)))
-    there = [stem for stem in stems if stem in reader.sources]
-    if not there:
+    present = [stem for stem in stems if stem in reader.sources]
+    if not present:
         raise DatasetError(f"{name} has none of the stems {', '.join(stems)}")
-    header = reader.header(there[0])
+    header = reader.header(present[0])
     if header.samplerate != rate:
         raise DatasetError(f"{name} is at {header.samplerate} Hz, and the model at {rate} Hz")
-    truth = {stem: match_channels(reader.read(stem), channels) for stem in there}
+    truth = {stem: match_channels(reader.read(stem), channels) for stem in present}
     length = min(wav.shape[-1] for wav in truth.values())
     truth = {stem: wav[:, :length] for stem, wav in truth.items()}
     start, frames = _place(stretch, list(truth.values()), rate, name)
@@ -118,23 +118,23 @@ def separate_excerpt(
         if int(getattr(model, "samplerate", 0)) != rate:
             notes.append(f"{run.name} is left out: its sample rate is another one")
             continue
-        found = _separate(mixture, start, frames, run, model, rate)
-        for stem, wav in zip(_sources(model), found, strict=True):
+        estimates_of_run = _separate(mixture, start, frames, run, model, rate)
+        for stem, wav in zip(_sources(model), estimates_of_run, strict=True):
             estimates[index, stem] = wav
     for stem in stems:
         if stem in truth:
             signals.append(Signal(kind="reference", stem=stem, wav=truth[stem][:, part]))
         signals += [
             Signal(kind="estimate", stem=stem, run=index, wav=wav)
-            for (index, one), wav in estimates.items()
-            if one == stem
+            for (index, estimated), wav in estimates.items()
+            if estimated == stem
         ]
     return Excerpt(name=name, why=why, start=start / rate, samplerate=rate, signals=signals,
                    notes=notes)  # fmt: skip
 
 
 def _sources(model: Any) -> list[str]:
-    return [str(one) for one in model.sources]
+    return [str(stem) for stem in model.sources]
 
 
 def _place(stretch: Stretch, stems: Sequence[Tensor], rate: int, name: str) -> tuple[int, int]:
@@ -158,14 +158,14 @@ def _separate(
     margin = round(MARGIN * rate)
     first = max(0, start - margin)
     settings = run.results.settings if run.results else {}
-    found = separate_track(
+    estimates = separate_track(
         model,
         mixture[:, first : start + frames + margin],
         shifts=int(settings.get("shifts", 1)),
         overlap=float(settings.get("overlap", 0.25)),
         split=bool(settings.get("split", True)),
     )
-    return found[..., start - first : start - first + frames]
+    return estimates[..., start - first : start - first + frames]
 
 
 def recorded_excerpt(folder: Path, index: int, run: Run, stretch: Stretch) -> Excerpt:
@@ -187,21 +187,22 @@ def recorded_excerpt(folder: Path, index: int, run: Run, stretch: Stretch) -> Ex
     if len(rates) > 1:
         raise AudioError(f"{folder.name} has files of several sample rates: {sorted(rates)} Hz")
     rate = rates.pop()
-    there = sorted({name.rpartition("_")[0] for name in wanted if name != "mixture"})
+    names = sorted({name.rpartition("_")[0] for name in wanted if name != "mixture"})
     order = run.results.sources if run.results else []
-    stems = [stem for stem in order if stem in there] + [s for s in there if s not in order]
+    stems = [stem for stem in order if stem in names] + [s for s in names if s not in order]
     signals = [Signal(kind="mixture", wav=read["mixture"][0])]
     for stem in stems:
         for kind in ("reference", "estimate"):
             if (name := f"{stem}_{kind}") in read:
                 owner = index if kind == "estimate" else None
                 signals.append(Signal(kind=kind, stem=stem, run=owner, wav=read[name][0]))
-    length = min(one.wav.shape[-1] for one in signals)
-    cut = [one.wav[:, :length] for one in signals[1:]] or [signals[0].wav]
+    length = min(signal.wav.shape[-1] for signal in signals)
+    cut = [signal.wav[:, :length] for signal in signals[1:]] or [signals[0].wav]
     start, frames = _place(stretch, cut, rate, folder.name)
     part = slice(start, start + frames)
     shown = [
-        Signal(kind=one.kind, stem=one.stem, run=one.run, wav=one.wav[:, part]) for one in signals
+        Signal(kind=signal.kind, stem=signal.stem, run=signal.run, wav=signal.wav[:, part])
+        for signal in signals
     ]
     name = "Recorded excerpt" if folder.name == "audio" else folder.name
     return Excerpt(name=name, why="separated earlier, in the folder of the results", start=None,
@@ -214,11 +215,11 @@ def load_models(
     """The models of the releases there are, by the number of the run."""
     from demucs.pretrained import get_model
 
-    found = {}
+    models = {}
     for index, run in enumerate(runs):
         if run.release is not None:
             try:
-                found[index] = (run, get_model(run.release.stem, run.release.parent))
+                models[index] = (run, get_model(run.release.stem, run.release.parent))
             except DemucsError as error:
                 failed(run, f"its release cannot be loaded: {error}")
-    return found
+    return models

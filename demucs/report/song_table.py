@@ -26,9 +26,10 @@ def songs_table(runs: Sequence[Run], metric: str | None) -> dict[str, Any]:
     return {
         "stems": stems,
         "metrics": [
-            {"name": one, "title": title(one), "definition": _of_a_track(one)} for one in metrics
+            {"name": metric, "title": title(metric), "definition": _of_a_track(metric)}
+            for metric in metrics
         ],
-        "metric": next((one for one in (first, USUAL, *metrics) if one in metrics), None),
+        "metric": next((metric for metric in (first, USUAL, *metrics) if metric in metrics), None),
         "note": not_measured(runs, metric),
         "songs": [_song(name, runs, stems, metrics) for name in names],
     }
@@ -64,33 +65,33 @@ def _song(
 
 def _notes(tracks: Sequence[TrackResult | None]) -> list[tuple[int | None, str]]:
     """The notes of a song and the number of the run they are of; None if they are of all runs."""
-    there = [(run, track) for run, track in enumerate(tracks) if track]
-    found: list[tuple[int | None, str]] = []
-    for note in dict.fromkeys(note for _, track in there for note in track.notes):
-        owners = [run for run, track in there if note in track.notes]
-        found += [(None, note)] if len(owners) == len(tracks) else [(run, note) for run in owners]
-    return found
+    tested = [(run, track) for run, track in enumerate(tracks) if track]
+    notes: list[tuple[int | None, str]] = []
+    for note in dict.fromkeys(note for _, track in tested for note in track.notes):
+        owners = [run for run, track in tested if note in track.notes]
+        notes += [(None, note)] if len(owners) == len(tracks) else [(run, note) for run in owners]
+    return notes
 
 
 def not_measured(runs: Sequence[Run], metric: str | None) -> str | None:
     """What is said if a metric was asked for that no evaluation has."""
-    there = measured(runs)
-    if metric is None or metric in there or not there:
+    metrics = measured(runs)
+    if metric is None or metric in metrics or not metrics:
         return None
     return (
         f"{metric} was asked for (--metric), and no evaluation has it: shown and chosen by is "
-        f"{title(there[0] if USUAL not in there else USUAL)}; there are {', '.join(there)}"
+        f"{title(metrics[0] if USUAL not in metrics else USUAL)}; there are {', '.join(metrics)}"
     )
 
 
 def song_means(run: Run, metric: str) -> dict[str, float]:
     """By song, the mean over its stems; songs without a value are left out."""
-    found: dict[str, float] = {}
+    means: dict[str, float] = {}
     for name, track in (run.results.tracks if run.results else {}).items():
         row = [value for value in track.values.get(metric, {}).values() if value is not None]
         if row and track.failed is None:
-            found[name] = float(np.mean(row))
-    return found
+            means[name] = float(np.mean(row))
+    return means
 
 
 def chosen(runs: Sequence[Run], metric: str | None, players: int) -> dict[str, str]:
@@ -98,11 +99,11 @@ def chosen(runs: Sequence[Run], metric: str | None, players: int) -> dict[str, s
 
     By the mean over the stems of the first run that has the metric, or another one.
     """
-    for one in (metric or USUAL, USUAL, *measured(runs)):
+    for name in (metric or USUAL, USUAL, *measured(runs)):
         for run in runs:
-            means = song_means(run, one)
+            means = song_means(run, name)
             if means:
-                return _spread(means, f"{title(one)} of {run.name}", players)
+                return _spread(means, f"{title(name)} of {run.name}", players)
     return {}
 
 
@@ -122,10 +123,10 @@ def _spread(means: Mapping[str, float], what: str, players: int) -> dict[str, st
     }
 
 
-def check_names(asked: Sequence[str], there: Sequence[str], where: str) -> None:
+def check_names(asked: Sequence[str], names: Sequence[str], where: str) -> None:
     """Raises ConfigError if a song that is asked for is not there; lists some."""
     for name in asked:
-        if name not in there:
-            some = ", ".join(sorted(there)[:10]) or "none"
-            more = f" and {len(there) - 10} more" if len(there) > 10 else ""
+        if name not in names:
+            some = ", ".join(sorted(names)[:10]) or "none"
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             raise ConfigError(f"--tracks: there is no song {name!r} {where}: {some}{more}")

@@ -68,7 +68,7 @@ def write_player(folder: Path, number: int, excerpt: Excerpt, taken: str = "") -
         The player, for the page: names of files relative to `folder`, and what is said.
     """
     signals = _of_one_length(excerpt)
-    gain = common_gain([one.wav for one in signals])
+    gain = common_gain([signal.wav for signal in signals])
     notes = list(excerpt.notes)
     if gain < 1:
         decibels = 20 * torch.tensor(gain).log10().item()
@@ -76,14 +76,14 @@ def write_player(folder: Path, number: int, excerpt: Excerpt, taken: str = "") -
             f"all signals are {-decibels:.1f} dB softer than they are, since the loudest would "
             "clip; their balance is as it is"
         )
-    pictures = [levels(one.wav, excerpt.samplerate) for one in signals]
-    heard = [one for one in pictures if not is_silent(one)]
+    pictures = [levels(signal.wav, excerpt.samplerate) for signal in signals]
+    heard = [picture for picture in pictures if not is_silent(picture)]
     if is_silent(pictures[0]):
         notes.append(
             "the mixture is silent, so its spectrogram is black"
             + ("; those of the others start at the loudest of them" if heard else "")
         )
-        loudest = max((float(one.max()) for one in heard), default=0.0)
+        loudest = max((float(picture.max()) for picture in heard), default=0.0)
     else:
         loudest = float(pictures[0].max())
     (folder / PICTURES).mkdir(exist_ok=True, parents=True)
@@ -106,21 +106,23 @@ def write_player(folder: Path, number: int, excerpt: Excerpt, taken: str = "") -
         "run": excerpt.run,
         "seconds": signals[0].wav.shape[-1] / excerpt.samplerate,
         "signals": made,
-        "stems": list(dict.fromkeys(one.stem for one in signals if one.stem)),
+        "stems": list(dict.fromkeys(signal.stem for signal in signals if signal.stem)),
         "marks": marks(excerpt.samplerate),
         "notes": notes,
     }
 
 
 def _of_one_length(excerpt: Excerpt) -> list[Signal]:
-    lengths = [one.wav.shape[-1] for one in excerpt.signals]
+    lengths = [signal.wav.shape[-1] for signal in excerpt.signals]
     if len(set(lengths)) > 1:
         excerpt.notes.append(
             f"the files have {min(lengths)} to {max(lengths)} samples: all are cut to the shortest"
         )
     return [
-        Signal(kind=one.kind, wav=one.wav[:, : min(lengths)], stem=one.stem, run=one.run)
-        for one in excerpt.signals
+        Signal(
+            kind=signal.kind, wav=signal.wav[:, : min(lengths)], stem=signal.stem, run=signal.run
+        )
+        for signal in excerpt.signals
     ]
 
 
@@ -128,8 +130,8 @@ def _nsdr(signal: Signal, signals: Sequence[Signal]) -> float | None:
     """Of an estimate, against the reference; None without one, or if that is silent."""
     if signal.kind != "estimate":
         return None
-    for one in signals:
-        alike = one.kind == "reference" and one.stem == signal.stem
-        if alike and one.wav.shape == signal.wav.shape and one.wav.any():
-            return float(nsdr(one.wav[None, None], signal.wav[None, None]))
+    for other in signals:
+        alike = other.kind == "reference" and other.stem == signal.stem
+        if alike and other.wav.shape == signal.wav.shape and other.wav.any():
+            return float(nsdr(other.wav[None, None], signal.wav[None, None]))
     return None

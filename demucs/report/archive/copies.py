@@ -37,7 +37,7 @@ def archive(args: argparse.Namespace, folder: Path) -> Path:
     record = RunRecord.read(source)
     overrides = _content(source / ARGV)
     command = args.command or f"python3 -m demucs.train {' '.join(map(str, overrides or []))}"
-    found = {
+    result = {
         "schema": SCHEMA,
         "title": args.title or (old or {}).get("title") or args.signature,
         "command": command,
@@ -63,7 +63,7 @@ def archive(args: argparse.Namespace, folder: Path) -> Path:
         _write(folder / f"slurm{'' if not number else f'_{number + 1}'}.log", text)
     for name, results in evaluations.items():
         results.save(folder / name)
-    _write(folder / RESULT, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    _write(folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return folder
 
 
@@ -73,22 +73,22 @@ def find_evaluations(repo: Path, signature: str) -> dict[str, Results]:
     `evaluation_SIG.json` becomes evaluation.json, and `evaluation_SIG_9.json`, of the state after
     nine epochs, evaluation_9.json.
     """
-    found = {}
+    evaluations = {}
     for path in sorted(repo.glob(f"evaluation_{signature}*.json")):
-        rest = path.stem.removeprefix(f"evaluation_{signature}")
-        if re.fullmatch(r"(_\d+)?", rest):
-            found[f"evaluation{rest}.json"] = Results.load(path)
-    return found
+        suffix = path.stem.removeprefix(f"evaluation_{signature}")
+        if re.fullmatch(r"(_\d+)?", suffix):
+            evaluations[f"evaluation{suffix}.json"] = Results.load(path)
+    return evaluations
 
 
 def _history(source: Path) -> list[Any]:
     history = _content(source / HISTORY)
     if isinstance(history, list) and history:
         return history
-    there = ", ".join(with_checkpoint(source.parent)) or "none"
+    signatures = ", ".join(with_checkpoint(source.parent)) or "none"
     raise ModelNotFoundError(
-        f"{source} has no history of an epoch, so there is nothing to keep; there are: {there}. "
-        "Give another folder with --dora_dir, or train first"
+        f"{source} has no history of an epoch, so there is nothing to keep; there are: "
+        f"{signatures}. Give another folder with --dora_dir, or train first"
     )
 
 
@@ -104,11 +104,11 @@ def _content(path: Path) -> Any:
 def _config(source: Path) -> str:
     """The configuration as the run had it, from its checkpoint, or else what Hydra noted."""
     try:
-        found = newest_checkpoint_file(source)
+        checkpoint = newest_checkpoint_file(source)
     except CheckpointError:
-        found = None
-    if found is not None:
-        return yaml.safe_dump(dict(found[1]["config"]), sort_keys=False, allow_unicode=True)
+        checkpoint = None
+    if checkpoint is not None:
+        return yaml.safe_dump(dict(checkpoint[1]["config"]), sort_keys=False, allow_unicode=True)
     return (source / HYDRA_CONFIG).read_text(encoding="utf-8")
 
 
@@ -121,8 +121,8 @@ def _environment(record: RunRecord | None) -> dict[str, Any]:
 
 
 def _seconds(history: list[Mapping[str, Any]]) -> float | None:
-    found = [sum(one["seconds"].values()) for one in history if "seconds" in one]
-    return round(sum(found), 1) if found else None
+    seconds = [sum(epoch["seconds"].values()) for epoch in history if "seconds" in epoch]
+    return round(sum(seconds), 1) if seconds else None
 
 
 def _summary(results: Results | None) -> dict[str, Any] | None:

@@ -47,11 +47,11 @@ def separate(args: argparse.Namespace) -> Excerpt:
 
 def keep_sound(excerpt: Excerpt, folder: Path) -> None:
     """Writes `audio/{mixture, STEM_reference, STEM_estimate}.flac`, 16 bits, at one common gain."""
-    gain = common_gain([one.wav for one in excerpt.signals])
-    for one in excerpt.signals:
-        name = "mixture" if one.kind == "mixture" else f"{one.stem}_{one.kind}"
+    gain = common_gain([signal.wav for signal in excerpt.signals])
+    for signal in excerpt.signals:
+        name = "mixture" if signal.kind == "mixture" else f"{signal.stem}_{signal.kind}"
         with atomic_path(folder / "audio" / f"{name}.flac") as temporary:
-            write_audio(temporary, one.wav * gain, excerpt.samplerate, bits=16, clip="none")
+            write_audio(temporary, signal.wav * gain, excerpt.samplerate, bits=16, clip="none")
     begin = excerpt.start or 0.0
     end = begin + excerpt.signals[0].wav.shape[-1] / excerpt.samplerate
     about = f"{excerpt.name}, seconds {begin:.1f} to {end:.1f}"

@@ -31,12 +31,12 @@ SHOWN = {"nsdr": "nSDR", "sdr": "SDR", "sdr_med": "sdr_med"}
 
 def write_readme(folder: Path) -> Path:
     """Writes a run's README.md anew; what stands from `## Notes` on is kept."""
-    found = _read(folder)
+    result = _read(folder)
     path = folder / README
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     notes = old[old.index(NOTES) :] if NOTES in old else ""
     text = "\n\n".join(
-        part for part in (_head(found), _numbers(folder), _files(folder), notes.strip()) if part
+        part for part in (_head(result), _numbers(folder), _files(folder), notes.strip()) if part
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -68,53 +68,53 @@ def write_index(results: Path) -> Path:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or "title" not in found:
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        if not isinstance(result, dict) or "title" not in result:
             raise ValueError("it has no title")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder / RESULT} cannot be read: {error}") from None
-    return found
+    return result
 
 
-def _row(name: str, found: Mapping[str, Any]) -> str:
-    score = found.get("evaluation") or {}
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    score = result.get("evaluation") or {}
     cells = [
         f"[{name}]({name})",
-        str(found["title"]),
-        ", ".join(filter(None, [_duration(found.get("training_seconds")), _machine(found)])),
+        str(result["title"]),
+        ", ".join(filter(None, [_duration(result.get("training_seconds")), _machine(result)])),
         *(_decibel(score.get(key)) for key in ("nsdr", "sdr")),
     ]
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def _head(found: Mapping[str, Any]) -> str:
-    environment = found.get("environment") or {}
+def _head(result: Mapping[str, Any]) -> str:
+    environment = result.get("environment") or {}
     versions = environment.get("versions") or {}
-    epochs, slurm = found.get("epochs") or {}, found.get("slurm") or {}
+    epochs, slurm = result.get("epochs") or {}, result.get("slurm") or {}
     facts = [
-        f"{epochs.get('done')} of {epochs.get('asked')} epochs, {found.get('state')}"
+        f"{epochs.get('done')} of {epochs.get('asked')} epochs, {result.get('state')}"
         if epochs.get("asked")
         else "",
-        f"{_duration(found.get('training_seconds'))} of training and validation"
-        if found.get("training_seconds")
+        f"{_duration(result.get('training_seconds'))} of training and validation"
+        if result.get("training_seconds")
         else "",
-        f"{found['processes']} process{'es' * (found['processes'] > 1)}"
-        if found.get("processes")
+        f"{result['processes']} process{'es' * (result['processes'] > 1)}"
+        if result.get("processes")
         else "",
         f"SLURM job {slurm.get('job')}, queued again {slurm.get('restarts')} times"
         if slurm
         else "",
-        _machine(found),
+        _machine(result),
         ", ".join(f"{name} {version}" for name, version in versions.items()),
         f"commit {environment['commit']}" if environment.get("commit") else "",
-        f"ended {found['ended']}" if found.get("ended") else "",
+        f"ended {result['ended']}" if result.get("ended") else "",
     ]
-    noted = found.get("environment_noted")
+    noted = result.get("environment_noted")
     listed = "\n".join(f"- {fact}" for fact in facts if fact)
     where = f"\n\nThe environment was noted {noted}." if noted else ""
     return (
-        f"# {found['title']}\n\n```bash\n{found['command']}\n```\n\n"
-        f"Experiment `{found.get('signature')}`:\n\n{listed}{where}"
+        f"# {result['title']}\n\n```bash\n{result['command']}\n```\n\n"
+        f"Experiment `{result.get('signature')}`:\n\n{listed}{where}"
     )
 
 
@@ -135,27 +135,29 @@ def _numbers(folder: Path) -> str:
             for column in columns.values()
         ]
         lines.append(f"| {stem} | {' | '.join(cells)} |")
-    told = "\n".join(f"- `{key}`: {DEFINITIONS[key]}." for key in SHOWN if key in DEFINITIONS)
+    definitions = "\n".join(
+        f"- `{key}`: {DEFINITIONS[key]}." for key in SHOWN if key in DEFINITIONS
+    )
     return (
         f'Of {len(results.tracks)} test songs, in dB; "of the mixture" is the unprocessed mixture '
-        f"taken as every stem:\n\n" + "\n".join(lines) + f"\n\n{told}"
+        f"taken as every stem:\n\n" + "\n".join(lines) + f"\n\n{definitions}"
     )
 
 
 def _files(folder: Path) -> str:
     rows = []
-    for pattern, what in FILES.items():
-        found = sorted(folder.glob(pattern.rstrip("/")))
+    for pattern, meaning in FILES.items():
+        paths = sorted(folder.glob(pattern.rstrip("/")))
         if pattern == "evaluation_*.json":
-            found = [path for path in found if path.name != "evaluation.json"]
-        if found:
-            names = ", ".join(f"`{path.name}{'/' if path.is_dir() else ''}`" for path in found)
-            rows.append(f"| {names} | {what} |")
+            paths = [path for path in paths if path.name != "evaluation.json"]
+        if paths:
+            names = ", ".join(f"`{path.name}{'/' if path.is_dir() else ''}`" for path in paths)
+            rows.append(f"| {names} | {meaning} |")
     return "\n".join(["| file | what |", "|---|---|", *rows])
 
 
-def _machine(found: Mapping[str, Any]) -> str:
-    environment = found.get("environment") or {}
+def _machine(result: Mapping[str, Any]) -> str:
+    environment = result.get("environment") or {}
     devices = environment.get("devices") or []
     if devices:
         return ", ".join(devices)

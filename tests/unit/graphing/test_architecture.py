@@ -122,7 +122,7 @@ def test_other_networks_are_drawn_with_all_their_shapes(overrides):
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
-        ("[]", "no description of a network"),
+        ("[]", "not a description of a network"),
         ('{"format": "demucs-architecture-1", "model": "tasnet"}', "'tasnet'"),
         ('{"format": "demucs-architecture-1", "model": "hdemucs"}', "lacks arguments, layers"),
     ],

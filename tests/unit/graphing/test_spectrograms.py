@@ -111,9 +111,9 @@ def test_an_unreadable_stem_leaves_the_others(folder, drawn, capsys):
         (lambda folder: (folder / "mixture.wav").unlink(), "has no mixture.wav"),
         (lambda folder: (folder / "mixture.wav").write_bytes(b"x"), "cannot be read as audio"),
         (lambda folder: [one.unlink() for one in folder.glob("*_estimate*")], "has no estimates"),
-        (lambda folder: [one.unlink() for one in folder.iterdir()] and folder.rmdir(), "no folder"),
+        (lambda folder: [one.unlink() for one in folder.iterdir()] and folder.rmdir(), "not a folder"),
         (lambda folder: soundfile.write(folder / "mixture.wav", np.full((9, 2), np.nan), RATE,
-                                        subtype="FLOAT"), "no numbers"),
+                                        subtype="FLOAT"), "not numbers"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_drawn_ends_with_a_message(folder, spoil, message, capsys):

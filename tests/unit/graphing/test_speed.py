@@ -85,7 +85,7 @@ def test_no_reference_no_rounds_and_a_busy_machine_are_told(written, drawn, proc
     ("content", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "no benchmark"),
+        ("[]", "not a benchmark"),
         ('{"format": "demucs-benchmark-1", "tables": [{}]}', "lacks 'title'"),
         ('{"format": "demucs-benchmark-1", "tables": [], "benchmark": "x", '
          '"machine": {"processor": "p"}}', "has no rows"),
