@@ -71,7 +71,7 @@ activate() { # the environment the site names; or the active one; or .venv besid
         . "$wanted/bin/activate"
     elif command -v conda >/dev/null; then
         eval "$(conda shell.bash hook)"
-        conda activate "$wanted" || fail "DEMUCS_ENVIRONMENT=$wanted is no environment of conda:" \
+        conda activate "$wanted" || fail "DEMUCS_ENVIRONMENT=$wanted is not an environment of conda:" \
             "'conda env list' has their names; set it in slurm_scripts/site.env"
     else
         fail "DEMUCS_ENVIRONMENT=$wanted has no bin/activate, and conda is not on PATH: name a" \
@@ -145,7 +145,7 @@ requeue() { # the job, unless it was cancelled, or SLURM has queued it again by 
 train_here() { # one process a GPU, or DEMUCS_WORKERS
     local workers=${DEMUCS_WORKERS:-}
     [ -n "$workers" ] || workers=$(python3 -c 'import torch; print(torch.cuda.device_count() or 1)')
-    [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "DEMUCS_WORKERS=$workers: give a number, as 2"
+    [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "DEMUCS_WORKERS=$workers: give a number, e.g. 2"
     [ "$workers" -gt 1 ] || exec python3 -m demucs.train "$@"
     export DEMUCS_WORLD_SIZE=$workers
     python3 -m demucs.train --check "$@" # says what is wrong once, not from every process
@@ -154,7 +154,7 @@ train_here() { # one process a GPU, or DEMUCS_WORKERS
 
 check_experiment() { # SIGNATURE FILE, before a job is queued that needs that file of its folder
     local folder=${DEMUCS_OUTPUTS:-outputs}/xps
-    [[ $1 =~ ^[A-Za-z0-9_]+$ ]] || wrong "'$1' is no signature, as aa9b63ad"
+    [[ $1 =~ ^[A-Za-z0-9_]+$ ]] || wrong "'$1' is not a signature, e.g. aa9b63ad"
     is_check_now || return 0
     [ -d "$folder/$1" ] ||
         fail "there is no experiment $1 in $folder: 'python3 -m tools.status' lists those there are"
@@ -174,7 +174,7 @@ check_release() { # NAME [FLAG ...], before a job is queued for it; sets `publis
     # shellcheck disable=SC2034 # published is for the scripts
     published=
     [[ $1 =~ ^(hf://[A-Za-z0-9_./-]+|[A-Za-z0-9_][A-Za-z0-9_.,:-]*)$ ]] ||
-        wrong "'$1' is no name of a release, as aa9b63ad"
+        wrong "'$1' is not the name of a release, e.g. aa9b63ad"
     [[ " $* " != *" --repo"* ]] || return 0
     place=$(python3 -m tools.model_place "$1" "$root/release_models" 2>&1) || fail "${place#error: }"
     # shellcheck disable=SC2034

@@ -31,6 +31,6 @@ done
 [ $# -ge 1 ] || wrong "the SIGNATURE is missing; 'python3 -m tools.status' lists them"
 check_experiment "$1" .argv.json
 for override in "${@:2}"; do
-    [[ $override = *=* ]] || wrong "'$override' is not KEY=VALUE, as misc.num_workers=4"
+    [[ $override = *=* ]] || wrong "'$override' is not KEY=VALUE, e.g. misc.num_workers=4"
 done
 train -f "$@"

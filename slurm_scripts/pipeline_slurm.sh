@@ -5,7 +5,7 @@
 #
 # Trains, exports, evaluates and draws the curves, as four jobs, each after the one before:
 #   bash slurm_scripts/pipeline_slurm.sh [EPOCHS] [KEY=VALUE ...]      (or sbatch)
-# One after the other on this machine, as also where there is no SLURM:
+# One after the other on this machine, also where there is no SLURM:
 #   bash slurm_scripts/pipeline_slurm.sh --here [EPOCHS] [KEY=VALUE ...]
 
 log=demucs_pipeline.out # in slurm_out/, wherever one submits from

@@ -81,7 +81,7 @@ said=$(python3 -c "$read_flags" "${separate[@]}" "${files[0]}" 2>&1) || wrong "$
 [[ " $* " != *" -n "* && " $* " != *" --name"[\ =]* ]] || wrong "the NAME is given twice, and with -n"
 
 array=${DEMUCS_ARRAY_SIZE:-100}
-[[ $array =~ ^[1-9][0-9]*$ ]] || fail "DEMUCS_ARRAY_SIZE=$array: give a number of tasks, as 100"
+[[ $array =~ ^[1-9][0-9]*$ ]] || fail "DEMUCS_ARRAY_SIZE=$array: give a number of tasks, e.g. 100"
 [ "$array" -lt ${#files[@]} ] || array=${#files[@]}
 if is_check; then # for submit.sh
     [ "$array" -le 1 ] ||

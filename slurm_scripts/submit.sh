@@ -23,7 +23,7 @@ done
 
 asked=()
 while [ $# -gt 0 ] && [[ $1 != *.sh ]]; do asked+=("$1") && shift; done
-[ $# -gt 0 ] || wrong "the SCRIPT is missing, as train_slurm.sh"
+[ $# -gt 0 ] || wrong "the SCRIPT is missing, e.g. train_slurm.sh"
 script=$root/slurm_scripts/${1##*/}
 shift
 grep -qs '^#SBATCH' "$script" || wrong "${script##*/} is none of the scripts in $root/slurm_scripts"

@@ -46,6 +46,6 @@ done
 [[ ${1:-=} = *=* ]] || shift
 [[ $epochs =~ ^[1-9][0-9]*$ ]] || wrong "EPOCHS is '$epochs', not a whole number above 0"
 for override; do
-    [[ $override = *=* ]] || wrong "'$override' is not KEY=VALUE, as batch_size=64"
+    [[ $override = *=* ]] || wrong "'$override' is not KEY=VALUE, e.g. batch_size=64"
 done
 train "${overrides[@]}" "$@"

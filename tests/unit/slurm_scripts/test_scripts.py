@@ -81,16 +81,16 @@ def test_the_example_of_a_site_file_changes_nothing_until_edited() -> None:
         ("train_slurm.sh", ["-h"], "EPOCHS is '-h'"),
         ("train_slurm.sh", ["2", "batch_size"], "'batch_size' is not KEY=VALUE"),
         ("continue_run_slurm.sh", [], "SIGNATURE is missing"),
-        ("continue_run_slurm.sh", ["../x"], "'../x' is no signature"),
+        ("continue_run_slurm.sh", ["../x"], "'../x' is not a signature"),
         ("continue_run_slurm.sh", ["abcd1234", "5"], "'5' is not KEY=VALUE"),
-        ("slurm_release.sh", ["a/b"], "'a/b' is no signature"),
-        ("plots_slurm.sh", ["a b"], "'a b' is no signature"),
-        ("evaluate_slurm.sh", ["../x"], "'../x' is no name of a release"),
+        ("slurm_release.sh", ["a/b"], "'a/b' is not a signature"),
+        ("plots_slurm.sh", ["a b"], "'a b' is not a signature"),
+        ("evaluate_slurm.sh", ["../x"], "'../x' is not the name of a release"),
         ("slurm_separate.sh", ["song.wav"], "give what to separate"),
-        ("slurm_separate.sh", ["song.wav", "--mp3"], "'--mp3' is no name of a release"),
+        ("slurm_separate.sh", ["song.wav", "--mp3"], "'--mp3' is not the name of a release"),
         ("slurm_separate.sh", ["song.wav", "abcd1234", "--mp5"], "unrecognized arguments: --mp5"),
         ("distil_slurm.sh", ["music", "out"], "give a folder of MUSIC"),
-        ("distil_slurm.sh", ["music", "out", "a/b"], "'a/b' is no name of a release"),
+        ("distil_slurm.sh", ["music", "out", "a/b"], "'a/b' is not the name of a release"),
         (
             "distil_slurm.sh",
             ["music", "out", "abcd1234", "--by", "members"],
@@ -313,7 +313,7 @@ def test_an_environment_that_is_not_there_is_told(desk: Desk) -> None:
     desk.has("conda")
     unknown = desk.bash("slurm_release.sh", DEMUCS_ENVIRONMENT="other")
     assert unknown.code == 1
-    assert "error: DEMUCS_ENVIRONMENT=other is no environment of conda" in unknown.err
+    assert "error: DEMUCS_ENVIRONMENT=other is not an environment of conda" in unknown.err
     bare = desk.bash("slurm_release.sh", NO_TORCH="1")
     assert bare.code == 1
     assert f"error: {desk.bin}/python3 has no torch: install as README.md says" in bare.err

@@ -184,5 +184,5 @@ def test_the_size_of_arrays_is_checked(desk: Desk) -> None:
     desk.touch("a.wav")
     done = desk.bash("slurm_separate.sh", "a.wav", "abcd1234", DEMUCS_ARRAY_SIZE="0")
     assert (done.code, done.err) == (
-        1, "error: DEMUCS_ARRAY_SIZE=0: give a number of tasks, as 100\n",
+        1, "error: DEMUCS_ARRAY_SIZE=0: give a number of tasks, e.g. 100\n",
     )  # fmt: skip

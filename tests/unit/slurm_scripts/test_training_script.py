@@ -112,4 +112,4 @@ def test_several_processes_start_only_when_the_arguments_are_right(desk: Desk) -
     assert done.code == 1
     assert not any("tools.launch" in call.arguments for call in done.calls)
     wrong = desk.bash("train_slurm.sh", "2", DEMUCS_WORKERS="two")
-    assert (wrong.code, wrong.err) == (1, "error: DEMUCS_WORKERS=two: give a number, as 2\n")
+    assert (wrong.code, wrong.err) == (1, "error: DEMUCS_WORKERS=two: give a number, e.g. 2\n")
