@@ -1,8 +1,15 @@
 """The networks: time and spectral branches, from plain keyword arguments."""
 
-from demucs.nn.build import BUILT_IN, MODELS, ModelSpec, build_model, find_model, register_model
+from demucs.nn.build import (
+    BUILT_IN,
+    MODELS,
+    ModelSpec,
+    build_empty,
+    build_model,
+    find_model,
+    register_model,
+)
 from demucs.nn.demucs import Demucs
-from demucs.nn.empty import build_empty
 from demucs.nn.hdemucs import HDemucs
 from demucs.nn.htdemucs import HTDemucs
 from demucs.nn.torch_hdemucs import TorchHDemucs, torchaudio_network
