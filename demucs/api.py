@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.apply.chunks import Callback
 from demucs.apply.memory import MemoryGuard
 from demucs.apply.parameters import (
     batch_of,
@@ -35,6 +34,7 @@ from demucs.apply.parameters import (
     shifts_of,
     threads_of,
 )
+from demucs.apply.plan import Callback
 from demucs.apply.stream import Block, apply_blocks
 from demucs.audio import (
     AudioSource,

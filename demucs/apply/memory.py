@@ -1,10 +1,15 @@
 """What fits a device's memory, and when it runs out: fewer or shorter chunks, not an end."""
 
 import logging
+import math
 from threading import Lock
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from demucs.apply.plan import Member, triangle, window
+from demucs.errors import is_out_of_memory
 
 SHORTEST = 0.1  # seconds; a chunk that does not fit is not made shorter than this
 MOST_AT_ONCE = 160.0  # seconds of audio: four chunks of HDemucs keep a GPU busy
@@ -95,3 +100,56 @@ def seconds_that_fit(free: int) -> float:
     [20, 82, 160]
     """
     return min(MOST_AT_ONCE, free / _BYTES_A_SECOND)
+
+
+def separate_chunk(
+    member: Member, mix: Tensor, start: int, length: int, device: torch.device, guard: MemoryGuard
+) -> Tensor:
+    """The stems `[B, S, C, length]` of one window of `mix` `[B, C, T]`, on the device of `mix`.
+
+    If the device's memory does not suffice, the window is cut into chunks of half its length, and
+    so on, and so are all later ones.
+
+    Raises:
+        torch.OutOfMemoryError: not even short chunks fit.
+    """
+    while guard.limit is None or length <= guard.limit:
+        try:
+            return _forward(member, mix, start, length, device).to(mix.device)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            guard.halve(length, member.samplerate, error)
+        guard.clear(device)  # out of the `except`, whose traceback holds the tensors
+    return _in_parts(member, mix, start, length, device, guard)
+
+
+def _forward(member: Member, mix: Tensor, start: int, length: int, device: torch.device) -> Tensor:
+    """The stems of one window, given the context its model wants, then cut back to it."""
+    padded, before = member.context(length)
+    with torch.no_grad():
+        stems: Tensor = member.module(window(mix, start - before, padded).to(device))
+    return cropped(stems, length)
+
+
+def cropped(stems: Tensor, length: int) -> Tensor:
+    """The middle `[..., length]` of what a network gave for a window."""
+    extra = stems.shape[-1] - length
+    return stems[..., extra // 2 : extra // 2 + length]
+
+
+def _in_parts(
+    member: Member, mix: Tensor, start: int, length: int, device: torch.device, guard: MemoryGuard
+) -> Tensor:
+    """Overlap-add of one window by chunks of what the memory allows."""
+    assert guard.limit is not None
+    size = guard.limit
+    stride = max(1, math.floor((1 - member.overlap) * size))
+    total = mix.new_zeros(mix.shape[0], len(member.weights), mix.shape[1], length)
+    norm, weight = mix.new_zeros(length), triangle(size).to(mix)
+    for offset in range(0, length, stride):
+        part = min(size, length - offset)
+        stems = separate_chunk(member, mix, start + offset, part, device, guard)
+        total[..., offset : offset + part] += weight[:part] * stems
+        norm[offset : offset + part] += weight[:part]
+    return total.div_(norm)

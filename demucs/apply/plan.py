@@ -6,20 +6,20 @@ of them at once over a signal that comes in blocks.
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from demucs.apply.chunks import grid, triangle, window
-from demucs.apply.memory import MemoryGuard
 from demucs.apply.parameters import batch_of, number, overlap_of, shifts_of, threads_of
-from demucs.errors import ConfigError, is_out_of_memory
+from demucs.errors import ConfigError
 
+Callback = Callable[[dict[str, Any]], None]
 MAX_SHIFT = 0.5  # seconds
 
 
@@ -88,7 +88,7 @@ def members_of(
     channels: int,
     segment: float | None,
     overlap: float,
-    guard: MemoryGuard | None = None,
+    limit: int | None = None,
 ) -> list[Member]:
     """The networks of `model` for chunks of `segment` seconds (None: their own; inf: no chunks).
 
@@ -108,8 +108,8 @@ def members_of(
             )
         rate = int(module.samplerate)
         seconds = float(module.segment) if segment is None else float(segment)
-        if guard is not None and guard.limit is not None and rate * seconds > guard.limit:
-            seconds = guard.limit / rate
+        if limit is not None and rate * seconds > limit:
+            seconds = limit / rate
         length, stride = grid(seconds, overlap, rate)
         row = torch.tensor(weights[index] if weights else [1.0] * len(sources))[:, None, None]
         members.append(Member(module, index, row, rate, length, stride, overlap))
@@ -147,54 +147,64 @@ def progress_bar(passes: list[Pass], disable: bool) -> "tqdm[Any]":
     return tqdm(total=samples, unit_scale=1 / second, disable=disable, bar_format=layout)
 
 
-def separate_chunk(
-    member: Member, mix: Tensor, start: int, length: int, device: torch.device, guard: MemoryGuard
-) -> Tensor:
-    """The stems `[B, S, C, length]` of one window of `mix` `[B, C, T]`, on the device of `mix`.
+class Reporter:
+    """Calls a user's callback, if there is one, from one thread at a time.
 
-    If the device's memory does not suffice, the window is cut into chunks of half its length, and
-    so on, and so are all later ones.
-
-    Raises:
-        torch.OutOfMemoryError: not even short chunks fit.
+    Args:
+        callback: takes one dict, and may raise to abort.
+        extra: the user's own items; ours override them.
+        fixed: ours that are the same in every call.
     """
-    while guard.limit is None or length <= guard.limit:
-        try:
-            return _forward(member, mix, start, length, device).to(mix.device)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            guard.halve(length, member.samplerate, error)
-        guard.clear(device)  # out of the `except`, whose traceback holds the tensors
-    return _in_parts(member, mix, start, length, device, guard)
+
+    def __init__(
+        self,
+        callback: Callback | None,
+        extra: Mapping[str, Any] | None,
+        fixed: Mapping[str, Any],
+    ) -> None:
+        self._callback, self._extra, self._fixed = callback, dict(extra or {}), dict(fixed)
+        self._lock = Lock()
+
+    def __call__(self, where: Mapping[str, Any]) -> None:
+        if self._callback is not None:
+            with self._lock:
+                self._callback({**self._extra, **where, **self._fixed})
 
 
-def _forward(member: Member, mix: Tensor, start: int, length: int, device: torch.device) -> Tensor:
-    """The stems of one window, given the context its model wants, then cut back to it."""
-    padded, before = member.context(length)
-    with torch.no_grad():
-        stems: Tensor = member.module(window(mix, start - before, padded).to(device))
-    return cropped(stems, length)
+def grid(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, int]:
+    """Length of a chunk and distance from one to the next, in samples.
+
+    >>> grid(10, 0.25, 44100)
+    (441000, 330750)
+    """
+    if seconds == math.inf:
+        return None, 0
+    length = int(samplerate * seconds) if seconds > 0 else 0
+    stride = int((1 - overlap) * length)
+    if stride < 1:
+        raise ConfigError(
+            f"segment={seconds:g} seconds with overlap={overlap:g} moves on by less than one "
+            f"sample at {samplerate} Hz: give a longer segment or less overlap."
+        )
+    return length, stride
 
 
-def cropped(stems: Tensor, length: int) -> Tensor:
-    """The middle `[..., length]` of what a network gave for a window."""
-    extra = stems.shape[-1] - length
-    return stems[..., extra // 2 : extra // 2 + length]
+def triangle(length: int, power: float = 1.0) -> Tensor:
+    """Weights `[length]` of the samples of a chunk: 1 in its middle, falling to its ends.
+
+    >>> triangle(4).tolist()
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    half = length // 2
+    rise, fall = torch.arange(1, half + 1), torch.arange(length - half, 0, -1)
+    weights = torch.cat([rise, fall]).float()
+    return (weights / weights.max()) ** power
 
 
-def _in_parts(
-    member: Member, mix: Tensor, start: int, length: int, device: torch.device, guard: MemoryGuard
-) -> Tensor:
-    """Overlap-add of one window by chunks of what the memory allows."""
-    assert guard.limit is not None
-    size = guard.limit
-    stride = max(1, math.floor((1 - member.overlap) * size))
-    total = mix.new_zeros(mix.shape[0], len(member.weights), mix.shape[1], length)
-    norm, weight = mix.new_zeros(length), triangle(size).to(mix)
-    for offset in range(0, length, stride):
-        part = min(size, length - offset)
-        stems = separate_chunk(member, mix, start + offset, part, device, guard)
-        total[..., offset : offset + part] += weight[:part] * stems
-        norm[offset : offset + part] += weight[:part]
-    return total.div_(norm)
+def window(mix: Tensor, start: int, length: int) -> Tensor:
+    """A copy `[..., length]` of `mix` from sample `start`, zero where there is no signal."""
+    out = mix.new_zeros(*mix.shape[:-1], length)
+    first, last = max(0, start), min(mix.shape[-1], start + length)
+    if first < last:
+        out[..., first - start : last - start] = mix[..., first:last]
+    return out

@@ -4,8 +4,9 @@ A GPU is given batches of chunks. While it works on one, the next is uploaded an
 stems are downloaded, summed and written: one thread feeds the GPU, the caller's does the rest.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,10 +15,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from demucs.apply.chunks import Reporter, ordered_map
 from demucs.apply.copies import Sent, Transfer, transfer_between
-from demucs.apply.memory import MemoryGuard, seconds_at_once
-from demucs.apply.plan import Pass, cropped, separate_chunk
+from demucs.apply.memory import MemoryGuard, cropped, seconds_at_once, separate_chunk
+from demucs.apply.plan import Pass, Reporter
 from demucs.errors import is_out_of_memory
 
 
@@ -38,6 +38,8 @@ class Chunk:
 
 
 C = TypeVar("C", bound=Chunk)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _Stems = Callable[[], list[Tensor]]  # waits for them
 _Done = tuple[list[tuple[int, C]], list[_Stems]]
 
@@ -223,3 +225,26 @@ def _where(chunk: Chunk, state: str) -> dict[str, Any]:
     member, shift = chunk.one.member.index, chunk.one.shift_index
     place = {"model_idx_in_bag": member, "shift_idx": shift, "segment_offset": chunk.offset}
     return {**place, "state": state}
+
+
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    pool: ThreadPoolExecutor | None,
+    ahead: int,
+) -> Iterator[Result]:
+    """`map(function, items)`, at most `ahead` results early in the threads of `pool`."""
+    if pool is None:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -15,16 +15,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from demucs.apply.chunks import Callback, Reporter, triangle, window
 from demucs.apply.memory import MemoryGuard
 from demucs.apply.parameters import flag, pick_device, segment_of
 from demucs.apply.plan import (
+    Callback,
     Pass,
+    Reporter,
     check_arguments,
     members_of,
     plan,
     progress_bar,
     ready,
+    triangle,
+    window,
 )
 from demucs.apply.runner import Chunk, Runner
 from demucs.errors import ConfigError
@@ -84,7 +87,8 @@ def apply_model(
     check_arguments(shifts, overlap, transition_power, num_workers, batch)
     split, progress, segment = flag("split", split), flag("progress", progress), segment_of(segment)
     guard = guard or MemoryGuard()
-    members = members_of(model, mix.shape[1], segment if split else math.inf, overlap, guard)
+    seconds = segment if split else math.inf
+    members = members_of(model, mix.shape[1], seconds, overlap, guard.limit)
     device = pick_device(device) if device is not None else mix.device
     passes = plan(members, mix.shape[-1], shifts, rng or random.Random(seed))
     fixed = {"audio_length": mix.shape[-1], "models": len(members)}

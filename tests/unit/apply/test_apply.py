@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.apply.chunks import ordered_map, triangle, window
+from demucs.apply.plan import triangle, window
+from demucs.apply.runner import ordered_map
 from demucs.errors import ConfigError
 
 

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from demucs.apply import apply_model
 from demucs.apply import runner as batches
-from demucs.apply.chunks import Reporter
 from demucs.apply.copies import Direct, Sent, Streams
 from demucs.apply.memory import MemoryGuard
-from demucs.apply.plan import members_of, plan
+from demucs.apply.plan import Reporter, members_of, plan
 from demucs.apply.runner import Chunk, Runner, default_batch
 from demucs.apply.stream import apply_blocks
 from demucs.errors import ConfigError
