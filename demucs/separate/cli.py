@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.process.signals import Asked, exit_code, working
 from demucs.separate.inputs import Found, Track, find_tracks
-from demucs.separate.notices import unused_flags
-from demucs.separate.options import STANDARD, Options, parse_options
+from demucs.separate.options import STANDARD, Options, parse_options, unused_flags
 from demucs.separate.outputs import OutputNames
 from demucs.separate.summary import Summary, write_json
 

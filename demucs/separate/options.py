@@ -1,28 +1,15 @@
-"""The arguments of the `demucs` command. Imports no torch, so `--help` answers at once."""
+"""The checked options of the `demucs` command. Imports no torch, so `--help` answers at once."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.errors import ConfigError
 from demucs.release.names import folder_name
-from demucs.separate.outputs import DEFAULT_PATTERN, check_pattern
-from demucs.separate.types import integer, number
+from demucs.separate.flags import flag_parser
+from demucs.separate.outputs import check_pattern, filled
 
-DEFAULT_MODEL = "htdemucs"
 STANDARD = Path("-")  # standard input as a track, standard output as --out or --json
-_ABOUT = """\
-Separates music tracks into stems, such as drums, bass, other and vocals.
-They become 16-bit wav files, OUT/MODEL/TRACK/STEM.wav, unless flags say otherwise."""
-_EXAMPLES = """\
-examples:
-  demucs song.mp3                           separated/htdemucs/song/vocals.wav ...
-  demucs --two-stems vocals --mp3 song.mp3  vocals.mp3 and no_vocals.mp3
-  demucs -n SIG -r music                    all in a folder, by a model of yours
-
-exit code: 0 if all tracks are done, 1 if some failed, 2 for wrong arguments
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +74,7 @@ class Options:
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parses the command line (None: that of the process); exits with 2 where it is wrong."""
-    parser = _parser()
+    parser = flag_parser()
     options = Options(**vars(parser.parse_args(arguments)))
     if not options.tracks and not options.list_models:
         parser.error("name at least one track")
@@ -122,228 +109,25 @@ def _check_suffix(options: Options) -> None:
             )
 
 
-def _track(text: str) -> Path:
-    if not text:  # which Path would take for the folder that one is in
-        raise argparse.ArgumentTypeError("the name of a track is empty")
-    return Path(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "demucs",
-        description=_ABOUT,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "tracks",
-        nargs="*",
-        type=_track,
-        help="audio files to separate, or folders with audio files; - is standard input",
-    )
-    _add_library(parser)
-    _add_model(parser)
-    _add_output(parser)
-    _add_separation(parser)
-    _add_stems(parser)
-    _add_format(parser)
-    return parser
-
-
-def _add_library(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-r",
-        "--recursive",
-        action="store_true",
-        help="take the audio files of sub-folders too; their results lie in the same sub-folders",
-    )
-    parser.add_argument(
-        "--root",
-        metavar="FOLDER",
-        type=Path,
-        help="results of files below FOLDER lie in the same sub-folders as they do "
-        "(default, with -r: the folders that are named)",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="leave out tracks whose results are all there and newer than the track, even if "
-        "they were made with other flags",
-    )
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        type=Path,
-        help="write what became of each track, or the list of models, as JSON; to standard output "
-        "if it is -",
-    )
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "-s",
-        "--sig",
-        help="signature of an experiment trained here: its best "
-        "weights so far, straight from its checkpoint",
-    )
-    which.add_argument(
-        "-n",
-        "--name",
-        default=DEFAULT_MODEL,
-        help="name or signature of a released or published model; A,B for a bag of several, "
-        "A:1:0,B:0:1 with a weight for each stem; hf://NAME or hf://NAMESPACE/NAME for a model "
-        "of the HuggingFace hub (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--repo",
-        metavar="FOLDER",
-        type=Path,
-        help="folder of the models for -n (default: release_models, then the published ones)",
-    )
-    parser.add_argument(
-        "--list-models",
-        action="store_true",
-        help="list the models in the repo, or all that -n knows, with size, stems, licence and "
-        "training data, and exit; as JSON with --json",
-    )
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="store_true",
-        help="say how long each track took and what was scaled, and where an error comes from",
-    )
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="OUT",
-        type=Path,
-        default=Path("separated"),
-        help="folder of the results, in a folder named after the model; - writes the only stem "
-        "of the only track to standard output (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--filename",
-        metavar="PATTERN",
-        default=DEFAULT_PATTERN,
-        help="name of each file below OUT/MODEL, with {track} and {trackext} for the name and the "
-        "extension of the track, {stem} and {ext} for those of the result "
-        f"(default: {DEFAULT_PATTERN})",
-    )
-
-
-def _add_separation(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-d",
-        "--device",
-        help="where to compute, such as cpu or cuda:1 (default: cuda if there is one, else cpu)",
-    )
-    parser.add_argument(
-        "--shifts",
-        metavar="N",
-        type=integer(0),
-        default=1,
-        help="mean over so many random time shifts (the same in each run): more are slower and "
-        "a little better; 0 for none (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--overlap",
-        metavar="SHARE",
-        type=number("a share in [0, 1)", lambda x: 0 <= x < 1),
-        default=0.25,
-        help="share of a chunk that the next one covers again, in [0, 1) (default: %(default)s)",
-    )
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument(
-        "--no-split",
-        dest="split",
-        action="store_false",
-        help="the whole track at once: needs much memory",
-    )
-    length.add_argument(
-        "--segment",
-        metavar="SECONDS",
-        type=number("a number of seconds above 0", lambda x: x > 0),
-        help="length of a chunk, such as 7.8: shorter needs less memory (default: the model's)",
-    )
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        metavar="N",
-        type=integer(0),
-        default=0,
-        help="chunks to compute at a time, in threads on the cpu, each with its own memory; 0 and "
-        "1: one (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=integer(1),
-        help="chunks to give the network at once: more keep a GPU busy and need more of its memory "
-        "(default: by its memory, about 160 s of audio; 1 on the cpu)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=["fp32", "tf32", "bf16"],
-        help="of the computations: bf16 is faster on processors and GPUs that have it, with "
-        "errors about 45 dB below the stems; tf32 is for GPUs (default: tf32 on a GPU that has it, "
-        "else fp32)",
-    )
-
-
-def _add_stems(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--two-stems", metavar="STEM", help="only write STEM, such as vocals, and no_STEM"
-    )
-    parser.add_argument(
-        "--other-method",
-        choices=["none", "add", "minus"],
-        default="add",
-        help="what no_STEM of --two-stems is: the sum of the other stems (add), the track minus "
-        "STEM (minus), or not written (none) (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--consistency",
-        action="store_true",
-        help="have all stems sum to the track, by an equal share of what they lack of it; if they "
-        "are turned down (see --clip-mode), to the track turned down as much",
-    )
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    bits = parser.add_mutually_exclusive_group()
-    bits.add_argument("--int24", action="store_true", help="24 bits a sample in wav and flac")
-    bits.add_argument(
-        "--float32",
-        action="store_true",
-        help="wav of 32-bit floats, which are never scaled or clamped",
-    )
-    parser.add_argument(
-        "--clip-mode",
-        choices=["rescale", "clamp", "tanh", "none"],
-        default="rescale",
-        help="what to do where samples exceed full scale: turn "
-        "all stems of the track down alike (rescale), cut them (clamp), bend them "
-        "(tanh), or leave them, which integers cut (none) "
-        "(default: %(default)s)",
-    )
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--flac", action="store_true", help="write flac instead of wav")
-    kind.add_argument("--mp3", action="store_true", help="write mp3 instead of wav")
-    parser.add_argument(
-        "--mp3-bitrate",
-        metavar="KBIT/S",
-        type=integer(8, 320),
-        default=320,
-        help="of the mp3, 8 to 320 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--mp3-preset",
-        type=int,
-        choices=range(2, 8),
-        default=2,
-        help="encoder preset of the mp3, 2 is best, 7 fastest (default: %(default)s)",
-    )
+def unused_flags(options: Options) -> list[str]:
+    """What to say of flags that the others make useless."""
+    suffix = Path(filled(options.filename, Path("t.t"), "s", options.extension)).suffix.lower()
+    notices = {
+        "flac holds no floats: writing 24-bit integers for --float32": (
+            options.float32 and suffix == ".flac"
+        ),
+        "--int24 and --float32 are for wav and flac: an mp3 has no bits a sample": (
+            (options.int24 or options.float32) and suffix == ".mp3"
+        ),
+        f"--mp3-bitrate and --mp3-preset are for mp3, and not for {suffix}: add --mp3": (
+            (options.mp3_bitrate, options.mp3_preset) != (320, 2) and suffix != ".mp3"
+        ),
+        "--clip-mode is not for --float32: floats are written as they are": (
+            options.clip_mode != "rescale" and options.float32 and suffix == ".wav"
+        ),
+        "--other-method is for --two-stems, which is not given": (
+            options.other_method != "add" and options.two_stems is None
+        ),
+        "--repo is for -n, and not for -s": options.repo is not None and options.sig is not None,
+    }
+    return [notice for notice, is_due in notices.items() if is_due]

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demucs.errors import AudioError, ConfigError
-from demucs.separate.notices import unused_flags
-from demucs.separate.options import parse_options
+from demucs.separate.options import parse_options, unused_flags
 from demucs.separate.outputs import DEFAULT_PATTERN, OutputNames, check_pattern
 
 
