@@ -77,17 +77,17 @@ def spectrogram(audio: NDArray[np.float32], rate: int) -> tuple[NDArray, NDArray
     power = power.mean(1)
     edges = np.geomspace(LOWEST, rate / 2, BANDS + 1)
     places = np.searchsorted(frequencies, edges)
-    found = np.empty((BANDS, power.shape[1]))
+    bands = np.empty((BANDS, power.shape[1]))
     for band, (low, high) in enumerate(itertools.pairwise(places)):
         if high > low:
-            found[band] = power[low:high].mean(0)
+            bands[band] = power[low:high].mean(0)
         else:  # narrower than what the transform resolves: what lies between two of its bins
             centre = np.sqrt(edges[band] * edges[band + 1])
             after = min(max(int(np.searchsorted(frequencies, centre)), 1), len(frequencies) - 1)
             step = frequencies[after] - frequencies[after - 1]
             share = min(max((centre - frequencies[after - 1]) / step, 0.0), 1.0)
-            found[band] = (1 - share) * power[after - 1] + share * power[after]
-    return found, edges
+            bands[band] = (1 - share) * power[after - 1] + share * power[after]
+    return bands, edges
 
 
 def compared(first: Clip, others: Sequence[Clip]) -> tuple[NDArray[np.float32], int]:
@@ -96,9 +96,9 @@ def compared(first: Clip, others: Sequence[Clip]) -> tuple[NDArray[np.float32], 
     Where channels differ, the mean of them stands for each.
     """
     total = np.zeros_like(first.audio)
-    short = min([len(first.audio), *(len(one.audio) for one in others)])
-    for one in others:
-        audio = one.audio[: len(total)]
+    short = min([len(first.audio), *(len(clip.audio) for clip in others)])
+    for clip in others:
+        audio = clip.audio[: len(total)]
         if audio.shape[1] != total.shape[1]:
             audio = audio.mean(1, keepdims=True)
         total[: len(audio)] += audio

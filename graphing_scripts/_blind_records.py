@@ -17,13 +17,15 @@ BEST = 4  # scores to draw, those that follow the truth best
 def read_records(path: Path) -> list[dict[str, Any]]:
     """The records of a folder, or of a tar file as they are kept; ValueError if there are none."""
     try:
-        found = [json.loads(text) for text in _texts(path)]
+        records = [json.loads(text) for text in _texts(path)]
     except (OSError, ValueError, tarfile.TarError) as error:
         raise ValueError(f"{path} cannot be read as records: {error}") from None
-    found = [one for one in found if isinstance(one, dict) and one.get("format") == FORMAT]
-    if not found:
+    records = [
+        record for record in records if isinstance(record, dict) and record.get("format") == FORMAT
+    ]
+    if not records:
         raise ValueError(f"{path} has no records ({FORMAT}) of tools.blind_scores")
-    return found
+    return records
 
 
 def _texts(path: Path) -> Iterator[bytes]:
@@ -31,7 +33,7 @@ def _texts(path: Path) -> Iterator[bytes]:
         yield from (file.read_bytes() for file in sorted(path.rglob("*.json")))
         return
     with tarfile.open(path) as archive:
-        for member in sorted(archive.getmembers(), key=lambda one: one.name):
+        for member in sorted(archive.getmembers(), key=lambda entry: entry.name):
             file = archive.extractfile(member) if member.name.endswith(".json") else None
             if file is not None:
                 yield file.read()
@@ -43,14 +45,14 @@ def draw_raw(records: list[dict[str, Any]], study: dict[str, Any], target: str) 
     Of the study's kind of music, of the test songs; each estimate is a point.
     """
     kind, sources = study["settings"]["kind"], study["sources"]
-    chosen = [one for one in records if one["kind"] == kind and one["split"] == "test"]
+    chosen = [record for record in records if record["kind"] == kind and record["split"] == "test"]
     conditions = study["targets"][target]["conditions"]
     table = (conditions.get("songs") or next(iter(conditions.values())))["songs"]["correlations"]
-    known = {name for one in chosen for name in one["scores"]}
+    known = {name for record in chosen for name in record["scores"]}
     rank = {name: table[name]["mean"]["spearman"]["value"] for name in table if name in known}
     names = sorted((name for name in rank if rank[name] is not None), key=lambda name: -rank[name])
     names = names[:BEST] or [""]
-    families = sorted({one["family"] for one in chosen})
+    families = sorted({record["family"] for record in chosen})
     figure, grid = plt.subplots(
         len(names), len(sources), squeeze=False, layout="constrained",
         figsize=(3.1 * len(sources), 2.7 * len(names) + 0.8),
@@ -59,7 +61,7 @@ def draw_raw(records: list[dict[str, Any]], study: dict[str, Any], target: str) 
         for axes, stem in zip(row, sources, strict=True):
             count = 0
             for number, family in enumerate(families):
-                of_family = [one for one in chosen if one["family"] == family]
+                of_family = [record for record in chosen if record["family"] == family]
                 points = list(_points(of_family, name, stem, target))
                 count += len(points)
                 axes.plot([x for x, _ in points], [y for _, y in points], linestyle="",
@@ -82,10 +84,14 @@ def draw_raw(records: list[dict[str, Any]], study: dict[str, Any], target: str) 
 def _points(
     records: list[dict[str, Any]], name: str, stem: str, target: str
 ) -> Iterator[tuple[float, float]]:
-    for one in records:
-        if stem not in one["sources"] or name not in one["scores"] or target not in one["truth"]:
+    for record in records:
+        if (
+            stem not in record["sources"]
+            or name not in record["scores"]
+            or target not in record["truth"]
+        ):
             continue
-        place = one["sources"].index(stem)
-        pair = (one["scores"][name]["track"][place], one["truth"][target]["track"][place])
+        place = record["sources"].index(stem)
+        pair = (record["scores"][name]["track"][place], record["truth"][target]["track"][place])
         if all(value is not None and math.isfinite(value) for value in pair):
             yield pair

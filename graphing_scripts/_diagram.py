@@ -47,12 +47,12 @@ class Diagram:
         colour: str = INK, weight: str = "normal", align: str = "center",
     ) -> None:  # fmt: skip
         """Text centred on y; in no more than `room` inches."""
-        found = self.axes.text(x, y, text, fontsize=size, color=colour, fontweight=weight,
+        drawn = self.axes.text(x, y, text, fontsize=size, color=colour, fontweight=weight,
                                ha=align, va="center", zorder=5, linespacing=1.35)  # fmt: skip
         if room is not None:
-            taken = found.get_window_extent(self.figure.canvas.get_renderer()).width
+            taken = drawn.get_window_extent(self.figure.canvas.get_renderer()).width
             taken /= self.figure.dpi
-            found.set_fontsize(size * min(1.0, room / max(taken, 1e-9)))
+            drawn.set_fontsize(size * min(1.0, room / max(taken, 1e-9)))
 
     def arrow(
         self, points: list[tuple[float, float]], *, dashed: bool = False, head: bool = True

@@ -69,30 +69,30 @@ class LogReader:
     @staticmethod
     def first_time(text: str) -> str:
         """Of the first line that has one, as it stands there; empty if none does."""
-        found = TIME.search(ANSI.sub("", text))
-        return found[1] if found else ""
+        match = TIME.search(ANSI.sub("", text))
+        return match[1] if match else ""
 
     def take(self, line: str) -> None:
         """Reads one line, without its end."""
         if self._table is not None and self._table.take(line):
             return
-        for found in SUMMARY.finditer(line):
-            stage, number, values = found[1].lower(), int(found[2]), _values(found[3])
+        for match in SUMMARY.finditer(line):
+            stage, number, values = match[1].lower(), int(match[2]), _values(match[3])
             if stage == "valid" and isinstance(values.get("bname"), str):
                 keys = ("loss", "reco", "nsdr")
                 values[values["bname"]] = {key: values[key] for key in keys if key in values}
                 self.facts["chosen_only"] = True
             self._keep(number, stage, values)
-        if found := EPOCH.search(line):
-            self._own_epoch(found)
-        elif found := PROGRESS.search(line):
-            self._own_progress(found)
-        elif found := PUBLIC_RATE.search(line):
-            value = float(found[3])
+        if match := EPOCH.search(line):
+            self._own_epoch(match)
+        elif match := PROGRESS.search(line):
+            self._own_progress(match)
+        elif match := PUBLIC_RATE.search(line):
+            value = float(match[3])
             rate = {"it/sec": value, "sec/it": 1 / (value or 1), "ms/it": 1000 / (value or 1)}
-            self._rate(int(found[1]), int(found[2]), rate[found[4]])
-        elif found := TESTED.search(line):
-            self._table = TestTable(self.epochs.setdefault(int(found[1]), {}))
+            self._rate(int(match[1]), int(match[2]), rate[match[4]])
+        elif match := TESTED.search(line):
+            self._table = TestTable(self.epochs.setdefault(int(match[1]), {}))
         else:
             self._learn(line)
 
@@ -121,8 +121,8 @@ class LogReader:
             self.notes.append(note)
         self.epochs.setdefault(number, {})[stage] = values
 
-    def _own_epoch(self, found: re.Match[str]) -> None:
-        number, planned, train, loss, nsdr, best, tested, *seconds = found.groups()
+    def _own_epoch(self, match: re.Match[str]) -> None:
+        number, planned, train, loss, nsdr, best, tested, *seconds = match.groups()
         number = int(number)
         self.facts["planned"] = int(planned)
         valid: dict[str, Any] = {"loss": _number(loss), "nsdr": _number(nsdr), "bname": best}
@@ -146,8 +146,8 @@ class LogReader:
             pair = dict(zip(("train", "valid"), map(float, seconds), strict=True))
             self.epochs[number]["seconds"] = pair
 
-    def _own_progress(self, found: re.Match[str]) -> None:
-        stage, number, done, total, value, unit, infos = found.groups()
+    def _own_progress(self, match: re.Match[str]) -> None:
+        stage, number, done, total, value, unit, infos = match.groups()
         rate = float(value) if unit == "it/s" else 1 / (float(value) or 1)
         if stage == "train":
             self._rate(int(number), int(total), rate)
@@ -162,14 +162,14 @@ class LogReader:
 
     def _learn(self, line: str) -> None:
         """Facts, of lines that are not results."""
-        if found := START.search(line):
-            self._fact("processes", int(found[4]))
-            self.facts |= {"signature": found[1], "model": found[2], "device": found[3],
-                           "threads": int(found[5])}  # fmt: skip
+        if match := START.search(line):
+            self._fact("processes", int(match[4]))
+            self.facts |= {"signature": match[1], "model": match[2], "device": match[3],
+                           "threads": int(match[5])}  # fmt: skip
             self._progress = {}
         for name, kind, pattern in PUBLIC_FACTS:
-            if found := pattern.search(line):
-                self._fact(name, kind(found[1]))
+            if match := pattern.search(line):
+                self._fact(name, kind(match[1]))
         if line.startswith("== ") or "'argv'" in line or "overrides" in line:
             for key, value in SETTING.findall(line):
                 name, kind = SETTINGS[key]

@@ -84,7 +84,7 @@ def join_logs(paths: Sequence[Path]) -> Run:
             "draw them with --together"
         )
     if all(time for time, _ in parts):
-        parts.sort(key=lambda one: one[0])
+        parts.sort(key=lambda part: part[0])
     return _from_logs(Path(paths[0]), [text for _, text in parts])
 
 
@@ -149,15 +149,15 @@ def _from_logs(path: Path, texts: list[str]) -> Run:
 
 def _clean(entry: dict[str, Any], *, top: bool = False) -> dict[str, Any]:
     """Without None and what else is not a metric; at the top, a stage is not a number."""
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for key, value in entry.items():
         if isinstance(value, dict):
-            found[key] = _clean(value)
+            metrics[key] = _clean(value)
         elif key in STAGES and top:
             continue
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            found[key] = value
-    return found
+            metrics[key] = value
+    return metrics
 
 
 def _gaps(run: Run) -> list[str]:
@@ -169,13 +169,13 @@ def _gaps(run: Run) -> list[str]:
             if not math.isfinite(value):
                 broken.setdefault(key, []).append(number)
     if broken:
-        epochs = sorted({number for found in broken.values() for number in found})
-        some = ", ".join(list(broken)[:3]) + (" and others" if len(broken) > 3 else "")
-        notes.append(f"not finite, so not drawn: {some}, in {in_words(epochs)}")
-    missing = [n for n, one in enumerate(run.epochs, 1) if not one.get("train")]
+        epochs = sorted({number for numbers in broken.values() for number in numbers})
+        listed = ", ".join(list(broken)[:3]) + (" and others" if len(broken) > 3 else "")
+        notes.append(f"not finite, so not drawn: {listed}, in {in_words(epochs)}")
+    missing = [n for n, epoch in enumerate(run.epochs, 1) if not epoch.get("train")]
     if missing and len(missing) < len(run.epochs):
         notes.append(f"no training values of {in_words(missing)}")
-    missing = [n for n, one in enumerate(run.epochs, 1) if not one.get("valid")]
+    missing = [n for n, epoch in enumerate(run.epochs, 1) if not epoch.get("valid")]
     if missing:
         notes.append(f"no validation of {in_words(missing)}")
     return notes
@@ -223,12 +223,12 @@ def _configured(text: str) -> dict[str, Any]:
     """The few values that figures use."""
     facts: dict[str, Any] = {}
     model = setting(text, "model")
-    found = {
+    texts = {
         "batch_size": setting(text, "batch_size"),
         "planned": setting(text, "epochs"),
         "channels": setting(text, f"{model}.channels") if model else None,
     }
-    facts |= {name: int(value) for name, value in found.items() if value and value.isdigit()}
+    facts |= {name: int(value) for name, value in texts.items() if value and value.isdigit()}
     segment = setting(text, "dset.segment")
     if segment and re.fullmatch(r"[\d.]+", segment):
         facts["segment"] = float(segment)

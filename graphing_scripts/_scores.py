@@ -58,14 +58,14 @@ class Scores:
 
     def values(self, metric: str, stem: str) -> dict[str, float]:
         """By track, without those that have no value."""
-        found = {name: one.get(metric, {}).get(stem) for name, one in self.tracks.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: track.get(metric, {}).get(stem) for name, track in self.tracks.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def metrics(self) -> list[str]:
         """Those that some track or aggregate has, in the usual order."""
-        there = {key.removesuffix("_med") for key in self.aggregates}
-        there |= {metric for track in self.tracks.values() for metric in track}
-        return [metric for metric in METRICS if metric in there]
+        measured = {key.removesuffix("_med") for key in self.aggregates}
+        measured |= {metric for track in self.tracks.values() for metric in track}
+        return [metric for metric in METRICS if metric in measured]
 
 
 def read_scores(path: Path) -> Scores:
@@ -83,21 +83,21 @@ def read_scores(path: Path) -> Scores:
 
 def scores_of_run(run: Run) -> list[Scores]:
     """The test stages of a training, in the order of epochs; maybe none."""
-    found = []
+    checkpoints = []
     for number, epoch in enumerate(run.epochs, 1):
         if epoch.get("test"):
             scores = Scores(run.name, run.path, number)
             _take_flat(scores, epoch["test"].items())
             if scores.aggregates:
-                found.append(scores)
-    return found
+                checkpoints.append(scores)
+    return checkpoints
 
 
 def epoch_in(name: str) -> int | None:
     """The 282 of a file name such as `hdemucs_test3_53288a8c_after_282_epoches.out`."""
     for pattern in _EPOCHS:
-        if found := pattern.search(name):
-            return int(found[1])
+        if match := pattern.search(name):
+            return int(match[1])
     return None
 
 
@@ -113,8 +113,8 @@ def _read_results(path: Path, text: str) -> Scores:
         for name, track in content["tracks"].items():
             if track.get("failed") is None:
                 scores.tracks[name] = _plain_track(track["values"])
-        for key, found in content["aggregates"].items():
-            values = {**found["stems"], "mean": found["mean"]}
+        for key, column in content["aggregates"].items():
+            values = {**column["stems"], "mean": column["mean"]}
             scores.aggregates[key] = {
                 stem: float(value) for stem, value in values.items() if _is_finite(value)
             }
@@ -124,8 +124,8 @@ def _read_results(path: Path, text: str) -> Scores:
         ) from None
     failed = content.get("failed") or {}
     if failed:
-        some = ", ".join(sorted(failed)[:3]) + (", …" if len(failed) > 3 else "")
-        scores.notes.append(f"{len(failed)} tracks could not be measured: {some}")
+        listed = ", ".join(sorted(failed)[:3]) + (", …" if len(failed) > 3 else "")
+        scores.notes.append(f"{len(failed)} tracks could not be measured: {listed}")
     if content.get("complete") is False:
         scores.notes.append("the evaluation is not complete: tracks are missing")
     if not scores.tracks:
@@ -136,9 +136,9 @@ def _read_results(path: Path, text: str) -> Scores:
 def _epoch_of(model: Mapping[str, Any], path: Path) -> int | None:
     """`tools.export SIG --epoch N` calls the release SIG_N; otherwise the file's name tells."""
     name, signature = str(model["name"]), str(model.get("signature") or "")
-    rest = name.removeprefix(f"{signature}_")
-    if signature and rest != name and rest.isdigit():
-        return int(rest)
+    words = name.removeprefix(f"{signature}_")
+    if signature and words != name and words.isdigit():
+        return int(words)
     return epoch_in(path.stem)
 
 
@@ -147,8 +147,8 @@ def _data_of(content: Mapping[str, Any]) -> dict[str, Any]:
     settings = content.get("settings") or {}
     older = {"name": settings.get("data_set"), "split": settings.get("data_split"),
              "tracks_in_split": settings.get("tracks_in_split")}  # fmt: skip
-    found = older | (content.get("data") or {})
-    return {key: value for key, value in found.items() if value is not None}
+    data = older | (content.get("data") or {})
+    return {key: value for key, value in data.items() if value is not None}
 
 
 def _plain_track(values: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
@@ -162,24 +162,24 @@ def _plain_track(values: Mapping[str, Any]) -> dict[str, dict[str, float | None]
 
 def _read_printed(path: Path, text: str) -> Scores:
     """The last dictionary with metrics in a log."""
-    found = []
+    dictionaries = []
     blocks = ANSI.sub("", text).split("{")[1:]
     for block in blocks:
         inside, closed, _ = block.partition("}")
         pairs = [(key, value) for key, value in _PAIR.findall(inside + closed) if _KEY.match(key)]
         if pairs:
-            found.append((pairs, bool(closed)))
-    if not found:
+            dictionaries.append((pairs, bool(closed)))
+    if not dictionaries:
         raise ValueError(f"{path} has no dictionary of metrics in it: {REMEDY}")
-    pairs, closed = found[-1]
+    pairs, closed = dictionaries[-1]
     signature = _SIGNATURE.search(path.stem)
     name = signature[0] if signature else re.split(r"_(?:after_)?\d+_epoch", path.stem)[0]
     scores = Scores(name, path, epoch_in(path.stem))
     _take_flat(scores, ((key, float(value)) for key, value in pairs))
     if not closed:
         scores.notes.append("the printed dictionary is cut short: metrics may be missing")
-    if len(found) > 1:
-        scores.notes.append(f"{len(found)} dictionaries are in the log: the last is drawn")
+    if len(dictionaries) > 1:
+        scores.notes.append(f"{len(dictionaries)} dictionaries are in the log: the last is drawn")
     return scores
 
 
@@ -199,9 +199,9 @@ def _take_flat(scores: Scores, values: Iterable[tuple[str, Any]]) -> None:
         else:
             bad.append(key)
     if bad:
-        some = ", ".join(bad[:3]) + (" and others" if len(bad) > 3 else "")
+        listed = ", ".join(bad[:3]) + (" and others" if len(bad) > 3 else "")
         where = f" in {in_words([scores.epoch])}" if scores.epoch else ""
-        scores.notes.append(f"not finite, so not drawn: {some}{where}")
+        scores.notes.append(f"not finite, so not drawn: {listed}{where}")
     usual = ["drums", "bass", "other", "vocals"]
     scores.sources.sort(key=lambda stem: usual.index(stem) if stem in usual else len(usual))
 

@@ -33,17 +33,17 @@ def style_of(number: int) -> dict[str, str]:
 
 def stem_style(stem: str, sources: list[str]) -> dict[str, str]:
     """Colour and marker of a stem, the same in every figure."""
-    others = [name for name in sources if name not in STEMS]
-    return style_of(STEMS.index(stem) if stem in STEMS else len(STEMS) + others.index(stem))
+    further = [name for name in sources if name not in STEMS]
+    return style_of(STEMS.index(stem) if stem in STEMS else len(STEMS) + further.index(stem))
 
 
 def parser(text: str) -> argparse.ArgumentParser:
     """A parser whose help is `text`, with `--out FOLDER`."""
-    found = argparse.ArgumentParser(
+    command = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    found.add_argument("--out", type=Path, help="folder for the figures")
-    return found
+    command.add_argument("--out", type=Path, help="folder for the figures")
+    return command
 
 
 def save(figure: plt.Figure, folder: Path, name: str) -> None:

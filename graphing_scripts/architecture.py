@@ -35,9 +35,9 @@ SPINE, GAP = (0.52, 0.7), 0.22  # heights of the boxes in the middle (of two and
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    found = parser(__doc__)
-    found.add_argument("network", type=Path, help="JSON of tools.architecture")
-    return found.parse_args(argv)
+    command = parser(__doc__)
+    command.add_argument("network", type=Path, help="JSON of tools.architecture")
+    return command.parse_args(argv)
 
 
 def main() -> None:
@@ -85,20 +85,20 @@ class Picture:
             self.x = {(self.branches[0], "decoder"): 1.9, (self.branches[0], "encoder"): 4.6}
         insides = [x for (_, kind), x in self.x.items() if kind == "encoder"]
         self.centre, self.width = sum(insides) / len(insides), 9.2 if both else 6.5
-        self.levels = 1 + max(one["level"] for one in layers if one["branch"] != "shared")
+        self.levels = 1 + max(layer["level"] for layer in layers if layer["branch"] != "shared")
         self.spine = [*self.of("shared", "encoder")]
         self.spine += [network["middle"]] if network["middle"] else []
         self.spine += self.of("shared", "decoder")
         self.entry = 0.5 if network["meeting"] else 0.14
-        self.lines = [inner(one, network) for one in self.spine]
+        self.lines = [inner(layer, network) for layer in self.spine]
         below = self.entry + sum(high + GAP for high in map(self.high, range(len(self.spine))))
         self.first = (self.levels - 0.5) * STEP + below + 0.62  # y of the outermost level
         self.height = self.first + 3.3
 
     def of(self, branch: str, kind: str) -> list[dict[str, Any]]:
         """The layers of a branch, in the order in which they run."""
-        return [one for one in self.network["layers"]
-                if one["branch"] == branch and one["kind"] == kind]  # fmt: skip
+        return [layer for layer in self.network["layers"]
+                if layer["branch"] == branch and layer["kind"] == kind]  # fmt: skip
 
     def y(self, level: int) -> float:
         return self.first - level * STEP
@@ -108,12 +108,12 @@ class Picture:
         return SPINE[len(self.lines[number]) > 2]
 
     def spine_y(self, number: int) -> float:
-        above = sum(self.high(one) + GAP for one in range(number))
+        above = sum(self.high(upper) + GAP for upper in range(number))
         return self.y(self.levels - 1) - STEP / 2 - self.entry - above - self.high(number) / 2
 
     def widths(self, layer: dict[str, Any]) -> tuple[float, float]:
         """Of the upper and lower edge: what is left of frequencies or samples, as a logarithm."""
-        sizes = [math.log(one[end][1]) for one in self.of(layer["branch"], "encoder")
+        sizes = [math.log(encoder[end][1]) for encoder in self.of(layer["branch"], "encoder")
                  for end in ("input", "output")]  # fmt: skip
         least, most = min(sizes), max(sizes)
 
@@ -261,7 +261,7 @@ def spine(sheet: Diagram, picture: Picture) -> None:
     top, low = picture.spine_y(0) + picture.high(0) / 2, picture.spine_y(len(picture.spine) - 1)
     for branch in picture.branches:
         inside, outside = (picture.x[branch, kind] for kind in ("encoder", "decoder"))
-        deepest = max(one["level"] for one in picture.of(branch, "encoder"))
+        deepest = max(layer["level"] for layer in picture.of(branch, "encoder"))
         bottom = picture.y(deepest) - HIGH / 2
         if meeting:
             sign = math.copysign(1, inside - centre)
@@ -288,7 +288,7 @@ def spine(sheet: Diagram, picture: Picture) -> None:
 def inner(part: dict[str, Any], network: dict[str, Any]) -> list[str]:
     """Lines of a layer in the middle, or of what lies between encoders and decoders."""
     if part is network["middle"]:
-        shapes = " and ".join(shape(one) for one in part["outputs"])
+        shapes = " and ".join(shape(output) for output in part["outputs"])
         if part["name"] == "lstm":
             return [shapes, f"BLSTM of {part['layers']} layers"]
         return [
@@ -296,12 +296,12 @@ def inner(part: dict[str, Any], network: dict[str, Any]) -> list[str]:
             f"{part['layers']} layers, {part['heads']} heads",
             shapes,
         ]
-    first, *others = contents(part).split(" · ")
+    first, *further = contents(part).split(" · ")
     if part["kind"] == "decoder":
         return [shape(part["output"]), contents(part)]
     if network["meeting"] and part["name"] == network["meeting"]["into"]:
         first += " of frequencies, + time branch"
-    return [shape(part["output"]), first, *([" · ".join(others)] if others else [])]
+    return [shape(part["output"]), first, *([" · ".join(further)] if further else [])]
 
 
 def contents(layer: dict[str, Any]) -> str:

@@ -41,10 +41,10 @@ UNITS = {"nsdr": "nSDR", "sdr": "SDR"}
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    found = parser(__doc__)
-    found.add_argument("study", type=Path, help="study.json of studies.blind_study")
-    found.add_argument("--records", type=Path, help="the study's records: a folder or a tar file")
-    return found.parse_args(argv)
+    command = parser(__doc__)
+    command.add_argument("study", type=Path, help="study.json of studies.blind_study")
+    command.add_argument("--records", type=Path, help="the study's records: a folder or a tar file")
+    return command.parse_args(argv)
 
 
 def main() -> None:
@@ -100,16 +100,16 @@ def predicted(conditions: dict, sources: list[str], target: str, study: dict) ->
         len(conditions), len(sources), squeeze=False, layout="constrained",
         figsize=(3.1 * len(sources), 3.1 * len(conditions) + 0.6),
     )  # fmt: skip
-    families = sorted({one["family"] for one in study["records"]})
+    families = sorted({record["family"] for record in study["records"]})
     for row, (name, condition) in zip(grid, conditions.items(), strict=True):
         for axes, stem in zip(row, sources, strict=True):
             points = condition["songs"]["calibration"][MODEL][stem].get("points", {})
             if not points:
                 say(axes, "no points in study.json,\nwhich has them where they are few")
-            one = condition["songs"]["correlations"][MODEL][stem]["spearman"]
+            spearman = condition["songs"]["correlations"][MODEL][stem]["spearman"]
             scatter(axes, points, families)
-            rho = "–" if one["value"] is None else f"{one['value']:.2f}"
-            axes.set_title(f"{stem}: ρ = {rho}, n = {one['rows']}", fontsize=11)
+            rho = "–" if spearman["value"] is None else f"{spearman['value']:.2f}"
+            axes.set_title(f"{stem}: ρ = {rho}, n = {spearman['rows']}", fontsize=11)
         row[0].set_ylabel(f"{TITLES[name]}\ntrue {UNITS[target]} (dB)")
     for axes in grid[-1]:
         axes.set_xlabel(f"predicted {UNITS[target]} (dB)")
@@ -123,13 +123,15 @@ def predicted(conditions: dict, sources: list[str], target: str, study: dict) ->
 
 def scatter(axes: plt.Axes, points: dict, families: list[str]) -> None:
     for n, family in enumerate(families):
-        chosen = [i for i, one in enumerate(points.get("family", [])) if one == family]
+        chosen = [i for i, name in enumerate(points.get("family", [])) if name == family]
         axes.plot(
             [points["guess"][i] for i in chosen], [points["truth"][i] for i in chosen],
             linestyle="", marker=MARKERS[n % 7], color=COLOURS[n % 7], markersize=4, alpha=0.7,
             markeredgewidth=0,
         )  # fmt: skip
-    values = [one for key in ("guess", "truth") for one in points.get(key, []) if one is not None]
+    values = [
+        value for key in ("guess", "truth") for value in points.get(key, []) if value is not None
+    ]
     if values:
         ends = [min(values), max(values)]
         axes.plot(ends, ends, color="black", linewidth=0.8, linestyle="--")
@@ -171,12 +173,14 @@ def scores(conditions: dict, sources: list[str], target: str, study: dict) -> pl
     return figure
 
 
-def dot(axes: plt.Axes, found: dict, height: float, colour: str, marker: str) -> None:
-    if found["value"] is None:
+def dot(axes: plt.Axes, statistic: dict, height: float, colour: str, marker: str) -> None:
+    if statistic["value"] is None:
         return
-    if found["low"] is not None and found["high"] is not None:
-        axes.plot([found["low"], found["high"]], [height, height], color=colour, linewidth=1.2)
-    axes.plot(found["value"], height, color=colour, marker=marker, markersize=4.5)
+    if statistic["low"] is not None and statistic["high"] is not None:
+        axes.plot(
+            [statistic["low"], statistic["high"]], [height, height], color=colour, linewidth=1.2
+        )
+    axes.plot(statistic["value"], height, color=colour, marker=marker, markersize=4.5)
 
 
 def risk(conditions: dict, sources: list[str], target: str, study: dict) -> plt.Figure:
@@ -185,7 +189,7 @@ def risk(conditions: dict, sources: list[str], target: str, study: dict) -> plt.
         1, len(sources), squeeze=False, layout="constrained", figsize=(3.2 * len(sources), 3.9)
     )
     first = next(iter(conditions.values()))
-    known = TITLES[next(iter(conditions))]
+    title = TITLES[next(iter(conditions))]
     for axes, stem in zip(grid[0], sources, strict=True):
         for n, (name, condition) in enumerate(conditions.items()):
             curve = condition["songs"]["risk"][MODEL][stem]
@@ -193,17 +197,17 @@ def risk(conditions: dict, sources: list[str], target: str, study: dict) -> plt.
                 # Each condition has songs of its own: the gain over keeping all is compared.
                 base = curve["random"]["quality"]
                 axes.plot(
-                    [100 * one for one in curve["kept"]],
-                    [one - base for one in curve["quality"]],
+                    [100 * share for share in curve["kept"]],
+                    [quality - base for quality in curve["quality"]],
                     color=COLOURS[n], marker=MARKERS[n], markevery=4, label=TITLES[name],
                 )  # fmt: skip
         curve = first["songs"]["risk"][MODEL][stem]
         if "oracle" in curve:
             base = curve["random"]["quality"]
             axes.plot(
-                [100 * one for one in curve["kept"]],
-                [one - base for one in curve["oracle"]["quality"]],
-                color="black", linestyle="--", label=f"by the truth, {known}",
+                [100 * share for share in curve["kept"]],
+                [quality - base for quality in curve["oracle"]["quality"]],
+                color="black", linestyle="--", label=f"by the truth, {title}",
             )  # fmt: skip
         axes.axhline(0, color="grey", linestyle=":", label="at random")
         axes.set_title(stem, fontsize=11)
@@ -224,7 +228,7 @@ def calibration(conditions: dict, sources: list[str], target: str, study: dict) 
         ends: list[float] = []
         for n, (name, condition) in enumerate(conditions.items()):
             bins = condition["songs"]["calibration"][MODEL][stem].get("bins", [])
-            guess, truth = ([one[key] for one in bins] for key in ("guess", "truth"))
+            guess, truth = ([part[key] for part in bins] for key in ("guess", "truth"))
             axes.plot(guess, truth, color=COLOURS[n], marker=MARKERS[n], label=TITLES[name])
             ends += [*guess, *truth]
         if ends:
@@ -246,7 +250,7 @@ def coverage(axes: plt.Axes, conditions: dict, sources: list[str], study: dict) 
         values = [stems[stem].get("covered") for stem in sources]
         axes.plot(
             [i + 0.12 * (n - 1.5) for i in range(len(sources))],
-            [math.nan if one is None else 100 * one for one in values],
+            [math.nan if value is None else 100 * value for value in values],
             linestyle="", color=COLOURS[n], marker=MARKERS[n],
         )  # fmt: skip
     nominal = 100 * study["settings"]["coverage"]

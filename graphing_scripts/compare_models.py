@@ -47,15 +47,17 @@ class Pair:
 
     def gaps(self, metric: str, stem: str) -> np.ndarray:
         """Second - first, by track, sorted; only tracks that have a value in both."""
-        stems = [one for one in self.first.sources if one in self.second.sources]
+        stems = [name for name in self.first.sources if name in self.second.sources]
         chosen = stems if stem == "mean" else [stem]
-        found = []
+        gaps = []
         for name in self.first.tracks.keys() & self.second.tracks.keys():
-            rows = [one.tracks[name].values.get(metric, {}) for one in (self.first, self.second)]
-            pairs = [[row.get(one) for one in chosen] for row in rows]
+            rows = [
+                results.tracks[name].values.get(metric, {}) for results in (self.first, self.second)
+            ]
+            pairs = [[row.get(key) for key in chosen] for row in rows]
             if None not in pairs[0] and None not in pairs[1]:
-                found.append(float(np.mean(pairs[1]) - np.mean(pairs[0])))
-        return np.sort(np.array([gap for gap in found if np.isfinite(gap)]))
+                gaps.append(float(np.mean(pairs[1]) - np.mean(pairs[0])))
+        return np.sort(np.array([gap for gap in gaps if np.isfinite(gap)]))
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -74,30 +76,32 @@ def main() -> None:
     plt.rcParams.update({"font.size": 11})
     try:
         first, second = Results.load(options.first), Results.load(options.second)
-        found = compare(first, second)
-        there = list(dict.fromkeys(one.metric for one in found))
-        metrics = options.metrics or [name for name in ("nsdr", "sdr") if name in there] or there
-        if missing := [name for name in metrics if name not in there]:
+        differences = compare(first, second)
+        measured = list(dict.fromkeys(difference.metric for difference in differences))
+        metrics = (
+            options.metrics or [name for name in ("nsdr", "sdr") if name in measured] or measured
+        )
+        if missing := [name for name in metrics if name not in measured]:
             raise ConfigError(
                 f"--metrics {' '.join(missing)}: not measured in both; these are: "
-                + ", ".join(there)
+                + ", ".join(measured)
             )
         pair = Pair(first, second, called(first, second, options.first, options.second))
         for metric in metrics:
-            rows = [one for one in found if one.metric == metric]
+            rows = [row for row in differences if row.metric == metric]
             save(draw(pair, rows), options.out or options.second.parent, f"compare_{metric}")
     except (ConfigError, OSError) as error:
         warn("compare_models", error)
         sys.exit(1)
 
 
-def called(first: Results, second: Results, one: Path, other: Path) -> tuple[str, str]:
+def called(first: Results, second: Results, file: Path, other: Path) -> tuple[str, str]:
     """The models' names, or the files' if these are the same."""
-    names = str(first.model.get("name", one.stem)), str(second.model.get("name", other.stem))
+    names = str(first.model.get("name", file.stem)), str(second.model.get("name", other.stem))
     return (
         names
         if names[0] != names[1]
-        else (f"{names[0]} ({one.name})", f"{names[1]} ({other.name})")
+        else (f"{names[0]} ({file.name})", f"{names[1]} ({other.name})")
     )
 
 
@@ -107,13 +111,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     The smallest is multiplied by their number, the next by one less, and so on; none becomes
     smaller than one before it, nor greater than 1.
     """
-    there = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    found: list[float | None] = [None] * len(p_values)
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for rank, (p, place) in enumerate(there):
-        highest = max(highest, min(1.0, p * (len(there) - rank)))
-        found[place] = highest
-    return found
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, p * (len(known) - rank)))
+        corrected[place] = highest
+    return corrected
 
 
 def verdict(row: Difference, corrected: float | None, names: Sequence[str]) -> str:

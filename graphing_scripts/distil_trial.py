@@ -26,9 +26,9 @@ from demucs.process.command import run_command
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    found = parser(__doc__)
-    found.add_argument("trial", type=Path, help="trial.json of studies.distil_trial")
-    return found.parse_args(argv)
+    command = parser(__doc__)
+    command.add_argument("trial", type=Path, help="trial.json of studies.distil_trial")
+    return command.parse_args(argv)
 
 
 def main() -> None:
@@ -51,44 +51,44 @@ def read_trial(path: Path) -> tuple[list[dict], list[str]]:
         raise ValueError(f"{path} cannot be read as a trial: {error}") from None
     if not students:
         raise ValueError(f"{path} has no students: nothing to draw")
-    tested = [one for one in students if is_tested(one)]
+    tested = [student for student in students if is_tested(student)]
     if not tested:
         raise ValueError(f"{path} has no student with results of a test: let the trial finish")
-    missing = [f"{one.get('arm')} (seed {one.get('seed')})" for one in students
-               if not is_tested(one)]  # fmt: skip
+    missing = [f"{student.get('arm')} (seed {student.get('seed')})" for student in students
+               if not is_tested(student)]  # fmt: skip
     return tested, [f"without finite results, so not drawn: {', '.join(missing)}"] * bool(missing)
 
 
 def is_tested(student: dict) -> bool:
     """Whether all that is drawn of a student is there."""
     try:
-        values = [one["mean"] for one in student["nsdr"].values()]
+        values = [scores["mean"] for scores in student["nsdr"].values()]
         return {"arm", "seed"} <= set(student) and all(map(math.isfinite, values)) and bool(values)
     except (AttributeError, KeyError, TypeError):
         return False
 
 
 def draw(students: list[dict]) -> plt.Figure:
-    tests = list(dict.fromkeys(test for one in students for test in one["nsdr"]))
-    arms = list(dict.fromkeys(one["arm"] for one in students))
-    seeds = list(dict.fromkeys(one["seed"] for one in students))
+    tests = list(dict.fromkeys(test for student in students for test in student["nsdr"]))
+    arms = list(dict.fromkeys(student["arm"] for student in students))
+    seeds = list(dict.fromkeys(student["seed"] for student in students))
     figure, axes = plt.subplots(
         1, len(tests), figsize=(5.2 * len(tests), 4.2), layout="constrained", squeeze=False
     )
     for panel, test in zip(axes[0], tests, strict=True):
         for number, seed in enumerate(seeds):
-            own = {one["arm"]: one["nsdr"][test]["mean"] for one in students
-                   if one["seed"] == seed and test in one["nsdr"]}  # fmt: skip
+            by_arm = {student["arm"]: student["nsdr"][test]["mean"] for student in students
+                      if student["seed"] == seed and test in student["nsdr"]}  # fmt: skip
             panel.plot(
-                [arms.index(arm) for arm in own],
-                list(own.values()),
+                [arms.index(arm) for arm in by_arm],
+                list(by_arm.values()),
                 linestyle="none",
                 **style_of(number),
                 label=f"seed {seed}",
             )
         for place, arm in enumerate(arms):
-            values = [one["nsdr"][test]["mean"] for one in students
-                      if one["arm"] == arm and test in one["nsdr"]]  # fmt: skip
+            values = [student["nsdr"][test]["mean"] for student in students
+                      if student["arm"] == arm and test in student["nsdr"]]  # fmt: skip
             if not values:
                 continue
             centre = sum(values) / len(values)

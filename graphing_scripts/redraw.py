@@ -48,7 +48,7 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
 
 def folders(results: Path) -> list[Path]:
     """The folder itself, and those in it."""
-    return [results, *sorted(one for one in results.glob("*/") if one.is_dir())]
+    return [results, *sorted(path for path in results.glob("*/") if path.is_dir())]
 
 
 def jobs_of(folder: Path) -> Iterator[list[str]]:
@@ -81,8 +81,8 @@ def jobs_of(folder: Path) -> Iterator[list[str]]:
 def batch_size(folder: Path) -> list[object]:
     """The option that a scaling needs, from result.json; nothing where that does not say."""
     try:
-        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        return ["--batch-size", int(found["batch_size"])]
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return ["--batch-size", int(result["batch_size"])]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

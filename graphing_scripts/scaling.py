@@ -50,12 +50,12 @@ class Speed:
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    found = parser(__doc__)
-    found.add_argument("runs", nargs="+", metavar="[N=]RUN", help="a history, a folder or a log")
-    found.add_argument("--batch-size", type=int, help="of the runs that do not tell it")
-    options = found.parse_args(argv)
+    command = parser(__doc__)
+    command.add_argument("runs", nargs="+", metavar="[N=]RUN", help="a history, a folder or a log")
+    command.add_argument("--batch-size", type=int, help="of the runs that do not tell it")
+    options = command.parse_args(argv)
     if options.batch_size is not None and options.batch_size < 1:
-        found.error("--batch-size must be above 0")
+        command.error("--batch-size must be above 0")
     return options
 
 
@@ -91,49 +91,50 @@ def examples_per_second(run: Run, size: int) -> list[float]:
     """Of each epoch that tells; ValueError if none does."""
     batches, rates = run.facts.get("batches"), run.facts.get("rates", {})
     rounded = run.path.suffix != ".json"  # a log has whole seconds
-    found: dict[int, float] = {}
+    by_epoch: dict[int, float] = {}
     for number, epoch in enumerate(run.epochs, 1):
         seconds = finite_number(epoch, "seconds", "train")
         if rounded and rates.get(number):
-            found[number] = rates[number] * size
+            by_epoch[number] = rates[number] * size
         elif seconds and batches:
-            found[number] = batches * size / seconds
+            by_epoch[number] = batches * size / seconds
         elif rates.get(number):
-            found[number] = rates[number] * size
-    if len(found) > 1:
-        found.pop(1, None)
-    if not found:
+            by_epoch[number] = rates[number] * size
+    if len(by_epoch) > 1:
+        by_epoch.pop(1, None)
+    if not by_epoch:
         raise ValueError(
             f"{run.path} tells neither the steps a second nor, with the seconds, how many steps an "
             "epoch has: give the experiment's folder or its log, and keep misc.num_prints above 0"
         )
-    return list(found.values())
+    return list(by_epoch.values())
 
 
 def draw(speeds: list[Speed]) -> plt.Figure:
     """Examples a second and parallel efficiency by the number of processes."""
-    speeds = sorted(speeds, key=lambda one: one.processes)
-    counts = sorted({one.processes for one in speeds})
+    speeds = sorted(speeds, key=lambda speed: speed.processes)
+    counts = sorted({speed.processes for speed in speeds})
     # The ideal goes through the fewest processes: the best of their runs, so that none beats it
     # by a bad start alone.
-    base = max(one.median / one.processes for one in speeds if one.processes == counts[0])
+    base = max(speed.median / speed.processes for speed in speeds if speed.processes == counts[0])
     plt.rcParams.update({"font.size": 10})
     figure, (rate, share) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     span = [counts[0], max(counts[-1], 2 * counts[0])]
-    rate.plot(span, [base * one for one in span], color="black", linestyle="--", linewidth=1,
-              label=f"ideal: {base:.3g} for each process")  # fmt: skip
+    rate.plot(span, [base * processes for processes in span], color="black", linestyle="--",
+              linewidth=1, label=f"ideal: {base:.3g} for each process")  # fmt: skip
     share.axhline(100, color="black", linestyle="--", linewidth=1)
-    for axes, value in ((rate, lambda one, y: y),
-                        (share, lambda one, y: 100 * y / one.processes / base)):  # fmt: skip
-        medians = {n: statistics.median(one.median for one in speeds if one.processes == n)
+    for axes, value in ((rate, lambda speed, y: y),
+                        (share, lambda speed, y: 100 * y / speed.processes / base)):  # fmt: skip
+        medians = {n: statistics.median(speed.median for speed in speeds if speed.processes == n)
                    for n in counts}  # fmt: skip
         middle = [value(Speed("", n, [], {}), medians[n]) for n in counts]
         axes.plot(counts, middle, color=COLOURS[0], marker="o", markersize=6, zorder=3,
                   label="median of the epochs")  # fmt: skip
-        for one in speeds:
-            axes.plot([one.processes] * len(one.epochs), [value(one, y) for y in one.epochs],
-                      linestyle="", marker="o", markersize=4, markerfacecolor="white",
-                      markeredgecolor=COLOURS[0], zorder=2)  # fmt: skip
+        for speed in speeds:
+            values = [value(speed, y) for y in speed.epochs]
+            axes.plot([speed.processes] * len(values), values, linestyle="", marker="o",
+                      markersize=4, markerfacecolor="white", markeredgecolor=COLOURS[0],
+                      zorder=2)  # fmt: skip
         for n, y in zip(counts, middle, strict=True):
             axes.annotate(f"{y:.3g}" if axes is rate else f"{y:.0f} %", (n, y), xytext=(9, -12),
                           textcoords="offset points", fontsize=9)  # fmt: skip
@@ -155,23 +156,23 @@ def draw(speeds: list[Speed]) -> plt.Figure:
 
 def notes(speeds: list[Speed]) -> list[str]:
     """What a reader must know before comparing."""
-    found = []
-    if len({one.processes for one in speeds}) == 1:
-        found.append(f"all runs have {speeds[0].processes} process(es): there is nothing to scale")
+    lines = []
+    if len({speed.processes for speed in speeds}) == 1:
+        lines.append(f"all runs have {speeds[0].processes} process(es): there is nothing to scale")
     for key, name in SAME.items():
-        values = {one.processes: one.facts[key] for one in speeds if key in one.facts}
-        told = [one.facts[key] for one in speeds if key in one.facts]
-        if len(set(told)) > 1:
+        values = {speed.processes: speed.facts[key] for speed in speeds if key in speed.facts}
+        noted = [speed.facts[key] for speed in speeds if key in speed.facts]
+        if len(set(noted)) > 1:
             each = ", ".join(f"{n}: {value}" for n, value in values.items())
-            found.append(
+            lines.append(
                 f"not comparable: the {name} differs between the runs ({each} by processes)"
             )
-        elif 0 < len(told) < len(speeds):
-            found.append(f"only {len(told)} of {len(speeds)} runs tell the {name}")
-    sizes = {one.facts["batch_size"] for one in speeds}
+        elif 0 < len(noted) < len(speeds):
+            lines.append(f"only {len(noted)} of {len(speeds)} runs tell the {name}")
+    sizes = {speed.facts["batch_size"] for speed in speeds}
     if len(sizes) == 1:
-        found.append(f"batch size {sizes.pop()} over all processes together; dots are epochs")
-    return found
+        lines.append(f"batch size {sizes.pop()} over all processes together; dots are epochs")
+    return lines
 
 
 if __name__ == "__main__":

@@ -33,18 +33,18 @@ RANGE = 80  # dB below the loudest point of the mixture
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    found = parser(__doc__)
-    found.add_argument("folder", nargs="?", type=Path, help="mixture.*, STEM_estimate.*, ...")
-    found.add_argument("--mixture", type=Path, help="its audio file")
-    found.add_argument("--estimates", type=Path, help="folder of STEM.wav")
-    found.add_argument("--references", type=Path, help="folder of STEM.wav")
-    found.add_argument("--start", type=float, default=0, help="seconds into the song (0)")
-    found.add_argument("--seconds", type=float, help="how many to show (all)")
-    options = found.parse_args(argv)
+    command = parser(__doc__)
+    command.add_argument("folder", nargs="?", type=Path, help="mixture.*, STEM_estimate.*, ...")
+    command.add_argument("--mixture", type=Path, help="its audio file")
+    command.add_argument("--estimates", type=Path, help="folder of STEM.wav")
+    command.add_argument("--references", type=Path, help="folder of STEM.wav")
+    command.add_argument("--start", type=float, default=0, help="seconds into the song (0)")
+    command.add_argument("--seconds", type=float, help="how many to show (all)")
+    options = command.parse_args(argv)
     if bool(options.folder) == bool(options.mixture and options.estimates):
-        found.error("give a folder, or --mixture FILE and --estimates FOLDER")
+        command.error("give a folder, or --mixture FILE and --estimates FOLDER")
     if options.start < 0 or (options.seconds is not None and options.seconds <= 0):
-        found.error("--start must not be below 0, and --seconds must be above it")
+        command.error("--start must not be below 0, and --seconds must be above it")
     return options
 
 
@@ -133,7 +133,7 @@ def draw(
     notes = list(notes)
     show(grid[0][0], song, "mixture", top, start)
     if columns == 3:
-        estimates = [one["estimate"] for one in stems.values() if "estimate" in one]
+        estimates = [clips["estimate"] for clips in stems.values() if "estimate" in clips]
         total, short = compared(song, estimates)
         show(grid[0][1], Clip(total, song.rate), "sum of the estimates", top, start)
         left = Clip(song.audio[:short] - total[:short], song.rate)
@@ -171,15 +171,15 @@ def draw_stem(
     notes = []
     reference, estimate = clips["reference"], clips["estimate"]
     if reference.audio.shape != estimate.audio.shape:
-        shapes = [f"{one.seconds:.2f} s with {one.audio.shape[1]} channel(s)"
-                  for one in (reference, estimate)]  # fmt: skip
+        shapes = [f"{clip.seconds:.2f} s with {clip.audio.shape[1]} channel(s)"
+                  for clip in (reference, estimate)]  # fmt: skip
         notes.append(f"{stem}: the reference has {shapes[0]}, the estimate {shapes[1]}; "
                      "compared is what both have")  # fmt: skip
     total, short = compared(reference, [estimate])
     error = Clip(reference.audio[:short] - total[:short], reference.rate)
     value = nsdr(reference.audio[:short], total[:short])
-    told = "silent reference, no nSDR" if value is None else f"nSDR {value:.2f} dB"
-    show(panels["error"], error, f"{stem}: error, {told}", top, start)
+    score = "silent reference, no nSDR" if value is None else f"nSDR {value:.2f} dB"
+    show(panels["error"], error, f"{stem}: error, {score}", top, start)
     return notes
 
 
@@ -197,8 +197,8 @@ def show(axes: plt.Axes, clip: Clip, title: str, top: float, start: float) -> No
         decibels, origin="lower", aspect="auto", cmap="magma", vmin=-RANGE, vmax=0,
         extent=(start, start + clip.seconds, low, high), interpolation="nearest",
     )  # fmt: skip
-    shown = [one for one in TICKS if edges[0] <= one <= edges[-1]]
-    axes.set_yticks(np.log2(shown), [f"{one:,}".replace(",", "\u202f") for one in shown])
+    shown = [tick for tick in TICKS if edges[0] <= tick <= edges[-1]]
+    axes.set_yticks(np.log2(shown), [f"{tick:,}".replace(",", "\u202f") for tick in shown])
     axes.tick_params(labelsize=8)
 
 

@@ -32,9 +32,9 @@ BUSY = 0.3  # waiting jobs for each core, above which a note says so
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line; ends the program with a message if it is wrong."""
-    found = parser(__doc__)
-    found.add_argument("files", nargs="+", type=Path, help="JSON of benchmarks/bench_*.py")
-    return found.parse_args(argv)
+    command = parser(__doc__)
+    command.add_argument("files", nargs="+", type=Path, help="JSON of benchmarks/bench_*.py")
+    return command.parse_args(argv)
 
 
 def main() -> None:
@@ -54,34 +54,34 @@ def main() -> None:
 def read_benchmark(path: Path) -> dict[str, Any]:
     """A benchmark's numbers; ValueError if the file has none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        benchmark = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a benchmark: {error}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(benchmark, dict) or benchmark.get("format") != FORMAT:
         raise ValueError(
             f"{path} is not a benchmark ({FORMAT}): make one by benchmarks/bench_*.py --json FILE"
         )
     try:
-        for table in found["tables"]:
+        for table in benchmark["tables"]:
             table["title"], table["unit"], table["reference"]
             table["rows"] = [finite_row(row) for row in table["rows"]]
-        found["machine"]["processor"], found["benchmark"]
+        benchmark["machine"]["processor"], benchmark["benchmark"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} lacks {error}: measure again") from None
-    if not any(table["rows"] for table in found["tables"]):
+    if not any(table["rows"] for table in benchmark["tables"]):
         raise ValueError(f"{path} has no rows: nothing was measured")
-    return found
+    return benchmark
 
 
 def finite_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row without rounds that are not numbers."""
-    rounds = [one for one in row["rounds"] if math.isfinite(one)]
+    rounds = [seconds for seconds in row["rounds"] if math.isfinite(seconds)]
     return {**row, "label": str(row["label"]), "rounds": rounds}
 
 
 def draw(benchmarks: list[dict[str, Any]]) -> plt.Figure:
     """A row of two panels for each table."""
-    tables = [(one, table) for one in benchmarks for table in one["tables"]]
+    tables = [(benchmark, table) for benchmark in benchmarks for table in benchmark["tables"]]
     heights = [0.9 + 0.36 * max(len(table["rows"]), 1) for _, table in tables]
     figure, grid = plt.subplots(
         len(tables), 2, squeeze=False, layout="constrained", figsize=(11, 0.6 + sum(heights)),
@@ -118,7 +118,7 @@ def bars(axes: plt.Axes, rows: list[dict[str, Any]], value: Any, form: str) -> N
             axes.text(0, height, " not measured", va="center", fontsize=8.5)
             continue
         middle = value(row["median"])
-        points = [value(one) for one in row["rounds"] if one]
+        points = [value(seconds) for seconds in row["rounds"] if seconds]
         axes.barh(
             height, middle, height=0.62, color=COLOURS[0] if row["ours"] else "#BBBBBB", zorder=2
         )
@@ -136,20 +136,21 @@ def bars(axes: plt.Axes, rows: list[dict[str, Any]], value: Any, form: str) -> N
 
 def notes(benchmarks: list[dict[str, Any]]) -> list[str]:
     """Which machine each benchmark ran on, and what speaks against its numbers."""
-    found = []
-    for one in benchmarks:
-        machine = one["machine"]
-        line = (
-            f"{one['benchmark']}: {machine['processor']}, {machine.get('threads', '?')} threads, "
+    lines = []
+    for benchmark in benchmarks:
+        machine = benchmark["machine"]
+        line = f"{benchmark['benchmark']}: {machine['processor']}, "
+        line += f"{machine.get('threads', '?')} threads, torch {machine.get('torch', '?')}, "
+        line += str(machine.get("date", "no date"))
+        counts = sorted(
+            {len(row["rounds"]) for table in benchmark["tables"] for row in table["rows"]}
         )
-        line += f"torch {machine.get('torch', '?')}, {machine.get('date', 'no date')}"
-        counts = sorted({len(row["rounds"]) for table in one["tables"] for row in table["rows"]})
         line += f"; rounds: {'-'.join(str(count) for count in counts)}"
         load, cores = machine.get("load_average"), machine.get("cores")
         if load is not None and cores and load > (1 + BUSY) * cores:
             line += f"; other jobs ran beside it (load average {load:g} on {cores} cores)"
-        found += textwrap.wrap(line, 150)
-    return found
+        lines += textwrap.wrap(line, 150)
+    return lines
 
 
 if __name__ == "__main__":

@@ -45,23 +45,23 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = parse_options()
     plt.rcParams.update({"font.size": 10})
-    found: list[Scores] = []
+    scores: list[Scores] = []
     notes: list[str] = []
     read, failed = 0, False
     for word in options.inputs:
         try:
-            more, said = read_input(word)
+            new_scores, new_notes = read_input(word)
         except ValueError as error:
             warn("test_metrics", error)
             failed = True
             continue
         read += 1
-        found += more
-        notes += said
+        scores += new_scores
+        notes += new_notes
     if read:
         folder = options.out or folder_of(options.inputs[0])
         try:
-            save(draw(found, notes), folder, "test_metrics")
+            save(draw(scores, notes), folder, "test_metrics")
         except OSError as error:
             warn("test_metrics", message_of(error))
             failed = True
@@ -70,9 +70,9 @@ def main() -> None:
 
 def split_word(word: str) -> tuple[int | None, Path]:
     """`282=FILE`, or a file as it is; a file may have an equals sign in its name."""
-    number, equals, rest = word.partition("=")
+    number, equals, path = word.partition("=")
     if equals and number.isdigit() and not Path(word).exists():
-        return int(number), Path(rest)
+        return int(number), Path(path)
     return None, Path(word)
 
 
@@ -91,14 +91,14 @@ def read_input(word: str) -> tuple[list[Scores], list[str]]:
     problems = []
     if not path.is_dir():
         try:
-            one = read_scores(path)
+            scores = read_scores(path)
         except ValueError as error:
             problems.append(str(error))
         else:
-            one.epoch = epoch if epoch is not None else one.epoch
-            if one.epoch is None:
+            scores.epoch = epoch if epoch is not None else scores.epoch
+            if scores.epoch is None:
                 raise ValueError(f"{path}: its epoch is not known: give it, e.g. as 282={path}")
-            return [one], [f"{path.name}: {note}" for note in one.notes]
+            return [scores], [f"{path.name}: {note}" for note in scores.notes]
     try:
         run = read_run(path)
     except ValueError as error:
@@ -107,15 +107,19 @@ def read_input(word: str) -> tuple[list[Scores], list[str]]:
         raise ValueError("; or ".join(dict.fromkeys(problems))) from None
     if epoch is not None:
         raise ValueError(f"{word}: a training tells the epochs itself: give {path} alone")
-    found = scores_of_run(run)
-    notes = [] if found else [f"{run.name}: no test stage in its {len(run.epochs)} epochs"]
-    return found, notes + [f"{run.name}: {note}" for one in found for note in one.notes]
+    scores_by_epoch = scores_of_run(run)
+    notes = (
+        [] if scores_by_epoch else [f"{run.name}: no test stage in its {len(run.epochs)} epochs"]
+    )
+    return scores_by_epoch, notes + [
+        f"{run.name}: {note}" for scores in scores_by_epoch for note in scores.notes
+    ]
 
 
-def draw(found: Sequence[Scores], notes: Sequence[str]) -> plt.Figure:
+def draw(checkpoints: Sequence[Scores], notes: Sequence[str]) -> plt.Figure:
     """A column a metric, a row for the mean and one for the median, a line a stem."""
-    by_epoch, twice = merge(found)
-    stems = list(dict.fromkeys(stem for one in found for stem in one.sources))
+    by_epoch, twice = merge(checkpoints)
+    stems = list(dict.fromkeys(stem for scores in checkpoints for stem in scores.sources))
     figure, grid = plt.subplots(
         len(OVER), len(METRICS), figsize=(12.5, 6.2), layout="constrained", sharex=bool(by_epoch)
     )
@@ -140,43 +144,49 @@ def draw(found: Sequence[Scores], notes: Sequence[str]) -> plt.Figure:
         axes.set_xlabel("epoch")
     if handles:
         order = sorted(handles, key=lambda name: name == "mean over stems")
-        names = list(dict.fromkeys(one.name for one in found))
+        names = list(dict.fromkeys(scores.name for scores in checkpoints))
         figure.legend([handles[name] for name in order], order, loc="outside upper center",
                       title=title(names, len(by_epoch)),
                       title_fontsize=12, ncols=len(order), frameon=False)  # fmt: skip
-    footnotes(figure, [*notes, *twice, *doubts(found)])
+    footnotes(figure, [*notes, *twice, *doubts(checkpoints)])
     return figure
 
 
-def merge(found: Sequence[Scores]) -> tuple[dict[int, dict[str, dict[str, float]]], list[str]]:
+def merge(
+    checkpoints: Sequence[Scores],
+) -> tuple[dict[int, dict[str, dict[str, float]]], list[str]]:
     """Aggregates by epoch; what is there twice counts as it came last, with a note."""
     by_epoch: dict[int, dict[str, dict[str, float]]] = {}
     twice: list[str] = []
-    for one in found:
-        table = by_epoch.setdefault(one.epoch or 0, {})
+    for scores in checkpoints:
+        table = by_epoch.setdefault(scores.epoch or 0, {})
         other = [
             key
-            for key, values in one.aggregates.items()
+            for key, values in scores.aggregates.items()
             if any(table.get(key, {}).get(stem, value) != value for stem, value in values.items())
         ]
         if other:
             names = ", ".join(dict.fromkeys(key.removesuffix("_med") for key in other))
             twice.append(
-                f"epoch {one.epoch} is there twice with other values of {names}: "
-                f"those of {one.path.name} are drawn"
+                f"epoch {scores.epoch} is there twice with other values of {names}: "
+                f"those of {scores.path.name} are drawn"
             )
-        for key, values in one.aggregates.items():
+        for key, values in scores.aggregates.items():
             table.setdefault(key, {}).update(values)
     return by_epoch, twice
 
 
-def doubts(found: Sequence[Scores]) -> list[str]:
+def doubts(checkpoints: Sequence[Scores]) -> list[str]:
     """Where the checkpoints are not of one training, or not of one set of songs."""
     notes = []
-    names = {one.name.removesuffix(f"_{one.epoch}") for one in found}
+    names = {scores.name.removesuffix(f"_{scores.epoch}") for scores in checkpoints}
     if len(names) > 1:
         notes.append(f"these are of different models: {', '.join(sorted(names))}")
-    sets = {(str(one.data.get("name")), one.data.get("tracks")) for one in found if one.data}
+    sets = {
+        (str(scores.data.get("name")), scores.data.get("tracks"))
+        for scores in checkpoints
+        if scores.data
+    }
     if len(sets) > 1:
         words = sorted(f"{name} ({tracks} tracks)" for name, tracks in sets)
         notes.append(f"these were measured on different songs: {', '.join(words)}")

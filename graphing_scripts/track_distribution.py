@@ -45,30 +45,30 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     made = parser(__doc__)
     add = made.add_argument
     add("results", nargs="+", type=Path, metavar="FILE", help="results of tools.test_pretrained")
-    some = f"which of {', '.join(METRICS)} (default: nsdr, sdr, isr, sir, sar if measured)"
-    add("--metrics", nargs="+", choices=METRICS, metavar="NAME", help=some)
+    metrics_help = f"which of {', '.join(METRICS)} (default: nsdr, sdr, isr, sir, sar if measured)"
+    add("--metrics", nargs="+", choices=METRICS, metavar="NAME", help=metrics_help)
     return made.parse_args(argv)
 
 
 def main() -> None:
     options = parse_options()
     plt.rcParams.update({"font.size": 11, "hatch.linewidth": 0.4})
-    found, failed = [], False
+    models, failed = [], False
     for path in options.results:
         try:
-            one = read_scores(path)
-            if not one.tracks and path.suffix != ".json":
+            scores = read_scores(path)
+            if not scores.tracks and path.suffix != ".json":
                 raise ValueError(f"{path} has no values by track: give results (JSON)")
-            found.append(one)
+            models.append(scores)
         except ValueError as error:
             warn("track_distribution", error)
             failed = True
-    if found:
-        usual = [name for name in METRICS[:5] if any(name in one.metrics() for one in found)]
+    if models:
+        usual = [name for name in METRICS[:5] if any(name in scores.metrics() for scores in models)]
         for metric in options.metrics or usual or ["nsdr"]:
             try:
-                figure = draw(found, metric)
-                save(figure, options.out or found[0].path.parent, f"track_distribution_{metric}")
+                figure = draw(models, metric)
+                save(figure, options.out or models[0].path.parent, f"track_distribution_{metric}")
             except OSError as error:
                 warn("track_distribution", message_of(error))
                 failed = True
@@ -76,44 +76,44 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def draw(found: Sequence[Scores], metric: str) -> plt.Figure:
+def draw(models: Sequence[Scores], metric: str) -> plt.Figure:
     """One metric: a group of boxes for each stem, one of each evaluation."""
-    stems = list(dict.fromkeys(stem for one in found for stem in one.sources))
+    stems = list(dict.fromkeys(stem for scores in models for stem in scores.sources))
     published = json.loads(PUBLISHED.read_text(encoding="utf-8")) if metric == "sdr" else None
     notes = []
     if published and not set(stems) <= set(published["sources"]):
         notes.append(f"the published rows are of {', '.join(published['sources'])}: left out")
         published = None
-    wide = 0.6 + 0.5 * len(found) + (0.6 if published else 0)
+    wide = 0.6 + 0.5 * len(models) + (0.6 if published else 0)
     wide = 1.5 + wide * (len(stems) + bool(published)) + (2.6 if published else 0)
     figure, axes = plt.subplots(figsize=(min(13, max(6.5, wide)), 5.2), layout="constrained")
-    step = 0.8 / (len(found) + (1.2 if published else 0))
-    for number, one in enumerate(found):
+    step = 0.8 / (len(models) + (1.2 if published else 0))
+    for number, scores in enumerate(models):
         for place, stem in enumerate(stems):
-            values = sorted(one.values(metric, stem).values())
+            values = sorted(scores.values(metric, stem).values())
             if values:
                 put(axes, values, place - 0.4 + step * (number + 0.5), 0.8 * step, number)
-        notes += notes_of(one, metric, stems, several=len(found) > 1)
+        notes += notes_of(scores, metric, stems, several=len(models) > 1)
     if not axes.has_data():
         say(axes, f"{TITLES[metric]} is of no track in these results")
         axes.set_yticks([])
     columns = list(stems)
     if published and axes.has_data():
         columns.append("mean of the medians")
-        for number, one in enumerate(found):
-            mean = one.aggregates.get("sdr_med", {}).get("mean")
+        for number, scores in enumerate(models):
+            mean = scores.aggregates.get("sdr_med", {}).get("mean")
             if mean is not None:
                 axes.plot(len(stems) - 0.4 + step * (number + 0.5), mean, linestyle="", marker="_",
                           markersize=22, markeredgewidth=3, color=COLOURS[number % 7])  # fmt: skip
         add_published(figure, axes, published, stems, 0.4 - 0.6 * step, step)
-        notes += comparable(found, published)
+        notes += comparable(models, published)
     axes.set_xticks(
         range(len(columns)), [name.replace("mean of the ", "mean of\nthe ") for name in columns]
     )
     axes.set_xlim(-0.6, len(columns) - 0.4)
     axes.set_ylabel(TITLES[metric])
     axes.grid(axis="y", alpha=0.3)
-    add_legend(figure, found, metric)
+    add_legend(figure, models, metric)
     footnotes(figure, notes)
     return figure
 
@@ -165,24 +165,24 @@ def add_published(
                   alignment="left", labelspacing=0.8)  # fmt: skip
 
 
-def add_legend(figure: plt.Figure, found: Sequence[Scores], metric: str) -> None:
+def add_legend(figure: plt.Figure, models: Sequence[Scores], metric: str) -> None:
     """Above the panel: what is shown, and which boxes are whose if there are several."""
     handles = [
         plt.Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=COLOURS[number % 7],
                       hatch=HATCHES[number % 4], linewidth=1.5,
-                      label=f"{name}: {len(one.tracks)} tracks")
-        for number, (name, one) in enumerate(zip(names_of(found), found, strict=True))
+                      label=f"{name}: {len(scores.tracks)} tracks")
+        for number, (name, scores) in enumerate(zip(names_of(models), models, strict=True))
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", frameon=False, title=title(metric),
-                  title_fontsize=12, ncols=min(3, len(found)))  # fmt: skip
+                  title_fontsize=12, ncols=min(3, len(models)))  # fmt: skip
 
 
-def names_of(found: Sequence[Scores]) -> list[str]:
+def names_of(models: Sequence[Scores]) -> list[str]:
     """Names of the models, with the file's where two are the same."""
-    names = [one.name for one in found]
+    names = [scores.name for scores in models]
     return [
-        name if names.count(name) == 1 else f"{name} ({one.path.name})"
-        for name, one in zip(names, found, strict=True)
+        name if names.count(name) == 1 else f"{name} ({scores.path.name})"
+        for name, scores in zip(names, models, strict=True)
     ]
 
 
@@ -193,30 +193,30 @@ def title(metric: str) -> str:
     )
 
 
-def notes_of(one: Scores, metric: str, stems: Sequence[str], *, several: bool) -> list[str]:
-    head = f"{one.name}: " if several else ""
-    notes = [head + note for note in one.notes]
+def notes_of(scores: Scores, metric: str, stems: Sequence[str], *, several: bool) -> list[str]:
+    head = f"{scores.name}: " if several else ""
+    notes = [head + note for note in scores.notes]
     for stem in stems:
-        missing = len(one.tracks) - len(one.values(metric, stem))
-        if one.tracks and missing == len(one.tracks):
+        missing = len(scores.tracks) - len(scores.values(metric, stem))
+        if scores.tracks and missing == len(scores.tracks):
             notes.append(f"{head}{stem} was not measured")
         elif missing:
-            notes.append(f"{head}{stem} has no value in {missing} of {len(one.tracks)} tracks")
-    if 0 < len(one.tracks) < VIOLIN:
-        notes.append(f"{head}{len(one.tracks)} tracks are too few for a violin")
+            notes.append(f"{head}{stem} has no value in {missing} of {len(scores.tracks)} tracks")
+    if 0 < len(scores.tracks) < VIOLIN:
+        notes.append(f"{head}{len(scores.tracks)} tracks are too few for a violin")
     return notes
 
 
-def comparable(found: Sequence[Scores], published: dict[str, Any]) -> list[str]:
+def comparable(models: Sequence[Scores], published: dict[str, Any]) -> list[str]:
     """Words where the published rows are of other songs."""
     notes = []
-    for one in found:
-        name = re.sub(r"[^a-z0-9]", "", str(one.data.get("name", "")).lower())
-        tracks = len(one.tracks)
-        if not ("musdb18hq" in name and one.data.get("split") == "test" and tracks == 50):
-            what = f"{tracks} tracks of “{one.data.get('name', 'an unknown set')}”"
+    for scores in models:
+        name = re.sub(r"[^a-z0-9]", "", str(scores.data.get("name", "")).lower())
+        tracks = len(scores.tracks)
+        if not ("musdb18hq" in name and scores.data.get("split") == "test" and tracks == 50):
+            songs = f"{tracks} tracks of “{scores.data.get('name', 'an unknown set')}”"
             notes.append(
-                f"NOT COMPARABLE with the published rows: {one.name} was measured on {what}, "
+                f"NOT COMPARABLE with the published rows: {scores.name} was measured on {songs}, "
                 f"they on {published['test_set']}"
             )
     return notes or ["compare the published numbers with the medians in the boxes"]

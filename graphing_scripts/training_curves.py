@@ -79,9 +79,9 @@ def main() -> None:
 def read_all(inputs: Sequence[Path], *, join: bool) -> tuple[list[Run], bool]:
     """The runs that can be read, and whether any could not; tells which."""
     runs, failed = [], False
-    for some in [inputs] if join else [[path] for path in inputs]:
+    for paths in [inputs] if join else [[path] for path in inputs]:
         try:
-            runs.append(join_logs(some) if join else read_run(some[0]))
+            runs.append(join_logs(paths) if join else read_run(paths[0]))
         except ValueError as error:
             warn("training_curves", error)
             failed = True
@@ -90,20 +90,20 @@ def read_all(inputs: Sequence[Path], *, join: bool) -> tuple[list[Run], bool]:
 
 def places(runs: Sequence[Run], out: Path | None) -> list[tuple[Run, Path, str]]:
     """Each run with the folder and the name of its figure, none of which is another's."""
-    found: list[tuple[Run, Path, str]] = []
+    figures: list[tuple[Run, Path, str]] = []
     for run in runs:
         folder = run.path if run.path.is_dir() else run.path.parent
         is_log = run.path.is_file() and run.path.suffix != ".json"
         name = f"{run.path.stem}_curves" if is_log else "training_curves"
         if out is not None and len(runs) > 1 and not is_log:
             name = f"training_curves_{run.name}"
-        taken = {(str(one[1]), one[2]) for one in found}
+        taken = {(str(figure[1]), figure[2]) for figure in figures}
         plain, count = name, 1
         while (str(out or folder), name) in taken:
             count += 1
             name = f"{plain}_{count}"
-        found.append((run, out or folder, name))
-    return found
+        figures.append((run, out or folder, name))
+    return figures
 
 
 def draw(run: Run) -> plt.Figure:
@@ -200,11 +200,11 @@ def with_gaps(x: list[int], y: list[float]) -> tuple[list[float], list[float]]:
 
 def marked(values: Sequence[float]) -> list[int]:
     """Which points get a marker: about twelve, and those that no line leads to."""
-    there = [value == value for value in values]
+    finite = [value == value for value in values]
     alone = [
         place
-        for place, seen in enumerate(there)
-        if seen and not any(there[max(0, place - 1) : place]) and not any(there[place + 1 :][:1])
+        for place, seen in enumerate(finite)
+        if seen and not any(finite[max(0, place - 1) : place]) and not any(finite[place + 1 :][:1])
     ]
     return sorted({*range(0, len(values), max(1, len(values) // 12)), *alone})
 
@@ -247,7 +247,7 @@ def stems_of(run: Run, stage: str) -> list[str]:
 def states_of(run: Run) -> list[str]:
     """`main` and the moving averages that were validated."""
     valid = [epoch.get("valid", {}) for epoch in run.epochs]
-    names = {key for one in valid for key, value in one.items() if isinstance(value, dict)}
+    names = {key for values in valid for key, value in values.items() if isinstance(value, dict)}
     return sorted(names, key=lambda name: (name != "main", name))
 
 
@@ -264,11 +264,11 @@ def best_epoch(run: Run) -> tuple[int | None, str]:
     `best` in a history is the best value so far of the metric that chooses (`test.metric`), which
     is nSDR or the loss: so the epoch is the one that has this value, to the digits of a log.
     """
-    said = run.series("valid", "best")[1]
-    for key, digits in (("nsdr", 6e-4), ("loss", 6e-5)) if said else ():
+    best = run.series("valid", "best")[1]
+    for key, digits in (("nsdr", 6e-4), ("loss", 6e-5)) if best else ():
         for number, epoch in enumerate(run.epochs, 1):
             value = finite_number(epoch, "valid", key)
-            if value is not None and abs(value - said[-1]) <= digits:
+            if value is not None and abs(value - best[-1]) <= digits:
                 return number, _words(run, number, "best", key)
     x, y = run.series("valid", "nsdr")
     if not x:
@@ -277,11 +277,11 @@ def best_epoch(run: Run) -> tuple[int | None, str]:
     return number, _words(run, number, "highest valid nSDR", "nsdr")
 
 
-def _words(run: Run, number: int, what: str, key: str) -> str:
+def _words(run: Run, number: int, stage: str, key: str) -> str:
     valid = run.epochs[number - 1]["valid"]
     value = f"nSDR {valid['nsdr']:.2f} dB" if key == "nsdr" else f"loss {valid['loss']:.4f}"
     state = f", of {valid['bname']}" if valid.get("bname") else ""
-    return f"{what} (dotted): epoch {number}, valid {value}{state}"
+    return f"{stage} (dotted): epoch {number}, valid {value}{state}"
 
 
 def distinct(runs: Sequence[Run]) -> list[str]:

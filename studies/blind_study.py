@@ -1,4 +1,4 @@
-"""What blind scores know of the true quality of stems: a study of collected records.
+"""Study of collected records: what blind scores know of the true quality of stems.
 
     python3 -m tools.blind_scores RECORDS ...                      # first, for each teacher
     python3 -m studies.blind_study report RECORDS --out demucs_results/blind_study
@@ -48,7 +48,7 @@ def report(options: argparse.Namespace) -> None:
 
     if options.draws < 20:
         raise ConfigError(f"--draws {options.draws}: an interval takes at least 20")
-    found = study(
+    content = study(
         _records(options),
         kind=options.kind,
         families=options.families,
@@ -63,8 +63,8 @@ def report(options: argparse.Namespace) -> None:
     )
     paths = [options.out / name for name in ("study.json", "study.md")]
     with atomic_paths(paths) as (numbers, text):
-        numbers.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
-        text.write_text(page(found), encoding="utf-8")
+        numbers.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+        text.write_text(page(content), encoding="utf-8")
     for path in paths:
         print(path)
 
@@ -75,10 +75,10 @@ def calibrate(options: argparse.Namespace) -> None:
     from demucs.blind.calibration.model import Calibration
 
     records = [
-        one for one in _records(options)
-        if one.split == "valid"
-        and (not options.kind or one.kind == options.kind)
-        and (not options.families or one.family in options.families)
+        record for record in _records(options)
+        if record.split == "valid"
+        and (not options.kind or record.kind == options.kind)
+        and (not options.families or record.family in options.families)
     ]  # fmt: skip
     if not records:
         raise DatasetError(
@@ -105,16 +105,18 @@ def _records(options: argparse.Namespace) -> "list[Record]":
     if options.regressor not in REGRESSORS:
         raise ConfigError(f"--regressor {options.regressor}: one of {', '.join(REGRESSORS)}")
     if not 0 < options.coverage < 1:
-        raise ConfigError(f"--coverage {options.coverage:g}: give a share between 0 and 1, as 0.9")
+        raise ConfigError(
+            f"--coverage {options.coverage:g}: give a share between 0 and 1, e.g. 0.9"
+        )
     return read_records(options.records)
 
 
 def parser() -> argparse.ArgumentParser:
     made = make_parser("studies.blind_study", __doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("report", help="the study: study.json and study.md")
-    _shared(one, report)
-    add = one.add_argument
+    report_parser = commands.add_parser("report", help="the study: study.json and study.md")
+    _shared(report_parser, report)
+    add = report_parser.add_argument
     add("--draws", type=int, default=400, metavar="N", help="resamples for intervals (400)")
     add(
         "--heard",
@@ -123,13 +125,13 @@ def parser() -> argparse.ArgumentParser:
         help="families on which the network behind the records' extra scores was trained (all)",
     )
     add("--no-compare", dest="compare", action="store_false", help="leave out other regressors")
-    one = commands.add_parser("calibrate", help="a calibration file, for distillation")
-    _shared(one, calibrate)
-    one.add_argument(
+    calibrate_parser = commands.add_parser("calibrate", help="a calibration file, for distillation")
+    _shared(calibrate_parser, calibrate)
+    calibrate_parser.add_argument(
         "--apart", choices=("track", "family"), default="track",
         help="what the interval is for: new songs, or new songs by a new family of teachers",
     )  # fmt: skip
-    one.add_argument(
+    calibrate_parser.add_argument(
         "--without", nargs="*", default=["cycle", "members"], metavar="SCORE",
         help="scores to leave out (cycle members: tools.distil has one song and one model)",
     )  # fmt: skip

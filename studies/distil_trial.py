@@ -58,13 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tests(given: Sequence[str]) -> dict[str, Path]:
-    found = {}
-    for one in given:
-        name, equals, folder = one.partition("=")
+    folders = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
         if not equals or not (Path(folder) / "test").is_dir():
-            raise ConfigError(f"--test {one}: give NAME=DATASET, a folder that holds test/SONG")
-        found[name] = Path(folder).resolve()
-    return found
+            raise ConfigError(f"--test {text}: give NAME=DATASET, a folder that holds test/SONG")
+        folders[name] = Path(folder).resolve()
+    return folders
 
 
 def parser() -> argparse.ArgumentParser:

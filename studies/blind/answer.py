@@ -33,7 +33,7 @@ def answer(study: Mapping[str, Any], target: str) -> list[str]:
 def negative(study: Mapping[str, Any], target: str) -> list[str]:
     """Each goal that was missed, each score that knows nothing or loudness only, by number."""
     conditions = study["targets"][target]["conditions"]
-    found = [
+    lines = [
         *missed_goals(study, conditions),
         *unsure_within(study, conditions),
         *short_intervals(study, conditions),
@@ -43,43 +43,43 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
         scores = conditions["songs"]["songs"]["correlations"]
         best = scores[CALIBRATED][MEAN]["spearman"]["value"]
         for name in singles(scores):
-            one = scores[name][MEAN]
-            if one["spearman"]["value"] is None:
+            row = scores[name][MEAN]
+            if row["spearman"]["value"] is None:
                 reason = "is constant, or has no value"
-                found.append(f"`{name}` tells nothing here: it {reason} for every stem.")
-            elif _maybe_nothing(one["spearman"]):
-                found.append(f"`{name}`: Spearman {_range(one['spearman'])}, which may be nothing.")
-            elif meant(name) and one["spearman"]["value"] < 0:
-                found.append(
-                    f"`{name}` goes the wrong way: Spearman {_range(one['spearman'])} once it is "
-                    f"turned so that more should be better, partial {_range(one['partial'])}."
+                lines.append(f"`{name}` tells nothing here: it {reason} for every stem.")
+            elif _maybe_nothing(row["spearman"]):
+                lines.append(f"`{name}`: Spearman {_range(row['spearman'])}, which may be nothing.")
+            elif meant(name) and row["spearman"]["value"] < 0:
+                lines.append(
+                    f"`{name}` goes the wrong way: Spearman {_range(row['spearman'])} once it is "
+                    f"turned so that more should be better, partial {_range(row['partial'])}."
                 )
-            elif name not in LOUDNESS and _maybe_nothing(one["partial"]):
-                found.append(
-                    f"`{name}` knows no more than loudness: Spearman {_range(one['spearman'])}, "
-                    f"partial {_range(one['partial'])}."
+            elif name not in LOUDNESS and _maybe_nothing(row["partial"]):
+                lines.append(
+                    f"`{name}` knows no more than loudness: Spearman {_range(row['spearman'])}, "
+                    f"partial {_range(row['partial'])}."
                 )
-            if best is not None and (one["spearman"]["value"] or -1) > best:
-                found.append(
-                    f"`{name}` alone ({figure(one['spearman']['value'])}) does better than "
+            if best is not None and (row["spearman"]["value"] or -1) > best:
+                lines.append(
+                    f"`{name}` alone ({figure(row['spearman']['value'])}) does better than "
                     f"`{CALIBRATED}` ({figure(best)}), mean of the stems."
                 )
-    return found or ["None: every goal was reached, and every score knows more than loudness."]
+    return lines or ["None: every goal was reached, and every score knows more than loudness."]
 
 
 def _worse_than_level(conditions: Mapping[str, Any]) -> Iterable[str]:
     """Where silence is found worse by the calibration than by the level of the estimate."""
-    for name, one in conditions.items():
+    for name, condition in conditions.items():
         for level in ("songs", "windows"):
-            told = one[level]["activity"]
-            mine, plain = (
-                told[key]["all"]["auc"] if key in told else None
+            activity = condition[level]["activity"]
+            calibrated, plain = (
+                activity[key]["all"]["auc"] if key in activity else None
                 for key in (f"{CALIBRATED} (activity)", "level")
             )
-            if mine is not None and plain is not None and mine < plain:
+            if calibrated is not None and plain is not None and calibrated < plain:
                 yield (
                     f"Silence of {level} in `{name}`: the activity of `{CALIBRATED}` has an AUC of "
-                    f"{mine:.3f}, `level` alone {plain:.3f}."
+                    f"{calibrated:.3f}, `level` alone {plain:.3f}."
                 )
 
 
@@ -102,12 +102,12 @@ def _best(
 
 def _goals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterable[str]:
     parts = []
-    for name, one in conditions.items():
+    for name, condition in conditions.items():
         goal = study["definitions"]["goals"][name]
-        told = by_stem(study, one["songs"], CALIBRATED)
-        count = sum(reached(value, goal) for _, value in told)
-        values = ", ".join(f"{stem} {figure(value)}" for stem, value in told)
-        parts.append(f"`{name}` {values} ({count} of {len(told)} stems reach {goal:g})")
+        values_by_stem = by_stem(study, condition["songs"], CALIBRATED)
+        count = sum(reached(value, goal) for _, value in values_by_stem)
+        values = ", ".join(f"{stem} {figure(value)}" for stem, value in values_by_stem)
+        parts.append(f"`{name}` {values} ({count} of {len(values_by_stem)} stems reach {goal:g})")
     yield f"The calibrated predictor has Spearman {'; '.join(parts)}."
 
 
@@ -115,11 +115,11 @@ def _within(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
     if "songs" not in conditions:
         return "How songs of one teacher are ranked was not measured."
     table = conditions["songs"]["songs"]["correlations"][CALIBRATED]
-    told = [(value, stem) for stem in study["sources"]
+    known = [(value, stem) for stem in study["sources"]
             if (value := table[stem]["within"]["spearman"]["value"]) is not None]  # fmt: skip
-    if not told:
+    if not known:
         return "How songs of one teacher are ranked could not be judged: there are too few."
-    (low, least), (high, most) = min(told), max(told)
+    (low, least), (high, most) = min(known), max(known)
     return (
         "Among the songs of one teacher, which is what distillation ranks, the calibrated "
         f"predictor has in `songs` a mean Spearman of {_range(table[MEAN]['within']['spearman'])}, "
@@ -133,22 +133,22 @@ def _loudness(conditions: Mapping[str, Any]) -> str:
         return "What scores know beyond loudness was not measured."
     scores = conditions["songs"]["songs"]["correlations"]
     names = [n for n in singles(scores) if n not in LOUDNESS]
-    told = [n for n in names if scores[n][MEAN]["partial"]["value"] is not None]
-    weak = [n for n in told if _maybe_nothing(scores[n][MEAN]["partial"])]
+    measured = [n for n in names if scores[n][MEAN]["partial"]["value"] is not None]
+    weak = [n for n in measured if _maybe_nothing(scores[n][MEAN]["partial"])]
     level = figure(scores["level"][MEAN]["spearman"]["value"]) if "level" in scores else "–"
     calibrated = _range(scores[CALIBRATED][MEAN]["partial"])
-    listed = ", ".join(f"`{one}`" for one in weak) or "none"
+    listed = ", ".join(f"`{name}`" for name in weak) or "none"
     return (
         f"Loudness alone (`level`) reaches {level} in the mean of the stems; with it held constant "
-        f"the calibrated predictor keeps {calibrated}, and of {len(told)} scores {len(weak)} know "
-        f"no more than loudness ({listed})."
+        f"the calibrated predictor keeps {calibrated}, and of {len(measured)} scores {len(weak)} "
+        f"know no more than loudness ({listed})."
     )
 
 
 def _intervals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
     parts = []
-    for name, one in conditions.items():
-        stems = [each for each in one["songs"]["calibration"][CALIBRATED].values()
+    for name, condition in conditions.items():
+        stems = [each for each in condition["songs"]["calibration"][CALIBRATED].values()
                  if each.get("covered") is not None]  # fmt: skip
         rows = sum(each["rows"] for each in stems)
         if rows:
@@ -160,13 +160,13 @@ def _intervals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
 
 def _silence(conditions: Mapping[str, Any]) -> str:
     parts = []
-    for name, one in conditions.items():
+    for name, condition in conditions.items():
         for level in ("songs", "windows"):
-            found = one[level]["activity"][f"{CALIBRATED} (activity)"]["all"]
-            if found.get("auc") is not None:
+            statistic = condition[level]["activity"][f"{CALIBRATED} (activity)"]["all"]
+            if statistic.get("auc") is not None:
                 parts.append(
-                    f"`{name}` {level} {found['auc']:.3f} ({found['silent']} silent of "
-                    f"{found['silent'] + found['playing']})"
+                    f"`{name}` {level} {statistic['auc']:.3f} ({statistic['silent']} silent of "
+                    f"{statistic['silent'] + statistic['playing']})"
                 )
     if not parts:
         return "Activity could not be judged: no stem or second of the test songs is silent."
@@ -178,13 +178,13 @@ def singles(scores: Mapping[str, Any]) -> list[str]:
     return [name for name in scores if name in DEFINITIONS]
 
 
-def _range(found: Mapping[str, Any]) -> str:
-    if found["low"] is None or found["high"] is None:
-        return figure(found["value"])
-    return f"{figure(found['value'])} [{figure(found['low'])}, {figure(found['high'])}]"
+def _range(statistic: Mapping[str, Any]) -> str:
+    if statistic["low"] is None or statistic["high"] is None:
+        return figure(statistic["value"])
+    return f"{figure(statistic['value'])} [{figure(statistic['low'])}, {figure(statistic['high'])}]"
 
 
-def _maybe_nothing(found: Mapping[str, Any]) -> bool:
+def _maybe_nothing(statistic: Mapping[str, Any]) -> bool:
     """The interval holds 0, or there is no interval."""
-    low, high = found["low"], found["high"]
+    low, high = statistic["low"], statistic["high"]
     return low is None or high is None or low <= 0 <= high

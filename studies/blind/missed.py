@@ -12,14 +12,15 @@ SHORT = 0.05  # of the songs, that intervals may hold less than they are meant t
 
 def missed_goals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterable[str]:
     """The stems that miss the goal of a condition, of songs and of windows."""
-    for name, one in conditions.items():
+    for name, condition in conditions.items():
         goal = study["definitions"]["goals"][name]
         for level in ("songs", "windows"):
-            for model in predictions(one[level]):
-                told = by_stem(study, one[level], model)
-                missed = [f"{stem} {figure(v)}" for stem, v in told if not reached(v, goal)]
-                if all(value is None for _, value in told):
-                    reason = one[level]["correlations"][model][told[0][0]]["spearman"]["reason"]
+            for model in predictions(condition[level]):
+                values = by_stem(study, condition[level], model)
+                missed = [f"{stem} {figure(v)}" for stem, v in values if not reached(v, goal)]
+                if all(value is None for _, value in values):
+                    column = condition[level]["correlations"][model][values[0][0]]
+                    reason = column["spearman"]["reason"]
                     yield f"`{model}` cannot be judged in `{name}`, {level}: {reason}."
                 elif missed:
                     yield f"`{model}` misses {goal:g} in `{name}`, {level}: {', '.join(missed)}."
@@ -27,9 +28,9 @@ def missed_goals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Ite
 
 def unsure_within(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterable[str]:
     """The stems of which the songs of one teacher are ranked poorly."""
-    for name, one in conditions.items():
-        for model in predictions(one["songs"]):
-            table = one["songs"]["correlations"][model]
+    for name, condition in conditions.items():
+        for model in predictions(condition["songs"]):
+            table = condition["songs"]["correlations"][model]
             values = [(stem, table[stem]["within"]["spearman"]["value"])
                       for stem in study["sources"]]  # fmt: skip
             low = [f"{stem} {figure(v)}" for stem, v in values if v is not None and v < SURE]
@@ -43,12 +44,12 @@ def unsure_within(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> It
 def short_intervals(study: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterable[str]:
     """The stems whose intervals hold less than they are meant to, by 5 points or more."""
     nominal = study["settings"]["coverage"]
-    for name, one in conditions.items():
-        for model, stems in one["songs"]["calibration"].items():
+    for name, condition in conditions.items():
+        for model, stems in condition["songs"]["calibration"].items():
             low = [
-                f"{stem} {found['covered']:.0%}" for stem, found in stems.items()
-                if found.get("covered") is not None
-                and found["covered"] <= nominal - SHORT + 1e-9
+                f"{stem} {interval['covered']:.0%}" for stem, interval in stems.items()
+                if interval.get("covered") is not None
+                and interval["covered"] <= nominal - SHORT + 1e-9
             ]  # fmt: skip
             if low:
                 yield (

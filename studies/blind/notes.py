@@ -19,21 +19,21 @@ def chosen(fitted: Sequence[Record], target: str) -> dict[str, Any]:
     sources = fitted[0].sources
     sheet = sheet_of(fitted, common_names(fitted), target, {}, windows=False)
     table = correlations(sheet, sources, draws=0, seed=0)
-    found = {}
+    chosen = {}
     for stem in sources:
-        values = {name: one[stem]["spearman"]["value"] for name, one in table.items()}
-        told = {name: value for name, value in values.items() if value is not None}
-        if told:
-            best = max(told, key=lambda name: told[name])
-            found[stem] = {"score": best, "on_calibration": told[best]}
-    return found
+        values = {name: scores[stem]["spearman"]["value"] for name, scores in table.items()}
+        known = {name: value for name, value in values.items() if value is not None}
+        if known:
+            best = max(known, key=lambda name: known[name])
+            chosen[stem] = {"score": best, "on_calibration": known[best]}
+    return chosen
 
 
 def notes(extras: Sequence[str], heard: Sequence[str], *, assumed: bool) -> list[str]:
     """How predictions of networks that were trained elsewhere (`extras`) are to be read."""
     if not extras:
         return []
-    named = ", ".join(f"`{one}`" for one in extras)
+    named = ", ".join(f"`{name}`" for name in extras)
     families = ", ".join(heard) or "none"
     first = (
         f"On which families {named} was trained was not said (`report --heard`), so all are taken "
@@ -58,8 +58,8 @@ def nothing(level: dict[str, Any], names: Iterable[str]) -> None:
 
 
 def _reason(part: dict[str, Any]) -> None:
-    for one in part.values():
-        if isinstance(one, dict):
-            _reason(one)
+    for condition in part.values():
+        if isinstance(condition, dict):
+            _reason(condition)
     if "reason" in part:
         part["reason"] = HEARD

@@ -30,18 +30,18 @@ def compared(
     rows = rows_of(records, sources, names, target)
     rows = rows.where(rows.known)
     several = len(np.unique(rows.family)) > 1
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for apart in ("track", "family") if several else ("track",):
-        found[apart] = {}
+        results[apart] = {}
         for name in regressors:
-            found[apart][name] = _judged(rows, names, name, apart, seed, sources)
+            results[apart][name] = _judged(rows, names, name, apart, seed, sources)
         if SINGLE in names:
-            one = rows.where(np.ones(len(rows), bool))
-            alone = Rows(**{**vars(one), "values": one.values[:, [names.index(SINGLE)]]})
-            found[apart][f"ridge of {SINGLE}"] = _judged(
+            every = rows.where(np.ones(len(rows), bool))
+            alone = Rows(**{**vars(every), "values": every.values[:, [names.index(SINGLE)]]})
+            results[apart][f"ridge of {SINGLE}"] = _judged(
                 alone, (SINGLE,), "ridge", apart, seed, sources
             )
-    return found
+    return results
 
 
 def _judged(
@@ -54,22 +54,22 @@ def _judged(
         )
         guess[left] = model.predict(rows.values[left], rows.stem[left])
     teachers = np.unique(rows.teacher)
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "rmse": float(np.sqrt(np.nanmean(np.square(guess - rows.target)))),
         "spearman": {},
         "within": {},
     }
     for number, stem in enumerate(sources):
-        mine = rows.stem == number
-        told["spearman"][stem] = _known(guess[mine], rows.target[mine])
-        parts = [mine & (rows.teacher == one) for one in teachers]
+        of_stem = rows.stem == number
+        result["spearman"][stem] = _known(guess[of_stem], rows.target[of_stem])
+        parts = [of_stem & (rows.teacher == teacher) for teacher in teachers]
         each = [_known(guess[part], rows.target[part]) for part in parts]
-        known = [one for one in each if np.isfinite(one)]
-        told["within"][stem] = float(np.mean(known)) if known else float("nan")
-    return told
+        finite = [value for value in each if np.isfinite(value)]
+        result["within"][stem] = float(np.mean(finite)) if finite else float("nan")
+    return result
 
 
 def _known(guess: Array, truth: Array) -> float:
     """Spearman's correlation over the rows that were predicted."""
-    there = np.isfinite(guess)
-    return spearman(guess[there], truth[there])
+    predicted = np.isfinite(guess)
+    return spearman(guess[predicted], truth[predicted])

@@ -44,13 +44,13 @@ class Sheet:
     def where(self, chosen: Array) -> "Sheet":
         """The rows of a mask."""
 
-        def cut(one: Array | Columns) -> Array | Columns:
-            if isinstance(one, Mapping):
-                return {name: values[chosen] for name, values in one.items()}
-            return one[chosen]
+        def cut(columns: Array | Columns) -> Array | Columns:
+            if isinstance(columns, Mapping):
+                return {name: values[chosen] for name, values in columns.items()}
+            return columns[chosen]
 
         parts: dict[str, Array | Columns] = {
-            one.name: cut(getattr(self, one.name)) for one in fields(self)
+            column.name: cut(getattr(self, column.name)) for column in fields(self)
         }
         return Sheet(**parts)  # type: ignore[arg-type]
 
@@ -75,17 +75,17 @@ def sheet_of(
     rows = rows_of(records, records[0].sources, names, target, windows=windows)
 
     def joined(name: str, attribute: str) -> Array:
-        return np.concatenate([getattr(one, attribute).ravel() for one in qualities[name]])
+        return np.concatenate([getattr(quality, attribute).ravel() for quality in qualities[name]])
 
-    sizes = [(one.truth[target].windows if windows else one.truth[target].track).size
-             for one in records]  # fmt: skip
+    sizes = [(record.truth[target].windows if windows else record.truth[target].track).size
+             for record in records]  # fmt: skip
     columns = {name: rows.values[:, n] for n, name in enumerate(names)}
     guess, active = ("windows", "active_windows") if windows else ("sdr", "active")
     columns.update({name: joined(name, guess) for name in qualities})
     ends = {} if windows else qualities
     return Sheet(
         stem=rows.stem,
-        song=np.repeat([f"{one.kind}/{one.track}" for one in records], sizes),
+        song=np.repeat([f"{record.kind}/{record.track}" for record in records], sizes),
         teacher=rows.teacher,
         family=rows.family,
         truth=np.where(rows.known, rows.target, np.nan),
@@ -125,15 +125,18 @@ def predictors(
 ) -> dict[str, Calibration]:
     """A calibration for the teachers of each family: one for all, or each without its family."""
     if not apart:
-        one = fit(calibration)
-        return dict.fromkeys(families, one)
+        fitted = fit(calibration)
+        return dict.fromkeys(families, fitted)
     return {
-        family: fit(others)
+        family: fit(rest)
         for family in families
-        if (others := [one for one in calibration if one.family != family])
+        if (rest := [record for record in calibration if record.family != family])
     }
 
 
 def predicted(records: Sequence[Record], by_family: Mapping[str, Calibration]) -> list[Quality]:
     """What each record's family's calibration says of it."""
-    return [by_family[one.family].predict(one.scores, one.sources, one.window) for one in records]
+    return [
+        by_family[record.family].predict(record.scores, record.sources, record.window)
+        for record in records
+    ]

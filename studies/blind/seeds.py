@@ -30,8 +30,8 @@ def stability(
     """
     runs: dict[tuple[str, str], list[str]] = defaultdict(list)
     for teacher, family in sorted(families.items()):
-        if found := STAGE.match(teacher):
-            runs[family, found["stage"]].append(teacher)
+        if match := STAGE.match(teacher):
+            runs[family, match["stage"]].append(teacher)
     pairs = [pair for teachers in runs.values() for pair in combinations(teachers, 2)]
     return [_compared(table, pair, sources) for pair in pairs]
 
@@ -39,17 +39,17 @@ def stability(
 def _compared(
     table: Mapping[str, Mapping[str, Any]], pair: tuple[str, str], sources: Sequence[str]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"teachers": list(pair), "stems": {}}
+    result: dict[str, Any] = {"teachers": list(pair), "stems": {}}
     for stem in sources:
         scores = {
-            name: [columns[stem]["teachers"].get(one) for one in pair]
+            name: [columns[stem]["teachers"].get(teacher) for teacher in pair]
             for name, columns in table.items()
         }
         both = np.array([two for two in scores.values() if None not in two], dtype=np.float64)
         enough = len(both) >= FEWEST and both.std(0).min(initial=np.inf) > 0
-        found["stems"][stem] = {
+        result["stems"][stem] = {
             "scores": scores,
             "agreement": number_of(np.corrcoef(both.T)[0, 1]) if enough else None,
             "spread": number_of(np.abs(both[:, 0] - both[:, 1]).mean()) if len(both) else None,
         }
-    return found
+    return result

@@ -89,26 +89,27 @@ def study(
     """
     home = kind or _usual_kind(records)
     fitted = [
-        one for one in records
-        if one.split == "valid" and one.kind == home and (not families or one.family in families)
+        record for record in records
+        if record.split == "valid" and record.kind == home
+        and (not families or record.family in families)
     ]  # fmt: skip
-    tests = [one for one in records if one.split == "test"]
-    for what, some in (("valid", fitted), ("test", tests)):
-        if not some:
+    tests = [record for record in records if record.split == "test"]
+    for split, rows in (("valid", fitted), ("test", tests)):
+        if not rows:
             raise DatasetError(
-                f"there are no records of the split {what} of the kind {home}: collect some with "
+                f"there are no records of the split {split} of the kind {home}: collect some with "
                 "tools.blind_scores"
             )
-    known = [one for one in targets if all(one in each.truth for each in (*fitted, *tests))]
-    if not known:
+    truths = [name for name in targets if all(name in each.truth for each in (*fitted, *tests))]
+    if not truths:
         raise DatasetError(f"not all records have one of the truths {', '.join(targets)}")
     extras = extra_names([*fitted, *tests])
-    known_to = sorted({one.family for one in records} if heard is None else set(heard))
+    known_to = sorted({record.family for record in records} if heard is None else set(heard))
     options: dict[str, Any] = {"regressor": regressor, "coverage": coverage, "seed": seed}
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "format": FORMAT,
-        "settings": {**options, "kind": home, "draws": draws, "targets": known,
-                     "calibrated_on": sorted({one.family for one in fitted})},
+        "settings": {**options, "kind": home, "draws": draws, "targets": truths,
+                     "calibrated_on": sorted({record.family for record in fitted})},
         "sources": list(fitted[0].sources),
         "versions": {"python": platform.python_version(), "numpy": np.__version__,
                      "scipy": scipy.__version__, "scikit-learn": sklearn.__version__},
@@ -119,18 +120,18 @@ def study(
         "records": counted(records),
         "targets": {},
     }  # fmt: skip
-    for target in known:
-        told = {"target": target, **options}
+    for target in truths:
+        of_target = {"target": target, **options}
         parts = {
             name: part for name in CONDITIONS
-            if (part := _condition(name, fitted, tests, home, told, draws, known_to, tell))
+            if (part := _condition(name, fitted, tests, home, of_target, draws, known_to, tell))
             is not None
         }  # fmt: skip
-        found["targets"][target] = {"conditions": parts, "chosen": chosen(fitted, target)}
+        result["targets"][target] = {"conditions": parts, "chosen": chosen(fitted, target)}
         if compare:
             tell(f"{target}: regressors")
-            found["targets"][target]["regressors"] = compared(fitted, target, seed)
-    return dict(plain_tree(found))
+            result["targets"][target]["regressors"] = compared(fitted, target, seed)
+    return dict(plain_tree(result))
 
 
 def _condition(
@@ -145,19 +146,19 @@ def _condition(
 ) -> dict[str, Any] | None:
     """One of the questions; None where there are no records for it."""
     apart = name in ("family", "both")
-    records = [one for one in tests if (one.kind == home) == (name in ("songs", "family"))]
-    seen, teachers = {one.family for one in fitted}, {one.teacher for one in fitted}
+    records = [record for record in tests if (record.kind == home) == (name in ("songs", "family"))]
+    seen, teachers = {record.family for record in fitted}, {record.teacher for record in fitted}
     if name == "songs":  # runs with other seeds too, for the comparison of seeds
-        records = [one for one in records if one.family in seen]
+        records = [record for record in records if record.family in seen]
     elif not apart:
-        records = [one for one in records if one.teacher in teachers]
+        records = [record for record in records if record.teacher in teachers]
     elif len(seen) < 2:
-        records = [one for one in records if one.family not in seen]
-    asked = [one for one in records if apart or one.teacher in teachers]
+        records = [record for record in records if record.family not in seen]
+    asked = [record for record in records if apart or record.teacher in teachers]
     if not asked:
         return None
     tell(f"{options['target']}: {name}")
-    families = sorted({one.family for one in records})
+    families = sorted({record.family for record in records})
     names, extras = common_names([*fitted, *records]), extra_names([*fitted, *records])
     qualities: dict[str, list[Quality]] = {}
     for label, scores in (
@@ -166,13 +167,16 @@ def _condition(
     ):
         by_family = predictors(
             fitted,
-            lambda some, scores=scores: Calibration.fit(some, names=scores, **options),  # type: ignore[misc]
+            lambda part, scores=scores: Calibration.fit(part, names=scores, **options),  # type: ignore[misc]
             families,
             apart=apart,
         )
         qualities[label] = predicted(records, by_family)
     shown = LOUDNESS if apart else (*names, *extras)
-    found: dict[str, Any] = {"families": families, "kinds": sorted({one.kind for one in asked})}
+    result: dict[str, Any] = {
+        "families": families,
+        "kinds": sorted({record.kind for record in asked}),
+    }
     learnt = [*extras, *(label for label in qualities if label != CALIBRATED)]
     sources = records[0].sources
     for level, windows in (("songs", False), ("windows", True)):
@@ -180,32 +184,32 @@ def _condition(
             records, [*dict.fromkeys((*shown, *extras))], options["target"], qualities,
             windows=windows,
         )  # fmt: skip
-        sheet = every.where(np.isin(every.teacher, [one.teacher for one in asked]))
+        sheet = every.where(np.isin(every.teacher, [record.teacher for record in asked]))
         sheet = without(sheet, learnt, heard) if apart else sheet
         count = max(1, round(draws * WINDOW_DRAWS)) if windows else draws
         table = correlations(sheet, sources, draws=count, seed=options["seed"])
-        found[level] = {
+        result[level] = {
             "rows": len(sheet),
             "playing": int(sheet.plays.sum()),
-            "songs": len({(one.kind, one.track) for one in asked}),
+            "songs": len({(record.kind, record.track) for record in asked}),
             "correlations": table,
             "risk": risks(sheet, sources, [*qualities, *extras]),
             "calibration": {} if windows else calibrations(sheet, sources),
             "activity": activity(sheet, sources),
         }
         if name == "songs":
-            found[level]["seeds"] = stability(
+            result[level]["seeds"] = stability(
                 correlations(every, sources, draws=0, seed=0),
-                {one.teacher: one.family for one in records},
+                {record.teacher: record.family for record in records},
                 sources,
             )
         if apart and set(families) <= set(heard):
-            nothing(found[level], learnt)
-    return found
+            nothing(result[level], learnt)
+    return result
 
 
 def _usual_kind(records: Sequence[Record]) -> str:
-    kinds = [one.kind for one in records if one.split == "valid"]
+    kinds = [record.kind for record in records if record.split == "valid"]
     if not kinds:
         raise DatasetError(
             "there are no records of the split valid to calibrate on: collect some with "
@@ -217,8 +221,8 @@ def _usual_kind(records: Sequence[Record]) -> str:
 def counted(records: Sequence[Record]) -> list[dict[str, Any]]:
     """How many songs of each teacher, kind and split."""
     groups: dict[tuple[str, str, str, str], int] = {}
-    for one in records:
-        key = (one.family, one.teacher, one.kind, one.split)
+    for record in records:
+        key = (record.family, record.teacher, record.kind, record.split)
         groups[key] = groups.get(key, 0) + 1
     names = ("family", "teacher", "kind", "split")
     return [{**dict(zip(names, key, strict=True)), "songs": groups[key]} for key in sorted(groups)]

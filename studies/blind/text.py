@@ -13,9 +13,14 @@ def page(study: Mapping[str, Any]) -> str:
     lines = ["# What blind scores know of the true quality of stems", ""]
     for target in study["targets"]:
         lines += [f"## The answer, {target}", "", *answer(study, target), ""]
-        lines += ["### Negative results", "", *(f"- {one}" for one in negative(study, target)), ""]
+        lines += [
+            "### Negative results",
+            "",
+            *(f"- {line}" for line in negative(study, target)),
+            "",
+        ]
     if study["notes"]:
-        lines += ["## Notes", "", *(f"- {one}" for one in study["notes"]), ""]
+        lines += ["## Notes", "", *(f"- {note}" for note in study["notes"]), ""]
     for target, part in study["targets"].items():
         lines += _predictions(study, target)
         for level in ("songs", "windows"):
@@ -25,7 +30,7 @@ def page(study: Mapping[str, Any]) -> str:
     lines += ["## Records", ""]
     lines += table(
         ("family", "teacher", "kind", "split", "songs"),
-        [[str(value) for value in one.values()] for one in study["records"]],
+        [[str(value) for value in row.values()] for row in study["records"]],
     )
     lines += ["## Methods", ""]
     definitions = study["definitions"]
@@ -42,8 +47,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [*made, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-def _span(found: Mapping[str, Any]) -> str:
-    value, low, high = (found[key] for key in ("value", "low", "high"))
+def _span(statistic: Mapping[str, Any]) -> str:
+    value, low, high = (statistic[key] for key in ("value", "low", "high"))
     ends = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
     return figure(value) + ends
 
@@ -55,19 +60,22 @@ def _predictions(study: Mapping[str, Any], target: str) -> list[str]:
     for level in ("songs", "windows"):
         lines += [f"## Auxiliary models, {target} of {level}: Spearman [95 %]", ""]
         rows = []
-        for name, one in study["targets"][target]["conditions"].items():
-            for model in predictions(one[level]):
-                found = one[level]["correlations"][model]
-                if all(value is None for _, value in by_stem(study, one[level], model)):
-                    reason = found[study["sources"][0]]["spearman"]["reason"]
+        for name, condition in study["targets"][target]["conditions"].items():
+            for model in predictions(condition[level]):
+                correlation = condition[level]["correlations"][model]
+                if all(value is None for _, value in by_stem(study, condition[level], model)):
+                    reason = correlation[study["sources"][0]]["spearman"]["reason"]
                     rows.append([name, model, reason, *("-" for _ in stems)])
                     continue
-                for what, values in (
-                    ("pooled", [found[stem]["spearman"] for stem in stems]),
-                    ("within a teacher", [found[stem]["within"]["spearman"] for stem in stems]),
-                    ("partial", [found[stem]["partial"] for stem in stems]),
+                for kind, values in (
+                    ("pooled", [correlation[stem]["spearman"] for stem in stems]),
+                    (
+                        "within a teacher",
+                        [correlation[stem]["within"]["spearman"] for stem in stems],
+                    ),
+                    ("partial", [correlation[stem]["partial"] for stem in stems]),
                 ):
-                    rows.append([name, model, what, *map(_span, values)])
+                    rows.append([name, model, kind, *map(_span, values)])
         lines += table(("condition", "model", "of", *stems), rows)
     return lines
 
@@ -77,18 +85,20 @@ def _scores(study: Mapping[str, Any], target: str, level: str) -> list[str]:
     stems = [*study["sources"], MEAN]
     lines: list[str] = []
     for name in ("songs", "kind"):
-        one = study["targets"][target]["conditions"].get(name)
-        if one is None:
+        condition = study["targets"][target]["conditions"].get(name)
+        if condition is None:
             continue
-        found = one[level]["correlations"]
-        order = sorted(found, key=lambda key: -(found[key][MEAN]["spearman"]["value"] or -9))
+        correlations = condition[level]["correlations"]
+        order = sorted(
+            correlations, key=lambda key: -(correlations[key][MEAN]["spearman"]["value"] or -9)
+        )
         rows = [
             [
                 score,
-                *(_span(found[score][stem]["spearman"]) for stem in stems),
-                _span(found[score][MEAN]["partial"]),
-                _span(found[score][MEAN]["within"]["spearman"]),
-                figure(found[score][MEAN]["kendall"]),
+                *(_span(correlations[score][stem]["spearman"]) for stem in stems),
+                _span(correlations[score][MEAN]["partial"]),
+                _span(correlations[score][MEAN]["within"]["spearman"]),
+                figure(correlations[score][MEAN]["kendall"]),
             ]
             for score in order
         ]
@@ -104,11 +114,11 @@ def _usefulness(study: Mapping[str, Any], target: str) -> list[str]:
     nominal = study["settings"]["coverage"]
     lines = [f"## Predicted dB and intervals (nominal {nominal:.0%}), {target} of songs", ""]
     rows = [
-        [name, model, stem, *(figure(one.get(key)) for key in
+        [name, model, stem, *(figure(numbers.get(key)) for key in
                               ("bias", "mae", "rmse", "covered", "width"))]
         for name, part in conditions.items()
         for model, stems in part["songs"]["calibration"].items()
-        for stem, one in stems.items()
+        for stem, numbers in stems.items()
     ]  # fmt: skip
     head = ("condition", "model", "stem", "bias dB", "MAE dB", "RMSE dB", "covered", "width dB")
     lines += table(head, rows)
@@ -127,9 +137,9 @@ def _activity(study: Mapping[str, Any], target: str) -> list[str]:
     rows = []
     for name, part in study["targets"][target]["conditions"].items():
         for level in ("songs", "windows"):
-            for score, one in part[level]["activity"].items():
-                silent, playing = one["all"]["silent"], one["all"]["playing"]
-                cells = [figure(one[stem].get("auc")) for stem in stems]
+            for score, numbers in part[level]["activity"].items():
+                silent, playing = numbers["all"]["silent"], numbers["all"]["playing"]
+                cells = [figure(numbers[stem].get("auc")) for stem in stems]
                 rows.append([name, level, score, *cells, f"{silent} of {silent + playing}"])
     head = ("condition", "of", "score", *study["sources"], "all", "silent")
     return ["## Which stems play: AUC", "", *table(head, rows)]
@@ -145,9 +155,9 @@ def _seeds(study: Mapping[str, Any], target: str) -> list[str]:
         first, second = pair["teachers"]
         lines += [f"{first} against {second}:", ""]
         rows = [
-            [stem, figure(one["agreement"]), figure(one["spread"]),
-             *(figure(value) for value in one["scores"].get(CALIBRATED, (None, None)))]
-            for stem, one in pair["stems"].items()
+            [stem, figure(numbers["agreement"]), figure(numbers["spread"]),
+             *(figure(value) for value in numbers["scores"].get(CALIBRATED, (None, None)))]
+            for stem, numbers in pair["stems"].items()
         ]  # fmt: skip
         head = ("stem", "correlation over the scores", "mean difference",
                 f"{CALIBRATED}, {first}", f"{CALIBRATED}, {second}")  # fmt: skip
@@ -155,15 +165,18 @@ def _seeds(study: Mapping[str, Any], target: str) -> list[str]:
     return lines
 
 
-def _regressors(found: Mapping[str, Any] | None, sources: Sequence[str], target: str) -> list[str]:
-    if not found:
+def _regressors(
+    regressors: Mapping[str, Any] | None, sources: Sequence[str], target: str
+) -> list[str]:
+    if not regressors:
         return []
     lines = [f"## Regressors compared on the songs of calibration, {target}", ""]
     rows = [
-        [apart, name, figure(one["rmse"]), *(figure(one["spearman"][stem]) for stem in sources),
-         *(figure(one["within"][stem]) for stem in sources)]
-        for apart, models in found.items()
-        for name, one in models.items()
+        [apart, name, figure(numbers["rmse"]),
+         *(figure(numbers["spearman"][stem]) for stem in sources),
+         *(figure(numbers["within"][stem]) for stem in sources)]
+        for apart, models in regressors.items()
+        for name, numbers in models.items()
     ]  # fmt: skip
-    head = ("left out", "regressor", "RMSE dB", *sources, *(f"{one} within" for one in sources))
+    head = ("left out", "regressor", "RMSE dB", *sources, *(f"{stem} within" for stem in sources))
     return [*lines, *table(head, rows)]

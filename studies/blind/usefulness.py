@@ -24,23 +24,23 @@ def risk_coverage(score: Array, truth: Array) -> dict[str, Any]:
         one (`random`); `excess`: the area of `bad` over the oracle's, random being 1, and 0 a
         score as good as the truth. All None for fewer than 5 rows.
     """
-    known = np.isfinite(truth)
-    score, truth = np.where(np.isfinite(score), score, -np.inf)[known], truth[known]
+    measured = np.isfinite(truth)
+    score, truth = np.where(np.isfinite(score), score, -np.inf)[measured], truth[measured]
     if len(truth) < FEWEST:
         return {"reason": f"{len(truth)} rows, fewer than {FEWEST}"}
     bad = (truth < np.quantile(truth, BAD)).astype(np.float64)
     counts = np.maximum(1, np.round(np.array(KEPT) * len(truth)).astype(int))
-    found: dict[str, Any] = {"kept": list(KEPT), "rows": len(truth)}
+    curves: dict[str, Any] = {"kept": list(KEPT), "rows": len(truth)}
     area = {}
     for name, by in (("score", score), ("oracle", truth)):
-        quality, share = (_running_mean(by, one) for one in (truth, bad))
+        quality, share = (_running_mean(by, values) for values in (truth, bad))
         area[name] = float(share.mean())
-        mine = {"quality": quality[counts - 1].tolist(), "bad": share[counts - 1].tolist()}
-        found.update(mine if name == "score" else {"oracle": mine})
-    found["random"] = {"quality": float(truth.mean()), "bad": float(bad.mean())}
+        curve = {"quality": quality[counts - 1].tolist(), "bad": share[counts - 1].tolist()}
+        curves.update(curve if name == "score" else {"oracle": curve})
+    curves["random"] = {"quality": float(truth.mean()), "bad": float(bad.mean())}
     spread = float(bad.mean()) - area["oracle"]
-    found["excess"] = (area["score"] - area["oracle"]) / spread if spread > 0 else float("nan")
-    return found
+    curves["excess"] = (area["score"] - area["oracle"]) / spread if spread > 0 else float("nan")
+    return curves
 
 
 def _running_mean(by: Array, values: Array) -> Array:
@@ -60,8 +60,8 @@ def calibration(guess: Array, truth: Array, low: Array, high: Array) -> dict[str
         mean truth and count; `bias`, `mae` and `rmse` in dB; `covered`, the share inside the
         interval, and `width`, the median of it in dB (None where it is infinite).
     """
-    known = np.isfinite(guess) & np.isfinite(truth)
-    guess, truth, low, high = (one[known] for one in (guess, truth, low, high))
+    finite = np.isfinite(guess) & np.isfinite(truth)
+    guess, truth, low, high = (column[finite] for column in (guess, truth, low, high))
     if len(truth) < FEWEST:
         return {"reason": f"{len(truth)} rows, fewer than {FEWEST}"}
     parts = np.array_split(np.argsort(guess, kind="stable"), min(BINS, len(guess) // FEWEST))
@@ -82,10 +82,10 @@ def calibration(guess: Array, truth: Array, low: Array, high: Array) -> dict[str
 
 def activity_auc(score: Array, plays: Array) -> dict[str, Any]:
     """Area under the ROC curve: the chance that a playing stem scores above a silent one."""
-    known = np.isfinite(score)
-    score, plays = score[known], plays[known]
+    finite = np.isfinite(score)
+    score, plays = score[finite], plays[finite]
     playing, silent = int(plays.sum()), int((~plays).sum())
-    counts: dict[str, Any] = {"playing": playing, "silent": silent, "without": int((~known).sum())}
+    counts: dict[str, Any] = {"playing": playing, "silent": silent, "without": int((~finite).sum())}
     if not playing or not silent:
         return {**counts, "auc": None, "reason": "all of them play, or none does"}
     return {**counts, "auc": float(roc_auc_score(plays, score))}

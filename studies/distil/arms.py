@@ -66,10 +66,10 @@ class Trial:
                 self._distil(arm)
             for student in [pool.submit(self._student, *run) for run in runs]:
                 student.result()
-        found = self.results()
-        text = table(found)
+        results = self.results()
+        text = table(results)
         with atomic_path(self.out / "trial.json") as path:
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         with atomic_path(self.out / "trial.md") as path:
             path.write_text(text + "\n", encoding="utf-8")
         return text
@@ -157,7 +157,7 @@ class Trial:
                 students[name] = {
                     "arm": arm,
                     "seed": seed,
-                    "nsdr": {t: _by_stem(one) for t, one in tests.items()},
+                    "nsdr": {t: _by_stem(results) for t, results in tests.items()},
                 }
         return {
             "definition": "nSDR in dB, mean over the test songs, of stems that play",
@@ -180,34 +180,39 @@ class Trial:
             for stem, nsdr, level in stems:
                 if nsdr is not None and level > QUIET:
                     values.setdefault(stem, []).append(nsdr)
-        return {"songs": len(songs), "true_nsdr": {one: mean(v) for one, v in values.items()}}
+        return {
+            "songs": len(songs),
+            "true_nsdr": {name: mean(v) for name, v in values.items()},
+        }
 
 
 def _by_stem(results: Results) -> dict[str, float]:
-    found = results.aggregates()["nsdr"]
-    return {**found["stems"], "mean": found["mean"]}
+    nsdr = results.aggregates()["nsdr"]
+    return {**nsdr["stems"], "mean": nsdr["mean"]}
 
 
-def table(found: dict[str, Any]) -> str:
+def table(trial: dict[str, Any]) -> str:
     """Markdown: what the labels are worth, and for each test what the students have learnt."""
-    students = list(found["students"].values())
+    students = list(trial["students"].values())
     lines = ["Labels: songs, and the mean true nSDR in dB of the teacher's stems.", ""]
-    lines += _labels(found["songs"])
-    lines += ["", f"Students: {found['definition']}; mean ± standard deviation over seeds.", ""]
+    lines += _labels(trial["songs"])
+    lines += ["", f"Students: {trial['definition']}; mean ± standard deviation over seeds.", ""]
     for test in students[0]["nsdr"]:
         lines += [*_gains(students, test), ""]
     return "\n".join(lines).rstrip()
 
 
 def _labels(songs: dict[str, Any]) -> list[str]:
-    sources = next((list(one["true_nsdr"]) for one in songs.values() if one["true_nsdr"]), [])
+    sources = next(
+        (list(labels["true_nsdr"]) for labels in songs.values() if labels["true_nsdr"]), []
+    )
     lines = [f"| arm | songs | {' | '.join([*sources, 'mean'])} |"]
     lines.append("|---" * (len(sources) + 3) + "|")
-    for arm, one in songs.items():
-        if one["true_nsdr"]:
-            values = [one["true_nsdr"][stem] for stem in sources]
+    for arm, labels in songs.items():
+        if labels["true_nsdr"]:
+            values = [labels["true_nsdr"][stem] for stem in sources]
             cells = " | ".join(f"{value:.2f}" for value in (*values, mean(values)))
-            lines.append(f"| {arm} | {one['songs']} | {cells} |")
+            lines.append(f"| {arm} | {labels['songs']} | {cells} |")
     return lines
 
 
@@ -216,10 +221,10 @@ def _gains(students: Sequence[dict[str, Any]], test: str) -> list[str]:
     stems = list(students[0]["nsdr"][test])
     lines = [f"| {test} | {' | '.join(stems)} | gain |", "|---" * (len(stems) + 2) + "|"]
     base = {s["seed"]: s["nsdr"][test]["mean"] for s in students if s["arm"] == "supervised"}
-    for arm in dict.fromkeys(one["arm"] for one in students):
-        own = [one for one in students if one["arm"] == arm]
-        cells = [_spread([one["nsdr"][test][stem] for one in own]) for stem in stems]
-        gains = [o["nsdr"][test]["mean"] - base[o["seed"]] for o in own if o["seed"] in base]
+    for arm in dict.fromkeys(student["arm"] for student in students):
+        of_arm = [student for student in students if student["arm"] == arm]
+        cells = [_spread([student["nsdr"][test][stem] for student in of_arm]) for stem in stems]
+        gains = [o["nsdr"][test]["mean"] - base[o["seed"]] for o in of_arm if o["seed"] in base]
         lines.append(f"| {arm} | {' | '.join(cells)} | {_spread(gains)} |")
     return lines
 
