@@ -77,25 +77,25 @@ def write_songs(folder: Path, songs: int, seconds: float) -> None:
 
 def measure(sides: dict[str, Side], rounds: int) -> Rounds:
     """All rounds, after one that does not count."""
-    found: Rounds = {case: {name: [] for name in sides} for case in BATCHES}
+    rounds_by_case: Rounds = {case: {name: [] for name in sides} for case in BATCHES}
     for number in range(rounds + 1):
         for case, batches in BATCHES.items():
             for name, side in sides.items():
                 answer = side.ask(json.dumps([case, batches]))
                 if number:
-                    found[case][name].append(answer)
-    return found
+                    rounds_by_case[case][name].append(answer)
+    return rounds_by_case
 
 
-def each(found: list[dict[str, float]], part: str) -> list[float]:
+def each(rounds: list[dict[str, float]], part: str) -> list[float]:
     """Milliseconds of an example, in each round."""
-    return [1000 * one[part] / one["examples"] for one in found]
+    return [1000 * measured[part] / measured["examples"] for measured in rounds]
 
 
-def tables(found: Rounds) -> list[dict[str, Any]]:
+def tables(rounds_by_case: Rounds) -> list[dict[str, Any]]:
     """What is printed, for `record`."""
     done = []
-    for case, sides in found.items():
+    for case, sides in rounds_by_case.items():
         walls = {name: each(rounds, "wall") for name, rounds in sides.items()}
         more = {
             name: {
@@ -109,12 +109,12 @@ def tables(found: Rounds) -> list[dict[str, Any]]:
     return done
 
 
-def show(found: Rounds) -> None:
+def show(rounds_by_case: Rounds) -> None:
     print(
         f"{'':34} {'side':7} {'s each':>7} {'ex/s':>7} {'public/this':>12} "
         f"{'ex/s cpu':>9} {'public/this':>12}"
     )
-    for case, sides in found.items():
+    for case, sides in rounds_by_case.items():
         wall, used = (
             {name: statistics.median(each(rounds, part)) for name, rounds in sides.items()}
             for part in ("wall", "processor")
@@ -126,7 +126,7 @@ def show(found: Rounds) -> None:
                 f"{1000 / used[name]:9.1f} {used['public'] / used[name]:12.2f}"
             )
     print("\ndefault configuration, ms of an example (read; repitch; the rest of its batch)")
-    for name, rounds in found["default"].items():
+    for name, rounds in rounds_by_case["default"].items():
         parts = [statistics.median(each(rounds, part)) for part in ("read", "repitch", "rest")]
         rate = 1000 / statistics.median(each(rounds, "wall"))
         print(
@@ -158,12 +158,12 @@ def main() -> None:
         }
         for name, side in sides.items():
             print(f"{name}: {side.ask(json.dumps('about'))}")
-        found = measure(sides, args.rounds)
+        rounds_by_case = measure(sides, args.rounds)
         for side in sides.values():
             side.end()
     print(f"one thread, batches of {args.batch}, {args.rounds} rounds, medians")
-    show(found)
-    record.write(args.json, "bench_data", tables(found))
+    show(rounds_by_case)
+    record.write(args.json, "bench_data", tables(rounds_by_case))
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -53,8 +53,8 @@ def by_museval(truth: Array, guess: Array) -> dict[str, Array]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = museval.evaluate(truth.swapaxes(1, 2), guess.swapaxes(1, 2), win=RATE, hop=RATE)
-    return dict(zip(BSS_METRICS, map(np.asarray, found), strict=True))
+        results = museval.evaluate(truth.swapaxes(1, 2), guess.swapaxes(1, 2), win=RATE, hop=RATE)
+    return dict(zip(BSS_METRICS, map(np.asarray, results), strict=True))
 
 
 class Song:
@@ -117,21 +117,23 @@ def main() -> None:
         "museval": by_museval,
         "ours": lambda one, other: bss_windows(one, other, RATE, threads=cores),
     }
-    found, seconds = {}, {name: [] for name in ways}
+    results, seconds = {}, {name: [] for name in ways}
     bss_windows(truth[..., : 2 * RATE], guess[..., : 2 * RATE], RATE)  # load and warm up
     for _ in range(options.rounds):
         for name, way in ways.items():
             began = time.perf_counter()
-            found[name] = way(truth, guess)
+            results[name] = way(truth, guess)
             seconds[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     print(f"{truth.shape[0]} stems of {truth.shape[-1] / RATE:.0f} s, {truth.shape[1]} channels")
     for name, median in medians.items():
         print(f"  {name:8} {median:8.2f} s   {medians['museval'] / median:6.1f} x")
     for metric in BSS_METRICS:
-        finite = np.where(np.isfinite(found["museval"][metric]), found["museval"][metric], np.nan)
-        same = np.array_equal(np.isnan(finite), np.isnan(found["ours"][metric]))
-        worst = np.nanmax(np.abs(finite - found["ours"][metric]))
+        finite = np.where(
+            np.isfinite(results["museval"][metric]), results["museval"][metric], np.nan
+        )
+        same = np.array_equal(np.isnan(finite), np.isnan(results["ours"][metric]))
+        worst = np.nanmax(np.abs(finite - results["ours"][metric]))
         print(
             f"  {metric}: largest difference {worst:.1e} dB, {'the same' if same else 'OTHER'} gaps"
         )

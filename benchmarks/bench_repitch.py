@@ -69,16 +69,16 @@ def ways(threads: int) -> dict[str, Way]:
     program, library = SoundStretch.find(), SoundTouchLibrary.find()
     if program is None:
         sys.exit("error: soundstretch is not on PATH, nothing to compare with: apt install it")
-    found: dict[str, Way] = {
+    ways: dict[str, Way] = {
         "program, files, one by one (old)": through_files,
         "program, pipes, one by one": by(program, together=False),
         "program, pipes, all at once": by(program, together=True),
     }
     if library is not None:
-        found["library, one by one"] = by(library, together=False)
-        found[f"library, one call, {threads} threads"] = by(library, together=True)
-    found["own code"] = by(BuiltIn(), together=True)
-    return found
+        ways["library, one by one"] = by(library, together=False)
+        ways[f"library, one call, {threads} threads"] = by(library, together=True)
+    ways["own code"] = by(BuiltIn(), together=True)
+    return ways
 
 
 def examples(stems: int, seconds: float) -> list[Job]:
@@ -141,10 +141,10 @@ def main() -> None:
     for name, way in compared.items():
         if "own code" not in name and not all(map(torch.equal, way(jobs), reference)):
             sys.exit(f"error: {name} does not give the samples of the old way")
-    began, own, everything = time.perf_counter(), processor_seconds(), busy_seconds()
+    began, processor, everything = time.perf_counter(), processor_seconds(), busy_seconds()
     taken = measure(compared, jobs, options.rounds)
-    own, everything = processor_seconds() - own, busy_seconds() - everything
-    others = (everything - own) / (time.perf_counter() - began)
+    processor, everything = processor_seconds() - processor, busy_seconds() - everything
+    others = (everything - processor) / (time.perf_counter() - began)
 
     print(f"{len(jobs)} stereo stems of {options.seconds:g} s, median of {options.rounds} rounds")
     print(f"{'':36} {'wall ms':>9} {'cpu ms':>9} {'old/this':>9}")

@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--mp3", action="store_true", help="which then write mp3")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     args = parser.parse_args()
-    given = dict(one.split("=", 1) for one in args.peer)
+    given = dict(pair.split("=", 1) for pair in args.peer)
     peers = {
         name: given.get(name) or peer_python(args.env.absolute() / name, name) for name in PEERS
     }

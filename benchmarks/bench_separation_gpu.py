@@ -64,21 +64,21 @@ def measure(sides: dict[str, Side], rows: list[Row], rounds: int, work: Path) ->
     """Runs all in turns; the rows that fitted the memory."""
     fitted, reference = [], None
     for row in rows:  # the first run of each is slower and is compared
-        found = sides[row.side].ask(f"run {row.precision} {row.batch} {work / 'stems.pt'}")
+        answer = sides[row.side].ask(f"run {row.precision} {row.batch} {work / 'stems.pt'}")
         stems = torch.load(work / "stems.pt", weights_only=True)
-        if not found["fitted"]:
+        if not answer["fitted"]:
             print(f"{row.label}: does not fit the memory", flush=True)
             continue
         if reference is None:
             reference = stems
         else:
             row.snr_db = snr(reference, stems)
-        row.memory_mib = found["memory_mib"]
+        row.memory_mib = answer["memory_mib"]
         fitted.append(row)
     for _ in range(rounds):
         for row in fitted:
-            found = sides[row.side].ask(f"run {row.precision} {row.batch}")
-            row.seconds.append(found["seconds"])
+            answer = sides[row.side].ask(f"run {row.precision} {row.batch}")
+            row.seconds.append(answer["seconds"])
     return fitted
 
 
@@ -112,10 +112,10 @@ def report(
             "real_time_factor": args.seconds / median, "snr_db": row.snr_db, "mfu": share,
             "attainable_flops": peaks[row.precision],
         }  # fmt: skip
-        told = "-" if row.snr_db is None else f"{row.snr_db:.1f}"
+        snr_text = "-" if row.snr_db is None else f"{row.snr_db:.1f}"
         print(
             f"{row.label:24} {median:9.3f} {args.seconds / median:11.1f} {first / median:6.2f} "
-            f"{told:>7} {row.memory_mib:7.0f} {share:5.1%}"
+            f"{snr_text:>7} {row.memory_mib:7.0f} {share:5.1%}"
         )
     title = f"{args.seconds:g} s of stereo, {args.channels} channels, on {name}"
     return record.table(title, "s", {r.label: r.seconds for r in rows}, rows[0].label, more)
@@ -124,7 +124,11 @@ def report(
 def available(args: argparse.Namespace) -> list[str]:
     """The precisions that the device has."""
     if args.device == "cpu":
-        return [one for one in args.precision if one == "fp32" or (one == "bf16" and has_bf16())]
+        return [
+            precision
+            for precision in args.precision
+            if precision == "fp32" or (precision == "bf16" and has_bf16())
+        ]
     return list(args.precision)
 
 
@@ -179,9 +183,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         sides = start(args, work, model)
-        rows = [Row("demucs", one, 1) for one in precisions if "demucs" in sides]
-        rows += [Row("ours", one, batch) for one in precisions for batch in args.batch]
-        peaks = {one: sides["ours"].ask(f"peak {one}") for one in precisions}
+        rows = [Row("demucs", precision, 1) for precision in precisions if "demucs" in sides]
+        rows += [Row("ours", precision, batch) for precision in precisions for batch in args.batch]
+        peaks = {precision: sides["ours"].ask(f"peak {precision}") for precision in precisions}
         rows = measure(sides, rows, args.rounds, work)
         for side in sides.values():
             side.end()

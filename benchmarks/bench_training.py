@@ -55,16 +55,18 @@ REFERENCE = "public, fp32"
 
 def ways(device: str, compiled: bool) -> dict[str, tuple[str, str]]:
     """Name → side and overrides."""
-    found = {REFERENCE: ("public", "precision=fp32"), "ours, fp32": ("ours", "precision=fp32")}
+    sides = {REFERENCE: ("public", "precision=fp32"), "ours, fp32": ("ours", "precision=fp32")}
     if device != "cpu":
-        found["public, tf32"] = ("public", "precision=tf32")
-        found["ours, tf32"] = ("ours", "precision=tf32")
+        sides["public, tf32"] = ("public", "precision=tf32")
+        sides["ours, tf32"] = ("ours", "precision=tf32")
     if device != "cpu" or has_bf16():
-        found["ours, bf16"] = ("ours", "precision=bf16")
-    ours = [(name, way) for name, way in found.items() if way[0] == "ours"]
+        sides["ours, bf16"] = ("ours", "precision=bf16")
+    ours = [(name, way) for name, way in sides.items() if way[0] == "ours"]
     if compiled:
-        found |= {f"{name}, compiled": (side, f"{way} compile=true") for name, (side, way) in ours}
-    return found
+        sides |= {
+            f"{name}, compiled": (side, f"{way} compile=true") for name, (side, way) in ours
+        }
+    return sides
 
 
 class Case:
@@ -104,38 +106,40 @@ class Case:
         for _ in range(self.args.rounds):
             for way, side in sides.items():
                 seconds[way].append(side.ask("step"))
-        found = {way: {name: side.ask(name) for name in ("split", "profile", "penalty", "peak")}
+        measured = {way: {name: side.ask(name) for name in ("split", "profile", "penalty", "peak")}
                  for way, side in sides.items()}  # fmt: skip
         for way, side in sides.items():
-            found[way]["memory_mib"] = side.ask("memory")
+            measured[way]["memory_mib"] = side.ask("memory")
             side.end()
-        self._print(seconds, found)
+        self._print(seconds, measured)
         title = f"training step, {self.name} configuration, {self.batch} examples"
-        return record.table(title, "s", seconds, REFERENCE, found)
+        return record.table(title, "s", seconds, REFERENCE, measured)
 
-    def _print(self, seconds: dict[str, list[float]], found: dict[str, Any]) -> None:
+    def _print(self, seconds: dict[str, list[float]], measured: dict[str, Any]) -> None:
         print(f"\n{self.name} configuration, {self.batch} examples: {self.work / 1e9:.0f} GFLOP")
         print(f"{'':22} {'s/step':>8} {'ex./s':>8} {'ratio':>6} {'MFU':>5} {'conv':>5} {'MiB':>7}")
         medians = {way: statistics.median(times) for way, times in seconds.items()}
         for way, median in medians.items():
-            one = found[way]
-            share = self.work / median / one["peak"]
-            one["mfu"], one["conv_mfu"] = share, self.convolutions / one["profile"] / one["peak"]
+            values = measured[way]
+            share = self.work / median / values["peak"]
+            values["mfu"], values["conv_mfu"] = (
+                share,
+                self.convolutions / values["profile"] / values["peak"],
+            )
             print(
                 f"{way:22} {median:8.3f} {self.batch / median:8.3f} "
-                f"{medians[REFERENCE] / median:6.2f} {share:5.0%} {one['conv_mfu']:5.0%} "
-                f"{one['memory_mib']:7.0f}"
+                f"{medians[REFERENCE] / median:6.2f} {share:5.0%} {values['conv_mfu']:5.0%} "
+                f"{values['memory_mib']:7.0f}"
             )
         print(f"{'one step that waits':22}" + "".join(f" {name:>9}" for name in (*PHASES, "rest")))
-        for way, one in found.items():
-            split = one["split"]
+        for way, values in measured.items():
+            split = values["split"]
             print(f"{way:22}" + "".join(f" {split[name]:9.3f}" for name in (*PHASES, "rest")))
-        for way, one in found.items():
-            if one["penalty"] is not None:
-                share = one["penalty"] / medians[way]
-                print(
-                    f"{way:22} the penalty with its gradient: {one['penalty']:.3f} s, {share:.1%}"
-                )
+        for way, values in measured.items():
+            if values["penalty"] is not None:
+                share = values["penalty"] / medians[way]
+                penalty = f"{values['penalty']:.3f} s, {share:.1%}"
+                print(f"{way:22} the penalty with its gradient: {penalty}")
 
     def losses(self, steps: int) -> dict[str, Any]:
         """From the start again, one side after the other."""

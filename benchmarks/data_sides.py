@@ -43,9 +43,9 @@ class Clock:
 
     def add(self, name: str, call: Callable[[], Any]) -> Any:
         began = time.perf_counter()
-        found = call()
+        result = call()
         self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - began
-        return found
+        return result
 
 
 def processor_seconds() -> float:

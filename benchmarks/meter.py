@@ -1,4 +1,4 @@
-"""What the sides of several benchmarks measure with; any of them, so torch alone is imported."""
+"""Meters that the sides of several benchmarks share; any of them, so torch alone is imported."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a benchmark printed, as JSON: the numbers of all rounds, and of which machine they are."""
+"""Records of benchmarks as JSON: the numbers of all rounds, and of which machine they are."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def write(path: Path | None, name: str, tables: Sequence[dict[str, Any]]) -> Non
     """Writes the tables of benchmark `name`; nothing without a path."""
     if path is None:
         return
-    found = {"format": FORMAT, "benchmark": name, "machine": machine(), "tables": list(tables)}
+    content = {"format": FORMAT, "benchmark": name, "machine": machine(), "tables": list(tables)}
     with atomic_path(path) as temporary:
-        Path(temporary).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(path)

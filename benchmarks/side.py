@@ -16,10 +16,10 @@ TOLD = 8  # last lines of what a side complained of
 
 def environment(ours: bool, **more: str) -> dict[str, str]:
     """The caller's, and `more`; our `demucs` is found by our sides alone."""
-    found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if ours:
-        found["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
-    return {**found, **more}
+        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    return {**environment, **more}
 
 
 class Side:
@@ -70,8 +70,8 @@ class Side:
     def _give_up(self, what: str) -> NoReturn:
         self.end()
         self._errors.seek(0)
-        told = self._errors.read().splitlines()[-TOLD:] or ["(it wrote nothing to standard error)"]
-        text = "\n".join(f"  {line}" for line in told)
+        lines = self._errors.read().splitlines()[-TOLD:] or ["(it wrote nothing to standard error)"]
+        text = "\n".join(f"  {line}" for line in lines)
         sys.exit(f"a side {what}: {' '.join(self._command)}\n{text}")
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""What the sides of `bench_training.py` measure with."""
+"""Clocks for the parts of a training step, for the sides of `bench_training.py`."""
 
 import functools
 import statistics
@@ -34,10 +34,10 @@ class Clock:
                 return function(*args, **kwargs)
             self.wait()
             began = time.perf_counter()
-            found = function(*args, **kwargs)
+            result = function(*args, **kwargs)
             self.wait()
             self.seconds[phase] += time.perf_counter() - began
-            return found
+            return result
 
         return call
 
@@ -59,12 +59,12 @@ def convolution_seconds(device: torch.device) -> Iterator[list[float]]:
     kinds = [torch.profiler.ProfilerActivity.CPU]
     if gpu:
         kinds.append(torch.profiler.ProfilerActivity.CUDA)
-    found: list[float] = []
+    result: list[float] = []
     with torch.profiler.profile(activities=kinds) as profile:
-        yield found
+        yield result
     events = [event for event in profile.key_averages() if "convolution" in event.key]
     times = [event.self_device_time_total if gpu else event.self_cpu_time_total for event in events]
-    found.append(sum(times) / 1e6)
+    result.append(sum(times) / 1e6)
 
 
 def matrix_peak(precision: str, device: torch.device, rounds: int = 11) -> float:

@@ -74,9 +74,9 @@ class Answers:
         return {**seconds, "rest": whole - sum(seconds.values())}
 
     def _profile(self) -> Iterator[Tensor]:
-        with convolution_seconds(self.clock.device) as found:
+        with convolution_seconds(self.clock.device) as seconds:
             yield from self._step()
-        return found[0]
+        return seconds[0]
 
     def _losses(self, count: int) -> Iterator[Tensor]:
         losses = []
@@ -132,9 +132,9 @@ def watched(called: Callable[..., Tensor], answers: Answers) -> Callable[..., Te
 
     def call(*inputs: Tensor) -> Tensor:
         answers.estimates = None
-        found = called(*inputs)
-        answers.estimates = found.detach()
-        return found
+        estimates = called(*inputs)
+        answers.estimates = estimates.detach()
+        return estimates
 
     return answers.clock.timed(call, "forward")
 
