@@ -63,9 +63,7 @@ def ways(device: str, compiled: bool) -> dict[str, tuple[str, str]]:
         sides["ours, bf16"] = ("ours", "precision=bf16")
     ours = [(name, way) for name, way in sides.items() if way[0] == "ours"]
     if compiled:
-        sides |= {
-            f"{name}, compiled": (side, f"{way} compile=true") for name, (side, way) in ours
-        }
+        sides |= {f"{name}, compiled": (side, f"{way} compile=true") for name, (side, way) in ours}
     return sides
 
 
