@@ -14,67 +14,19 @@ if __name__ == "__main__":
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from demucs.errors import (
-    ConfigError,
-    ReleaseError,
-)
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
 from demucs.process.tool import reports_errors
 from demucs.release import (
     DEFAULT_FOLDER,
     DEFAULT_LICENCE,
-    SUFFIX,
-    ReleaseInfo,
     file_sha256,
-    is_valid_name,
-    read_release,
     save_release,
-    weights_sha256,
 )
-from demucs.release.bag_export import Prepared, check_names, parse_weights, write_bag
 from demucs.release.bagfile import BagFile
-from demucs.release.checkpoint_export import find_checkpoint, release_of
-
-logger = logging.getLogger(__name__)
-
-VOLATILE = ("date", "versions", "checkpoint_sha256")  # differ between exports of one best state
-
-
-def prepare(
-    signature: str,
-    out: Path,
-    dora_dir: Path,
-    *,
-    name: str | None = None,
-    epoch: int | None = None,
-    half: bool = False,
-    licence: str = DEFAULT_LICENCE,
-    force: bool = False,
-) -> Prepared:
-    """The release of a run, read and checked, and whether it has to be written.
-
-    Raises:
-        ConfigError: a name that cannot be a file's name.
-        ReleaseError: another release has this name, and `force` is not set.
-        ModelNotFoundError, CheckpointError: see `find_checkpoint` and `release_of`.
-    """
-    name = name or (signature if epoch is None else f"{signature}_{epoch}")
-    source = find_checkpoint(signature, dora_dir, epoch)
-    if not is_valid_name(name):
-        raise ConfigError(f"--name {name!r}: give a plain name, without folders, such as my-model.")
-    state, info = release_of(signature, source, half=half, licence=licence)
-    path = out / f"{name}{SUFFIX}"
-    missing = force or not path.exists() or not _same(path, info)
-    if path.exists() and missing and not force:
-        raise ReleaseError(
-            f"{path} is there already and is not the same release: give --force to replace it, "
-            "or another --name or --out."
-        )
-    return Prepared(path=path, state=state, info=info, missing=missing)
+from demucs.release.export import check_names, parse_weights, prepare, write_bag
 
 
 def export_bag(args: argparse.Namespace) -> int:
@@ -197,21 +149,6 @@ def _parser() -> argparse.ArgumentParser:
         help="of the bag: length of a chunk, instead of the models' own",
     )
     return parser
-
-
-def _same(path: Path, info: ReleaseInfo) -> bool:
-    """Whether `path` is a good release with the content of `info`, exported at another time."""
-    try:
-        state, there = read_release(path)
-    except ReleaseError:
-        return False
-
-    def lasting(release: ReleaseInfo) -> ReleaseInfo:
-        kept = {key: v for key, v in release.provenance.items() if key not in VOLATILE}
-        return replace(release, provenance=kept)
-
-    same_weights = weights_sha256(state) == info.provenance["weights_sha256"]
-    return same_weights and lasting(there).to_json() == lasting(info).to_json()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ A model is a release of ours, `NAME.safetensors`; a file of the public Demucs, `
 """
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 
 from torch import nn
@@ -19,9 +18,11 @@ from demucs.release.names import (
     DEFAULT_FOLDER,
     PICKLED,
     SUFFIXES,
+    first_names,
     is_valid_name,
     model_files,
     name_of,
+    nearest_names,
 )
 from demucs.release.package import load_release
 from demucs.release.provenance import file_sha256
@@ -72,7 +73,8 @@ class ReleaseFolder:
                 self._check_only(name, found[suffix])
                 return found[suffix]
         raise ModelNotFoundError(
-            f"There is no model {name!r} in {self.folder.absolute()}. {self._nearest(name)}"
+            f"There is no model {name!r} in {self.folder.absolute()}. "
+            f"{nearest_names(name, [*self.names(), *self.bags()])}"
             f"{self._present()} Choose one of these with -n, or make "
             f"it from a training run: python3 -m tools.export {name} --out {self.folder}"
         )
@@ -129,9 +131,4 @@ class ReleaseFolder:
         names = sorted({*self.names(), *self.bags()})
         if not names:
             return "There are no models in it."
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        return f"Models in {self.folder}: {', '.join(names[:20])}{more}."
-
-    def _nearest(self, name: str) -> str:
-        near = get_close_matches(name, [*self.names(), *self.bags()], n=3, cutoff=0.5)
-        return f"Did you mean {' or '.join(near)}? " if near else ""
+        return f"Models in {self.folder}: {first_names(names)}."

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,3 +66,23 @@ def folder_name(name: str) -> str:
     if is_valid_name(name) or len(plain) <= 120:
         return plain
     return f"{plain[:60]}-{sha256(os.fsencode(name)).hexdigest()[:8]}"
+
+
+def first_names(names: Sequence[str], most: int = 20) -> str:
+    """The names for a message, at most `most` of them.
+
+    >>> first_names(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+def nearest_names(name: str, names: Collection[str]) -> str:
+    """A hint at the names that are spelt nearly like `name`; nothing if there are none.
+
+    >>> nearest_names("htdemucs_tf", ["htdemucs_ft", "mdx"])
+    'Did you mean htdemucs_ft? '
+    """
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}? " if near else ""

@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
         saved.append(path)
         return wanted(path, state, info)
 
-    monkeypatch.setattr("demucs.release.bag_export.save_release", save)
+    monkeypatch.setattr("demucs.release.export.save_release", save)
     assert export.main([*RUNS, "--bag", "both"]) == 1
     assert "No space left" in capsys.readouterr().err
     assert saved

@@ -175,7 +175,7 @@ def test_export_of_unknown_runs(here, capsys):
     assert export.main(["ffff0000"]) == 1
     assert "no checkpoint.th" in capsys.readouterr().err
     assert export.main([SIG, "--dora_dir", "nowhere"]) == 1
-    assert "No run has one" in capsys.readouterr().err
+    assert "No run has a checkpoint" in capsys.readouterr().err
 
 
 def test_export_of_corrupted_and_unfinished_checkpoints(here, capsys):
