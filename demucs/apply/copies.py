@@ -1,4 +1,4 @@
-"""Copies of chunks to the device and of stems back, on a GPU while it computes.
+"""Transfer of chunks to the device and of stems back, on a GPU while it computes.
 
 On a GPU each direction has a stream of its own and goes through pinned memory, which the card reads
 and writes by itself. PyTorch keeps pinned memory for the next copy, and does not hand it out again
@@ -25,10 +25,10 @@ class Sent:
 
 
 class Transfer(Protocol):
-    """What moves windows to the device and stems back.
+    """A way to copy windows to the device and stems back.
 
     Attributes:
-        overlaps: copies go on while the device computes, so a batch is to be sent while the one
+        overlaps: copies run while the device computes, so a batch is to be sent while the one
             before it is worked on.
     """
 
@@ -87,7 +87,7 @@ class Streams:
 
     def upload(self, windows: Sequence[Tensor]) -> Sent:
         first = windows[0]
-        shape = (sum(len(one) for one in windows), *first.shape[1:])
+        shape = (sum(len(window) for window in windows), *first.shape[1:])
         pinned = torch.empty(shape, dtype=first.dtype, pin_memory=True)
         torch.cat(list(windows), out=pinned)
         with torch.cuda.stream(self._up):
@@ -120,7 +120,7 @@ class Streams:
 
 
 def transfer_between(home: torch.device, device: torch.device) -> Transfer:
-    """What suits the two devices."""
+    """The transfer that suits the two devices."""
     if device.type == "cuda" and home.type == "cpu":
         return Streams(device)
     return Direct(device, home)

@@ -1,4 +1,4 @@
-"""What fits a device's memory, and when it runs out: fewer or shorter chunks, not an end."""
+"""Out-of-memory handling: halve the batch, then the segment, instead of failing."""
 
 import logging
 import math
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from demucs.apply.plan import Member, triangle, window
+from demucs.apply.plan import SubModel, overlap_window, window
 from demucs.errors import is_out_of_memory
 
 SHORTEST = 0.1  # seconds; a chunk that does not fit is not made shorter than this
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class MemoryGuard:
-    """Remembers what has not fitted.
+    """Limits that were lowered after running out of memory.
 
     Attributes:
         limit: samples that a chunk may have; None as long as all have fitted.
@@ -103,7 +103,12 @@ def seconds_that_fit(free: int) -> float:
 
 
 def separate_chunk(
-    member: Member, mix: Tensor, start: int, length: int, device: torch.device, guard: MemoryGuard
+    sub_model: SubModel,
+    mix: Tensor,
+    start: int,
+    length: int,
+    device: torch.device,
+    guard: MemoryGuard,
 ) -> Tensor:
     """The stems `[B, S, C, length]` of one window of `mix` `[B, C, T]`, on the device of `mix`.
 
@@ -115,20 +120,22 @@ def separate_chunk(
     """
     while guard.limit is None or length <= guard.limit:
         try:
-            return _forward(member, mix, start, length, device).to(mix.device)
+            return _forward(sub_model, mix, start, length, device).to(mix.device)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            guard.halve(length, member.samplerate, error)
+            guard.halve(length, sub_model.samplerate, error)
         guard.clear(device)  # out of the `except`, whose traceback holds the tensors
-    return _in_parts(member, mix, start, length, device, guard)
+    return _in_parts(sub_model, mix, start, length, device, guard)
 
 
-def _forward(member: Member, mix: Tensor, start: int, length: int, device: torch.device) -> Tensor:
+def _forward(
+    sub_model: SubModel, mix: Tensor, start: int, length: int, device: torch.device
+) -> Tensor:
     """The stems of one window, given the context its model wants, then cut back to it."""
-    padded, before = member.context(length)
+    padded, before = sub_model.context(length)
     with torch.no_grad():
-        stems: Tensor = member.module(window(mix, start - before, padded).to(device))
+        stems: Tensor = sub_model.module(window(mix, start - before, padded).to(device))
     return cropped(stems, length)
 
 
@@ -139,17 +146,22 @@ def cropped(stems: Tensor, length: int) -> Tensor:
 
 
 def _in_parts(
-    member: Member, mix: Tensor, start: int, length: int, device: torch.device, guard: MemoryGuard
+    sub_model: SubModel,
+    mix: Tensor,
+    start: int,
+    length: int,
+    device: torch.device,
+    guard: MemoryGuard,
 ) -> Tensor:
     """Overlap-add of one window by chunks of what the memory allows."""
     assert guard.limit is not None
     size = guard.limit
-    stride = max(1, math.floor((1 - member.overlap) * size))
-    total = mix.new_zeros(mix.shape[0], len(member.weights), mix.shape[1], length)
-    norm, weight = mix.new_zeros(length), triangle(size).to(mix)
+    stride = max(1, math.floor((1 - sub_model.overlap) * size))
+    total = mix.new_zeros(mix.shape[0], len(sub_model.weights), mix.shape[1], length)
+    norm, weight = mix.new_zeros(length), overlap_window(size).to(mix)
     for offset in range(0, length, stride):
         part = min(size, length - offset)
-        stems = separate_chunk(member, mix, start + offset, part, device, guard)
+        stems = separate_chunk(sub_model, mix, start + offset, part, device, guard)
         total[..., offset : offset + part] += weight[:part] * stems
         norm[offset : offset + part] += weight[:part]
     return total.div_(norm)

@@ -1,4 +1,4 @@
-"""Checks of arguments that a caller gives: a wrong one is an error that says what to give instead.
+"""Checks of a caller's arguments, with errors that say what to give instead.
 
 Numbers of NumPy are taken as Python's; truth values are not numbers, and text is not one either.
 """
@@ -149,14 +149,14 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     try:
         if not isinstance(device, str | torch.device):
             raise TypeError(f"it is of the type {type(device).__name__}")
-        found = torch.device(device)
-        if found.type == "meta":
-            raise RuntimeError("it computes nothing")
-        torch.empty(1, device=found)
+        chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise RuntimeError("it does not compute")
+        torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"Cannot use the device {str(device)!r}: {reason.rstrip('.')}. Choose cpu, or cuda on "
             "a machine with an NVIDIA GPU."
         ) from None
-    return found
+    return chosen

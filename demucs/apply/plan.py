@@ -1,4 +1,4 @@
-"""What applying a model to a mixture consists of: passes over it, their chunks, one chunk.
+"""The inference plan: sub-models, their passes over a mixture, and the chunks of a pass.
 
 `demucs.apply.tensor` runs the passes one after the other over a tensor, `demucs.apply.stream` all
 of them at once over a signal that comes in blocks.
@@ -24,7 +24,7 @@ MAX_SHIFT = 0.5  # seconds
 
 
 @dataclass(frozen=True)
-class Member:
+class SubModel:
     """One network of a bag (a single model is a bag of one) and how it is cut into chunks."""
 
     module: nn.Module
@@ -46,7 +46,7 @@ class Member:
 class Pass:
     """One run of one network over the window of the mixture that starts at `start` samples."""
 
-    member: Member
+    sub_model: SubModel
     shift_index: int
     start: int
     length: int
@@ -59,11 +59,11 @@ class Pass:
     @property
     def size(self) -> int:
         """Length of all chunks but the last ones."""
-        return self.member.segment_length or self.length
+        return self.sub_model.segment_length or self.length
 
     @property
     def stride(self) -> int:
-        return self.member.stride or self.length
+        return self.sub_model.stride or self.length
 
     def chunks(self) -> Iterator[tuple[int, int]]:
         """Offset and length of each chunk, in samples from `start`; the last may be shorter."""
@@ -83,13 +83,13 @@ def check_arguments(
     batch_of(batch)
 
 
-def members_of(
+def sub_models_of(
     model: nn.Module,
     channels: int,
     segment: float | None,
     overlap: float,
     limit: int | None = None,
-) -> list[Member]:
+) -> list[SubModel]:
     """The networks of `model` for chunks of `segment` seconds (None: their own; inf: no chunks).
 
     Raises:
@@ -98,7 +98,7 @@ def members_of(
     modules = list(getattr(model, "models", [model]))
     sources = list(getattr(model, "sources", None) or modules[0].sources)
     weights = getattr(model, "weights", None) if hasattr(model, "models") else None
-    members = []
+    sub_models = []
     for index, module in enumerate(modules):
         wanted = int(module.audio_channels)
         if channels != wanted:
@@ -110,20 +110,20 @@ def members_of(
         seconds = float(module.segment) if segment is None else float(segment)
         if limit is not None and rate * seconds > limit:
             seconds = limit / rate
-        length, stride = grid(seconds, overlap, rate)
+        length, stride = segment_and_stride(seconds, overlap, rate)
         row = torch.tensor(weights[index] if weights else [1.0] * len(sources))[:, None, None]
-        members.append(Member(module, index, row, rate, length, stride, overlap))
-    return members
+        sub_models.append(SubModel(module, index, row, rate, length, stride, overlap))
+    return sub_models
 
 
-def plan(members: list[Member], length: int, shifts: int, rng: random.Random) -> list[Pass]:
+def plan(sub_models: list[SubModel], length: int, shifts: int, rng: random.Random) -> list[Pass]:
     """Every pass over the mixture; the delays are drawn in the order of the passes."""
     passes = []
-    for member in members:
-        most = int(MAX_SHIFT * member.samplerate) if shifts else 0
+    for sub_model in sub_models:
+        most = int(MAX_SHIFT * sub_model.samplerate) if shifts else 0
         for index in range(max(1, shifts)):
             lead = most - rng.randint(0, most) if shifts else 0
-            passes.append(Pass(member, index, -lead, length + lead))
+            passes.append(Pass(sub_model, index, -lead, length + lead))
     return passes
 
 
@@ -141,9 +141,9 @@ def ready(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 def progress_bar(passes: list[Pass], disable: bool) -> "tqdm[Any]":
     """A bar in seconds of audio over all passes."""
-    samples = sum(one.length for one in passes)
+    samples = sum(pass_.length for pass_ in passes)
     layout = "{l_bar}{bar}| {n:.1f}/{total:.1f}s [{elapsed}<{remaining}]"
-    second = passes[0].member.samplerate
+    second = passes[0].sub_model.samplerate
     return tqdm(total=samples, unit_scale=1 / second, disable=disable, bar_format=layout)
 
 
@@ -152,8 +152,8 @@ class Reporter:
 
     Args:
         callback: takes one dict, and may raise to abort.
-        extra: the user's own items; ours override them.
-        fixed: ours that are the same in every call.
+        extra: items of the user for the dict; the engine's items override them.
+        fixed: items of the engine that are the same in every call.
     """
 
     def __init__(
@@ -171,8 +171,8 @@ class Reporter:
                 self._callback({**self._extra, **where, **self._fixed})
 
 
-def grid(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, int]:
-    """Length of a chunk and distance from one to the next, in samples.
+def segment_and_stride(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, int]:
+    """Length of a chunk and distance from its start to that of the next, in samples.
 
     >>> grid(10, 0.25, 44100)
     (441000, 330750)
@@ -183,14 +183,14 @@ def grid(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, i
     stride = int((1 - overlap) * length)
     if stride < 1:
         raise ConfigError(
-            f"segment={seconds:g} seconds with overlap={overlap:g} moves on by less than one "
+            f"segment={seconds:g} seconds with overlap={overlap:g} has a stride of less than one "
             f"sample at {samplerate} Hz: give a longer segment or less overlap."
         )
     return length, stride
 
 
-def triangle(length: int, power: float = 1.0) -> Tensor:
-    """Weights `[length]` of the samples of a chunk: 1 in its middle, falling to its ends.
+def overlap_window(length: int, power: float = 1.0) -> Tensor:
+    """Triangular weights `[length]` of the samples of a chunk: 1 in its middle, lower at its ends.
 
     >>> triangle(4).tolist()
     [0.5, 1.0, 1.0, 0.5]

@@ -1,4 +1,4 @@
-"""Chunks through networks: several at once, in any thread, while others are on their way.
+"""Batches of chunks through the networks, while other batches are copied.
 
 A GPU is given batches of chunks. While it works on one, the next is uploaded and the last one's
 stems are downloaded, summed and written: one thread feeds the GPU, the caller's does the rest.
@@ -25,7 +25,7 @@ from demucs.errors import is_out_of_memory
 class Chunk:
     """One chunk of a pass and what its network hears."""
 
-    one: Pass
+    pass_: Pass
     offset: int
     length: int
     window: Tensor  # [B, C, padded], the chunk and its context
@@ -34,7 +34,7 @@ class Chunk:
     @property
     def kind(self) -> tuple[int, int]:
         """Chunks of one kind can be in one batch: the same network, inputs of the same length."""
-        return self.one.member.index, self.window.shape[-1]
+        return self.pass_.sub_model.index, self.window.shape[-1]
 
 
 C = TypeVar("C", bound=Chunk)
@@ -80,7 +80,7 @@ class Runner(AbstractContextManager["Runner"]):
         examples: mixtures that each window is of.
         batch: chunks at a time; None: what `default_batch` says.
         workers: on a CPU, threads that each work on a batch.
-        report: told when the work on a chunk begins and when its stems are there.
+        report: called when the work on a chunk begins and when its stems are ready.
         guard: remembers what fits the memory of the device.
     """
 
@@ -97,7 +97,7 @@ class Runner(AbstractContextManager["Runner"]):
     ) -> None:
         self._device, self._guard, self._report = device, guard, report
         self._batch = batch or default_batch(passes, device, examples)
-        self._networks = len({one.member.index for one in passes})
+        self._networks = len({pass_.sub_model.index for pass_ in passes})
         self._transfer: Transfer = transfer_between(home, device)
         threads = 1 if self._transfer.overlaps else workers if device.type == "cpu" else 0
         self._ahead = 2 if self._transfer.overlaps else threads
@@ -110,9 +110,9 @@ class Runner(AbstractContextManager["Runner"]):
         trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            # An interrupt does not wait for chunks that are separated just now.
-            asked = isinstance(error, KeyboardInterrupt)
-            self._pool.shutdown(wait=not asked, cancel_futures=error is not None)
+            # An interrupt does not wait for the chunks that are being separated.
+            interrupted = isinstance(error, KeyboardInterrupt)
+            self._pool.shutdown(wait=not interrupted, cancel_futures=error is not None)
 
     def run(self, chunks: Iterable[C]) -> Iterator[tuple[C, Tensor]]:
         """Each chunk with its stems `[B, S, C, length]`, in the order of `chunks`."""
@@ -127,7 +127,7 @@ class Runner(AbstractContextManager["Runner"]):
             stems = (each for part in parts for each in part())
             for index, chunk in batch:
                 early[index] = chunk, next(stems)
-                self._report(_where(chunk, "end"))
+                self._report(_callback_items(chunk, "end"))
             # Stems are hundreds of megabytes, and the next ones are worked on meanwhile.
             del batch, parts, stems, chunk
             while following in early:
@@ -156,7 +156,7 @@ class Runner(AbstractContextManager["Runner"]):
         """A batch through its network, in smaller ones where the memory does not suffice."""
         batch, windows = sent
         for _, chunk in batch:
-            self._report(_where(chunk, "start"))
+            self._report(_callback_items(chunk, "start"))
         chunks = [chunk for _, chunk in batch]
         with torch.no_grad(), self._transfer.computing():
             stems = self._launched(chunks, windows)
@@ -179,7 +179,7 @@ class Runner(AbstractContextManager["Runner"]):
         if sent is None:
             return None
         try:
-            stems: Tensor = chunks[0].one.member.module(self._transfer.received(sent))
+            stems: Tensor = chunks[0].pass_.sub_model.module(self._transfer.received(sent))
             fetch = self._transfer.download(stems)
         except Exception as error:
             self._smaller(chunks, error)
@@ -190,13 +190,18 @@ class Runner(AbstractContextManager["Runner"]):
 
         def wait() -> list[Tensor]:
             each = fetch().chunk(len(chunks))
-            return [cropped(one, chunk.length) for one, chunk in zip(each, chunks, strict=True)]
+            return [cropped(stems, chunk.length) for stems, chunk in zip(each, chunks, strict=True)]
 
         return wait
 
     def _shortened(self, chunk: Chunk) -> _Stems:
         stems = separate_chunk(
-            chunk.one.member, chunk.window, chunk.before, chunk.length, self._device, self._guard
+            chunk.pass_.sub_model,
+            chunk.window,
+            chunk.before,
+            chunk.length,
+            self._device,
+            self._guard,
         )
         return lambda: [stems]
 
@@ -207,7 +212,7 @@ class Runner(AbstractContextManager["Runner"]):
         if len(chunks) > 1:
             self._guard.halve_batch(len(chunks))
         else:
-            self._guard.halve(chunks[0].length, chunks[0].one.member.samplerate, error)
+            self._guard.halve(chunks[0].length, chunks[0].pass_.sub_model.samplerate, error)
 
 
 def default_batch(passes: Sequence[Pass], device: torch.device, examples: int) -> int:
@@ -216,14 +221,14 @@ def default_batch(passes: Sequence[Pass], device: torch.device, examples: int) -
     Args:
         examples: mixtures that a chunk is cut from.
     """
-    longest = max(one.size / one.member.samplerate for one in passes)
+    longest = max(pass_.size / pass_.sub_model.samplerate for pass_ in passes)
     return max(1, int(seconds_at_once(device) / (longest * examples)))
 
 
-def _where(chunk: Chunk, state: str) -> dict[str, Any]:
-    """What a callback is told."""
-    member, shift = chunk.one.member.index, chunk.one.shift_index
-    place = {"model_idx_in_bag": member, "shift_idx": shift, "segment_offset": chunk.offset}
+def _callback_items(chunk: Chunk, state: str) -> dict[str, Any]:
+    """The items of a callback's dict that describe a chunk."""
+    sub_model, shift = chunk.pass_.sub_model.index, chunk.pass_.shift_index
+    place = {"model_idx_in_bag": sub_model, "shift_idx": shift, "segment_offset": chunk.offset}
     return {**place, "state": state}
 
 

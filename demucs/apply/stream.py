@@ -1,4 +1,4 @@
-"""Applying a model to a signal that comes in blocks, in memory that does not grow with its length.
+"""Overlap-add inference on a stream of blocks, in memory that does not grow with its length.
 
 All passes of `apply_model` (the networks of a bag, the random shifts) go over the signal together.
 A chunk's stems are weighted such that everything that covers a sample adds up to the weighted
@@ -24,11 +24,11 @@ from demucs.apply.plan import (
     Pass,
     Reporter,
     check_arguments,
-    members_of,
+    overlap_window,
     plan,
     progress_bar,
     ready,
-    triangle,
+    sub_models_of,
     window,
 )
 from demucs.apply.runner import Chunk, Runner
@@ -37,7 +37,7 @@ from demucs.errors import ConfigError
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of a track and its stems.
+    """A span of a track and its stems.
 
     Attributes:
         start: its first sample, from the beginning of the track.
@@ -85,8 +85,8 @@ def apply_blocks(
         total: its length in samples, which has to be known before.
         mean, scale: the model hears (mixture − mean) / scale, and its stems are scaled back.
 
-    The other arguments are those of `apply_model`. The callback hears of the chunks in the order
-    in which they lie in the track, those of all networks and shifts mixed.
+    The other arguments are those of `apply_model`. The callback is called for the chunks in the
+    order of the track, those of all networks and shifts mixed.
 
     Yields:
         Blocks on the CPU that follow each other without gaps, from the first sample to the last;
@@ -100,25 +100,25 @@ def apply_blocks(
     split, progress, segment = flag("split", split), flag("progress", progress), segment_of(segment)
     if total < 1:
         raise ConfigError(f"The mixture has {total} samples: give at least one.")
-    signal = Signal(blocks, total, mean, scale)
+    signal = MixtureBuffer(blocks, total, mean, scale)
     guard = guard or MemoryGuard()
-    members = members_of(
+    sub_models = sub_models_of(
         model, signal.channels, segment if split else math.inf, overlap, guard.limit
     )
     device = pick_device(device) if device is not None else torch.device("cpu")
-    passes = plan(members, total, shifts, rng or random.Random(seed))
-    report = Reporter(callback, callback_arg, {"audio_length": total, "models": len(members)})
-    sums = Sums(len(members[0].weights), signal.channels)
+    passes = plan(sub_models, total, shifts, rng or random.Random(seed))
+    report = Reporter(callback, callback_arg, {"audio_length": total, "models": len(sub_models)})
+    sums = StemBuffer(len(sub_models[0].weights), signal.channels)
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(passes, disable=not progress))
-        for member in members:
-            stack.enter_context(ready(member.module, device))
+        for sub_model in sub_models:
+            stack.enter_context(ready(sub_model.module, device))
         cpu = torch.device("cpu")
         runner = Runner(passes, device, cpu, 1, batch, num_workers, report, guard)
         stack.enter_context(runner)
         for task, stems in runner.run(_tasks(passes, signal, transition_power)):
-            sums.add(stems[0] * task.weights, task.one.start + task.offset)
-            bar.update(min(task.one.stride, task.one.length - task.offset))
+            sums.add(stems[0] * task.weights, task.pass_.start + task.offset)
+            bar.update(min(task.pass_.stride, task.pass_.length - task.offset))
             start, done = sums.pop(task.finished)
             del task, stems  # hundreds of megabytes, while the next chunk is worked on
             if done.shape[-1]:
@@ -131,33 +131,33 @@ def apply_blocks(
 
 @dataclass(frozen=True)
 class _Task(Chunk):
-    """One chunk, what it weighs, and what it finishes."""
+    """A chunk, its overlap weights, and the part of the track that it completes."""
 
     weights: Tensor  # [S or 1, 1, length]
-    finished: int  # once it is done, so is the track up to this sample
+    finished: int  # once it is separated, the track is complete up to this sample
 
 
-def _tasks(passes: list[Pass], signal: "Signal", power: float) -> Iterator[_Task]:
+def _tasks(passes: list[Pass], signal: "MixtureBuffer", power: float) -> Iterator[_Task]:
     """All chunks in the order in which they begin in the track."""
-    weighing = [_Weights(one, power) for one in passes]
-    everything = torch.stack([one.member.weights for one in passes]).sum(0)
-    shares = [_short(one.member.weights / everything) for one in passes]
-    reach = max(max(one.member.context(size)[1] for size in _sizes(one)) for one in passes)
+    weighing = [_Weights(pass_, power) for pass_ in passes]
+    everything = torch.stack([pass_.sub_model.weights for pass_ in passes]).sum(0)
+    shares = [_short(pass_.sub_model.weights / everything) for pass_ in passes]
+    reach = max(max(pass_.sub_model.context(size)[1] for size in _sizes(pass_)) for pass_ in passes)
 
     def of(index: int) -> Iterator[tuple[int, int, int, int]]:
-        one = passes[index]
-        for offset, length in one.chunks():
-            yield one.start + offset, index, offset, length
+        pass_ = passes[index]
+        for offset, length in pass_.chunks():
+            yield pass_.start + offset, index, offset, length
 
     chunks = heapq.merge(*(of(index) for index in range(len(passes))))
     current = next(chunks)
     while current is not None:
         following = next(chunks, None)
         start, index, offset, length = current
-        one = passes[index]
-        padded, before = one.member.context(length)
+        pass_ = passes[index]
+        padded, before = pass_.sub_model.context(length)
         yield _Task(
-            one,
+            pass_,
             offset,
             length,
             signal.window(start - before, padded)[None],
@@ -175,19 +175,19 @@ def _short(weights: Tensor) -> Tensor:
     return weights[:1] if bool((weights == weights[0]).all()) else weights
 
 
-def _sizes(one: Pass) -> set[int]:
+def _sizes(pass_: Pass) -> set[int]:
     """Every length that a chunk of a pass has: all but the last few have the same."""
-    last = (one.length - 1) // one.stride * one.stride
-    first_short = max(0, (one.length - one.size) // one.stride * one.stride)
-    offsets = range(first_short, last + 1, one.stride)
-    return {min(one.size, one.length - offset) for offset in (0, *offsets)}
+    last = (pass_.length - 1) // pass_.stride * pass_.stride
+    first_short = max(0, (pass_.length - pass_.size) // pass_.stride * pass_.stride)
+    offsets = range(first_short, last + 1, pass_.stride)
+    return {min(pass_.size, pass_.length - offset) for offset in (0, *offsets)}
 
 
 class _Weights:
-    """The triangle of a chunk, divided by the sum of all triangles of its pass that cover it."""
+    """The overlap window of a chunk, divided by the sum of the windows of its pass."""
 
-    def __init__(self, one: Pass, power: float) -> None:
-        self._one, self._triangle = one, triangle(one.size, power)
+    def __init__(self, pass_: Pass, power: float) -> None:
+        self._one, self._overlap_window = pass_, overlap_window(pass_.size, power)
         self._inner: Tensor | None = None
 
     def __call__(self, offset: int, length: int) -> Tensor:
@@ -200,15 +200,15 @@ class _Weights:
         first = max(0, -(-(offset - size + 1) // stride)) * stride
         for other in range(first, min(offset + length, self._one.length), stride):
             low, high = max(0, other - offset), min(length, other - offset + size)
-            norm[low:high] += self._triangle[low + offset - other : high + offset - other]
-        weights = self._triangle[:length] / norm
+            norm[low:high] += self._overlap_window[low + offset - other : high + offset - other]
+        weights = self._overlap_window[:length] / norm
         if inner:
             self._inner = weights
         return weights
 
 
-class Sums:
-    """Weighted sums of stems over the part of the track that is not finished."""
+class StemBuffer:
+    """Buffer of weighted sums of stems, over the part of the track that is not complete."""
 
     def __init__(self, stems: int, channels: int) -> None:
         self._start = 0
@@ -231,8 +231,8 @@ class Sums:
         return start, done
 
 
-class Signal:
-    """The mixture, of which a stretch is held: what chunks and unfinished blocks still need."""
+class MixtureBuffer:
+    """Buffer of the part of the mixture that chunks and incomplete blocks still need."""
 
     def __init__(self, blocks: Iterable[Tensor], total: int, mean: float, scale: float) -> None:
         self._blocks = iter(blocks)
@@ -245,15 +245,15 @@ class Signal:
     def _pull(self) -> None:
         block = next(self._blocks, None)
         if block is None or block.dim() != 2 or self._end + block.shape[-1] > self.total:
-            found = self._end if block is None else f"blocks of shape {list(block.shape)}"
+            length = self._end if block is None else f"blocks of shape {list(block.shape)}"
             raise ConfigError(
                 f"The mixture was to have {self.total} samples, [channels, samples] a block, and "
-                f"has {found}: was its file changed meanwhile? Start again."
+                f"has {length}: was its file changed meanwhile? Start again."
             )
         self._held.append(block)
         self._end += block.shape[-1]
 
-    def _stretch(self, start: int, end: int) -> Tensor:
+    def _span(self, start: int, end: int) -> Tensor:
         """The samples from `start` to `end`, both inside the track and not forgotten."""
         while self._end < end:
             self._pull()
@@ -268,12 +268,12 @@ class Signal:
     def window(self, start: int, length: int) -> Tensor:
         """What the model hears, `[C, length]`: zero outside of the track."""
         first, last = max(0, start), min(self.total, start + length)
-        heard = (self._stretch(first, max(first, last)) - self._mean) / self._scale
+        heard = (self._span(first, max(first, last)) - self._mean) / self._scale
         return window(heard, start - first, length)
 
     def pop(self, start: int, length: int) -> Tensor:
         """The mixture of a finished block, `[C, length]`."""
-        block = self._stretch(start, start + length)
+        block = self._span(start, start + length)
         self._popped = start + length
         self._release()
         return block

@@ -1,4 +1,4 @@
-"""Applying a model to a mixture of any length: chunks, overlap-add, random shifts, bags.
+"""Overlap-add inference on a tensor of any length: chunks, random shifts, bags.
 
 The numbers are those of the public Demucs `apply_model` for the same shifts. Everything is
 expressed as windows of the mixture, which is silent before its first and after its last sample:
@@ -22,11 +22,11 @@ from demucs.apply.plan import (
     Pass,
     Reporter,
     check_arguments,
-    members_of,
+    overlap_window,
     plan,
     progress_bar,
     ready,
-    triangle,
+    sub_models_of,
     window,
 )
 from demucs.apply.runner import Chunk, Runner
@@ -61,8 +61,8 @@ def apply_model(
         mix: the mixture, already normalised; it is never modified.
         shifts: if positive, the mean over that many random delays of up to half a second.
         split: work chunk by chunk; otherwise on the whole mixture at once.
-        overlap: share of a chunk that the next one covers again, in [0, 1).
-        transition_power: the triangular weights of a chunk are raised to it; at least 1.
+        overlap: fraction of a chunk that the next one covers again, in [0, 1).
+        transition_power: exponent of the triangular overlap window of a chunk; at least 1.
         progress: show a bar, in seconds of audio.
         device: where the model and single chunks are put; all else stays where `mix` is.
         num_workers: chunks worked on at a time, in threads; on the CPU only.
@@ -88,22 +88,22 @@ def apply_model(
     split, progress, segment = flag("split", split), flag("progress", progress), segment_of(segment)
     guard = guard or MemoryGuard()
     seconds = segment if split else math.inf
-    members = members_of(model, mix.shape[1], seconds, overlap, guard.limit)
+    sub_models = sub_models_of(model, mix.shape[1], seconds, overlap, guard.limit)
     device = pick_device(device) if device is not None else mix.device
-    passes = plan(members, mix.shape[-1], shifts, rng or random.Random(seed))
-    fixed = {"audio_length": mix.shape[-1], "models": len(members)}
+    passes = plan(sub_models, mix.shape[-1], shifts, rng or random.Random(seed))
+    fixed = {"audio_length": mix.shape[-1], "models": len(sub_models)}
     report = Reporter(callback, callback_arg, fixed)
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(passes, disable=not progress))
-        for member in members:
-            stack.enter_context(ready(member.module, device))
+        for sub_model in sub_models:
+            stack.enter_context(ready(sub_model.module, device))
         runner = Runner(passes, device, mix.device, len(mix), batch, num_workers, report, guard)
         stack.enter_context(runner)
-        total = mix.new_zeros(mix.shape[0], len(members[0].weights), *mix.shape[1:])
-        for one in passes:
-            stems = _run(one, mix, transition_power, runner, bar)
-            total += one.member.weights.to(total) * stems[..., one.skip :]
-    return total.div_(torch.stack([one.member.weights for one in passes]).sum(0).to(total))
+        total = mix.new_zeros(mix.shape[0], len(sub_models[0].weights), *mix.shape[1:])
+        for pass_ in passes:
+            stems = _run(pass_, mix, transition_power, runner, bar)
+            total += pass_.sub_model.weights.to(total) * stems[..., pass_.skip :]
+    return total.div_(torch.stack([pass_.sub_model.weights for pass_ in passes]).sum(0).to(total))
 
 
 def _check_mixture(mix: Tensor) -> None:
@@ -119,22 +119,22 @@ def _check_mixture(mix: Tensor) -> None:
         )
 
 
-def _run(one: Pass, mix: Tensor, power: float, runner: Runner, bar: "tqdm[Any]") -> Tensor:
+def _run(pass_: Pass, mix: Tensor, power: float, runner: Runner, bar: "tqdm[Any]") -> Tensor:
     """The stems `[B, S, C, length]` of one pass: the weighted mean of its chunks."""
-    total = mix.new_zeros(mix.shape[0], len(one.member.weights), mix.shape[1], one.length)
-    norm = mix.new_zeros(one.length)
-    weight = triangle(one.size, power).to(mix)
-    for chunk, stems in runner.run(_chunks(one, mix)):
+    total = mix.new_zeros(mix.shape[0], len(pass_.sub_model.weights), mix.shape[1], pass_.length)
+    norm = mix.new_zeros(pass_.length)
+    weight = overlap_window(pass_.size, power).to(mix)
+    for chunk, stems in runner.run(_chunks(pass_, mix)):
         offset, length = chunk.offset, chunk.length
         total[..., offset : offset + length] += weight[:length] * stems
         norm[offset : offset + length] += weight[:length]
-        bar.update(min(one.stride, one.length - offset))
+        bar.update(min(pass_.stride, pass_.length - offset))
         del chunk, stems  # not to be held while the next one is worked on
     return total.div_(norm)
 
 
-def _chunks(one: Pass, mix: Tensor) -> Iterator[Chunk]:
-    for offset, length in one.chunks():
-        padded, before = one.member.context(length)
-        heard = window(mix, one.start + offset - before, padded)
-        yield Chunk(one, offset, length, heard, before)
+def _chunks(pass_: Pass, mix: Tensor) -> Iterator[Chunk]:
+    for offset, length in pass_.chunks():
+        padded, before = pass_.sub_model.context(length)
+        heard = window(mix, pass_.start + offset - before, padded)
+        yield Chunk(pass_, offset, length, heard, before)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from demucs.apply import apply_model
-from demucs.apply.plan import triangle, window
+from demucs.apply.plan import overlap_window, window
 from demucs.apply.runner import ordered_map
 from demucs.errors import ConfigError
 
@@ -203,7 +203,7 @@ def test_bad_arguments_are_named(options: dict[str, Any], said: str) -> None:
 
 @given(length=st.integers(1, 50))
 def test_the_triangle_is_symmetric_and_positive(length: int) -> None:
-    weights = triangle(length)
+    weights = overlap_window(length)
     assert len(weights) == length
     assert weights.min() > 0
     assert weights.max() == 1

@@ -15,7 +15,7 @@ from demucs.apply import apply_model
 from demucs.apply import runner as batches
 from demucs.apply.copies import Direct, Sent, Streams
 from demucs.apply.memory import MemoryGuard
-from demucs.apply.plan import Reporter, members_of, plan
+from demucs.apply.plan import Reporter, plan, sub_models_of
 from demucs.apply.runner import Chunk, Runner, default_batch
 from demucs.apply.stream import apply_blocks
 from demucs.errors import ConfigError
@@ -230,7 +230,7 @@ def test_giving_up_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cpu_works_on_one_chunk_at_a_time() -> None:
-    members = members_of(Placed(40.0), 2, None, 0.25)
+    members = sub_models_of(Placed(40.0), 2, None, 0.25)
     passes = plan(members, 10**5, 0, random.Random(0))
     assert default_batch(passes, CPU, 1) == 1
 
@@ -238,7 +238,7 @@ def test_a_cpu_works_on_one_chunk_at_a_time() -> None:
 def test_a_gpu_is_given_as_much_audio_as_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "seconds_at_once", lambda device: 160.0)
     for segment, expected in ((40, 4), (7.8, 20), (200, 1)):
-        members = members_of(Placed(segment), 2, None, 0.25)
+        members = sub_models_of(Placed(segment), 2, None, 0.25)
         passes = plan(members, 10**6, 0, random.Random(0))
         assert default_batch(passes, torch.device("cuda"), 1) == expected
         assert default_batch(passes, torch.device("cuda"), 4) == max(1, expected // 4)
@@ -269,13 +269,13 @@ def test_streams_bring_everything_there_and_back() -> None:
 
 def test_the_runner_keeps_the_order_of_the_chunks() -> None:
     bag = Bag()
-    passes = plan(members_of(bag, 2, None, 0.25), 700, 1, random.Random(1))
+    passes = plan(sub_models_of(bag, 2, None, 0.25), 700, 1, random.Random(1))
     chunks = [
-        Chunk(one, offset, length, torch.zeros(1, 2, one.member.context(length)[0]), 0)
+        Chunk(one, offset, length, torch.zeros(1, 2, one.sub_model.context(length)[0]), 0)
         for one in passes
         for offset, length in one.chunks()
     ]
-    chunks.sort(key=lambda chunk: chunk.one.start + chunk.offset)
+    chunks.sort(key=lambda chunk: chunk.pass_.start + chunk.offset)
     report = Reporter(None, None, {})
     with Runner(passes, CPU, CPU, 1, 4, 0, report, MemoryGuard()) as runner:
         found = [chunk for chunk, _ in runner.run(chunks)]

@@ -412,7 +412,7 @@ def test_two_tracks_of_one_name(place: Place) -> None:
         (["-o", "-", *ONE, "x.wav"], 2, "one track"),
         (["--segment", "nan"], 2, "'nan' is not a number of seconds"),
         (["--no-such-flag"], 2, "unrecognized arguments"),
-        (["--segment", "0.0001"], 1, "moves on by less than one sample"),
+        (["--segment", "0.0001"], 1, "has a stride of less than one sample"),
     ],
 )
 def test_wrong_lines_separate_nothing(place: Place, line: list[str], code: int, said: str) -> None:
