@@ -12,6 +12,7 @@ from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.metrics.names import METRICS
 from demucs.evaluation.options import Settings, find_root, read_settings
 from demucs.evaluation.output import check_device, check_place, finished, keep_other
+from demucs.evaluation.results.table import results_text
 from demucs.release.names import DEFAULT_FOLDER, folder_name
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def report(results: "Results", out: Path, settings: Settings, *, published: bool
     """Prints the results; returns the exit code."""
     from demucs.evaluation.results.published import published_text
 
-    print(results.table())
+    print(results_text(results))
     if published:
         median = results.aggregates().get("sdr_med")
         rows = median and published_text(results.model["name"], median, results.sources)

@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 
 from demucs.errors import ReleaseError
 from demucs.files import check_readable
+from demucs.release import licences
 from demucs.release.names import PICKLED, PLAIN, name_of
 from demucs.release.remote import (
-    TORCHAUDIO_LICENCE,
     catalogue,
     facts_of,
     is_public_file,
@@ -114,7 +114,7 @@ def _of_pickle(path: Path) -> Header:
     if path.suffix == PLAIN:  # weights alone, always of the same network
         _check_zip(path)
         usual = list(catalogue()["stems"]["usual"])
-        return Header(stems=usual, network="hdemucs", licence=TORCHAUDIO_LICENCE)
+        return Header(stems=usual, network="hdemucs", licence=licences.TORCHAUDIO)
     from demucs.release.unpickle import unpickle
 
     content = unpickle(path)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from demucs.errors import ConfigError, MissingToolError, ModelNotFoundError, ReleaseError
 from demucs.nn import MODELS, ModelSpec, build_model
-from demucs.release import torchaudio_weights
+from demucs.release import licences, torchaudio_weights
 from demucs.release.info import ReleaseInfo
 from demucs.release.names import PICKLED, PLAIN
 from demucs.release.provenance import file_sha256
@@ -35,8 +35,6 @@ from demucs.release.unpickle import (
 )
 
 logger = logging.getLogger(__name__)
-
-LICENCE = "not stated in the file; see where it was published"
 
 
 def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
@@ -90,7 +88,7 @@ def _opened(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo, Mapping
         spec=spec,
         config=_jsonable(config) if isinstance(config, Mapping) else {},
         provenance={"published": path.name, "file_sha256": file_sha256(path)},
-        licence=LICENCE,
+        licence=licences.ELSEWHERE,
     )
     return model, info, stored
 
@@ -106,7 +104,7 @@ def _load_torchaudio(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo
         spec=torchaudio_weights.HDEMUCS_HIGH,
         config={},
         provenance={"published": path.name, "file_sha256": file_sha256(path)},
-        licence=torchaudio_weights.LICENCE,
+        licence=licences.TORCHAUDIO,
     )
     return model.eval(), info
 

@@ -23,6 +23,7 @@ import yaml
 
 from demucs.errors import ReleaseError
 from demucs.files import atomic_path
+from demucs.release import licences
 from demucs.release.names import PLAIN
 
 if TYPE_CHECKING:  # models are listed without torch
@@ -33,15 +34,6 @@ if TYPE_CHECKING:  # models are listed without torch
 logger = logging.getLogger(__name__)
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
-LICENCE = (
-    "not stated with the files; published by Meta for the MIT-licensed public Demucs, trained on "
-    "data that is partly for non-commercial use (MUSDB18)"
-)
-
-TORCHAUDIO_LICENCE = (
-    "not stated with the file; published by Meta for the BSD-licensed torchaudio, trained on data "
-    "that is partly for non-commercial use (MUSDB18)"
-)
 
 
 @cache
@@ -155,7 +147,7 @@ def facts_of(signatures: Sequence[str]) -> tuple[str, str]:
 
 def licence_of(signature: str) -> str:
     """Of a published model."""
-    return TORCHAUDIO_LICENCE if _files()[signature][0].endswith(PLAIN) else LICENCE
+    return licences.TORCHAUDIO if _files()[signature][0].endswith(PLAIN) else licences.PUBLIC
 
 
 def stems_of(signature: str) -> list[str]:

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.nn import ModelSpec, build_empty
-from demucs.release.remote import TORCHAUDIO_LICENCE
 
-LICENCE = TORCHAUDIO_LICENCE
 # Their names there, and here.
 BRANCHES = {
     "freq_encoder": "encoder",

@@ -15,7 +15,6 @@ from demucs.errors import ConfigError
 from demucs.evaluation.metrics.names import DEFINITIONS, VALUES
 from demucs.evaluation.results.aggregate import column
 from demucs.evaluation.results.leaks import leaks
-from demucs.evaluation.results.table import results_text
 from demucs.files import atomic_path
 
 SCHEMA = "demucs-evaluation-2"
@@ -129,10 +128,6 @@ class Results:
             values.update({f"{metric}_{stem}": v for stem, v in found["stems"].items()})
             flat.update({key: value for key, value in values.items() if value is not None})
         return flat
-
-    def table(self) -> str:
-        """Text for the terminal: tables with their definitions under them, and warnings."""
-        return results_text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; values that do not exist are None."""

@@ -2,13 +2,11 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from demucs.console import WIDTH, aligned, number
 from demucs.evaluation.metrics.names import DEFINITIONS, title
-
-if TYPE_CHECKING:
-    from demucs.evaluation.results.results import Results
+from demucs.evaluation.results.results import Results
 
 # Tables of their own, each narrow enough for a terminal; the JSON has every median too.
 TABLES = (
@@ -21,7 +19,7 @@ TABLES = (
 WITH_INTERVALS = ("nsdr", "sdr", "sdr_med", "si_sdr")
 
 
-def results_text(results: "Results") -> str:
+def results_text(results: Results) -> str:
     """Tables, intervals, definitions of what they show, and warnings."""
     columns = {f"mixture {name}": one for name, one in results.baseline().items()}
     columns |= results.aggregates()

@@ -13,6 +13,7 @@ from demucs.data import Track
 from demucs.errors import DatasetError
 from demucs.evaluation import Results, TrackResult, evaluate
 from demucs.evaluation.results.shards import share_of
+from demucs.evaluation.results.table import results_text
 from demucs.training.config.schema import TestConfig
 from demucs.training.distributed.group import ProcessGroup
 from demucs.training.optim.quantise import judged
@@ -54,7 +55,7 @@ def test_stage(context: Context) -> Metrics | None:
     del state.pending["tracks"]
     if context.group.is_first:
         results.save(where.with_suffix(".json"))
-        logger.info("test after epoch %d\n%s", number, results.table())
+        logger.info("test after epoch %d\n%s", number, results_text(results))
     return dict(results.summary())
 
 

@@ -13,6 +13,7 @@ from demucs.evaluation.results.aggregate import bootstrap, column, interval
 from demucs.evaluation.results.comparison import compare, doubts
 from demucs.evaluation.results.published import published, published_text
 from demucs.evaluation.results.sheets import write_sheets
+from demucs.evaluation.results.table import results_text
 from tools import compare as command
 
 SOURCES = ["drums", "vocals"]
@@ -159,11 +160,11 @@ def test_what_a_model_may_have_heard_is_said(model, seen, said):
         found.tracks[name].seen = True
     if said is None:
         assert found.warnings() == []
-        assert "WARNING" not in found.table()
+        assert "WARNING" not in results_text(found)
     else:
         (text,) = found.warnings()
         assert re.search(said, text)
-        assert f"WARNING: {text}" in found.table()
+        assert f"WARNING: {text}" in results_text(found)
         assert found.to_dict()["warnings"] == [text]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from demucs.errors import ConfigError
 from demucs.evaluation import DEFINITIONS, Results, TrackResult
+from demucs.evaluation.results.table import results_text
 
 SOURCES = ["drums", "mean", "vocals"]  # a stem may be called anything
 TRACKS = {
@@ -79,7 +80,7 @@ def test_other_files_are_refused(tmp_path, text):
 
 
 def test_table_has_every_number_and_every_definition():
-    table = make_results().table()
+    table = results_text(make_results())
     lines = table.splitlines()
     assert lines[0] == "53288a8c on 3 tracks, in dB"
     header = lines[2].split()
@@ -106,6 +107,6 @@ def test_table_has_every_number_and_every_definition():
 
 def test_missing_values_are_dashes():
     tracks = {"one": TrackResult(1.0, {"nsdr": dict.fromkeys(SOURCES)})}
-    table = make_results(tracks=tracks).table()
+    table = results_text(make_results(tracks=tracks))
     assert next(line for line in table.splitlines() if line.startswith("drums")).split()[1] == "–"
     assert "BSS Eval" not in table  # nothing is defined that is not shown

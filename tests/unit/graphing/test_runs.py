@@ -11,6 +11,7 @@ from _logs import LogReader
 from _runs import Run, in_words, join_logs, read_run
 
 from demucs.evaluation.results.results import Results
+from demucs.evaluation.results.table import results_text
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "demucs_results" / "demo_c4a125af"
@@ -141,7 +142,7 @@ def test_the_table_of_a_test_is_read(public: str) -> None:
     head = "[2026-11-23 22:46:23,260][demucs.training.stages.test][INFO] - "
     second = text.rindex("[2026-11-23 22:45:23,260]")
     line = text[second:].replace("(ema_batch_0) |", "(ema_batch_0) | test nSDR 5.42 dB |")
-    told = f"{text[:second]}{head}test after epoch 2\n{results.table()}\n{line}"
+    told = f"{text[:second]}{head}test after epoch 2\n{results_text(results)}\n{line}"
     test = read_log(told)[1]["test"]
     assert test["nsdr"] == 5.42
     for stem in results.sources:

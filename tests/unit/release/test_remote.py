@@ -20,7 +20,7 @@ from demucs.evaluation import Results
 from demucs.nn import build_model
 from demucs.pretrained import get_model
 from demucs.release import download as downloads
-from demucs.release import remote, torchaudio_weights
+from demucs.release import licences, remote, torchaudio_weights
 from demucs.release.download import DownloadError, download
 from demucs.release.listing import list_entries
 from tools import test_pretrained
@@ -278,14 +278,14 @@ def test_torchaudios_weights_are_elsewhere(published, server, monkeypatch, mirro
     for name, seen in (("seen", "yes: "), ("unseen", "no")):
         model = get_model(name)
         assert model.release.provenance["test_set_seen"].startswith(seen)
-        assert model.release.licence == torchaudio_weights.LICENCE
+        assert model.release.licence == licences.TORCHAUDIO
         assert torch.equal(model.encoder[0].conv.bias, state["freq_encoder.0.conv.bias"])
     root = "/models" if mirrored else ""
     assert [path for path, _ in server.asked] == [
         f"{root}/torchaudio/models/{name}.pt" for name in ("seen", "unseen")
     ]
     listed = {one.name: one for one in list_entries()}
-    assert listed["seen"].licence == listed["unseen"].licence == torchaudio_weights.LICENCE
+    assert listed["seen"].licence == listed["unseen"].licence == licences.TORCHAUDIO
     assert (listed["seen"].place, listed["seen"].trained_on) == ("fetched", "all songs")
     assert listed["seen"].size == len(buffer.getvalue())
     (published / "cache" / "seen.pt").unlink()

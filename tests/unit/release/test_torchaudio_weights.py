@@ -10,7 +10,7 @@ import torch
 from demucs.errors import ReleaseError
 from demucs.nn import build_model
 from demucs.pretrained import get_model
-from demucs.release import ReleaseFolder, read_release, torchaudio_weights
+from demucs.release import ReleaseFolder, licences, read_release, torchaudio_weights
 from tools.convert import main as convert
 
 NAMES = Path(__file__).parents[2] / "golden" / "torchaudio" / "names.json"
@@ -47,7 +47,7 @@ def test_a_file_is_a_model_by_its_name_and_becomes_a_release(tmp_path, state, ha
     assert ReleaseFolder(tmp_path).names() == [NAME]
     model = get_model(NAME, tmp_path)
     assert not model.training
-    assert model.release.licence == torchaudio_weights.LICENCE
+    assert model.release.licence == licences.TORCHAUDIO
     assert model.release.provenance["published"] == f"{NAME}.pt"
     weights = model.state_dict()
     assert torch.equal(weights["tencoder.0.conv.bias"], state["time_encoder.0.conv.bias"].float())
