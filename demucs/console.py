@@ -54,11 +54,11 @@ def aligned(
     widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = (
+        first, *right = (
             cell.ljust(width) if index == 0 else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
-        return "  ".join([first, *others]).rstrip()
+        return "  ".join([first, *right]).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines = [line(header), rule, *map(line, rows)]
@@ -100,7 +100,7 @@ def _overrides(name: str) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units, as `3 d 4 h`.
+    """Seconds in the two largest units, e.g. `3 d 4 h`.
 
     >>> duration(59), duration(7200), duration(100_000)
     ('59 s', '2 h 0 min', '1 d 4 h')
@@ -124,9 +124,9 @@ def clock(seconds: float) -> str:
     >>> clock(63), clock(3723)
     ('1:03', '1:02:03')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{remainder:02d}" if hours else f"{minutes}:{remainder:02d}"
 
 
 def time_left(spent: float, worked: float, left: float) -> float:
@@ -196,12 +196,12 @@ class Progress:
             self._worked += size
         spent = time.monotonic() - self._began
         left = time_left(spent, self._worked, self._total - self._finished)
-        known = f"{clock(spent)} spent, {clock(left) if self._worked else '?'} left"
-        postfix = f" {said[:40]}, {known}" if self._tells else known
+        times = f"{clock(spent)} spent, {clock(left) if self._worked else '?'} left"
+        postfix = f" {said[:40]}, {times}" if self._tells else times
         self._bar.set_postfix_str(postfix, refresh=False)
         self._bar.update()
         if self._lines and new:
-            sys.stderr.write(f"[{self._count}/{self._all}] {name}: {said} ({known})\n")
+            sys.stderr.write(f"[{self._count}/{self._all}] {name}: {said} ({times})\n")
             sys.stderr.flush()
 
     def __enter__(self) -> "Progress":
@@ -232,7 +232,7 @@ def tracked(
         items: what is worked on.
         total: how many there are, with the `start` that are already done.
         name: of the stage.
-        prints: lines for all of them, where standard error is no terminal; 0: none.
+        prints: lines for all of them, where standard error is not a terminal; 0: none.
         quiet: show nothing.
         start: how many were done before.
         infos: gives the values to show.

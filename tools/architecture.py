@@ -1,4 +1,4 @@
-"""The layers of a network, with the shapes they really give, as JSON for a picture of it.
+"""Writes the layers of a network and their output shapes as JSON, for a figure.
 
     python3 -m tools.architecture --out docs/architecture.json
     python3 -m tools.architecture --channels 16 cac=false hybrid_old=true norm_starts=100
@@ -6,9 +6,9 @@
     python3 -m tools.architecture --release 53288a8c --repo ./release_models
 
 The network is built from the defaults of its class and KEY=VALUE (`hdemucs.KEY=VALUE` of a training
-command is the same), or as a release says. It runs once on a mixture without content ("meta"
-tensors: shapes and no numbers), so it needs no weights and no time. Then
-`python3 graphing_scripts/architecture.py FILE` draws it.
+command is the same), or from the specification of a release. It runs once on
+a mixture without content ("meta" tensors: shapes and no numbers), so it needs no weights and no
+time. Then `python3 graphing_scripts/architecture.py FILE` draws it.
 """
 
 from demucs.process.signals import begin
@@ -59,21 +59,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    found = make_parser("tools.architecture", __doc__)
-    found.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="arguments of the network")
-    found.add_argument("--channels", type=int, help="the same as channels=N")
-    found.add_argument("--release", metavar="NAME", help="the network of a release")
-    found.add_argument("--repo", type=Path, default=Path(DEFAULT_FOLDER), help="where releases are")
-    found.add_argument("--seconds", type=float, default=10, help="length of the mixture (10)")
-    found.add_argument("--out", type=Path, help="the file to write; otherwise it is printed")
-    return found
+    command = make_parser("tools.architecture", __doc__)
+    command.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="arguments of the network"
+    )
+    command.add_argument("--channels", type=int, help="the same as channels=N")
+    command.add_argument("--release", metavar="NAME", help="the network of a release")
+    command.add_argument(
+        "--repo", type=Path, default=Path(DEFAULT_FOLDER), help="where releases are"
+    )
+    command.add_argument("--seconds", type=float, default=10, help="length of the mixture (10)")
+    command.add_argument("--out", type=Path, help="the file to write; otherwise it is printed")
+    return command
 
 
 def as_text(described: dict[str, Any]) -> str:
     """JSON with each shape on one line."""
     text = json.dumps(described, indent=1)
     return (
-        re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda one: f"[{' '.join(one[1].split())}]", text) + "\n"
+        re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"
     )
 
 
@@ -94,14 +98,16 @@ def chosen(options: argparse.Namespace) -> tuple[str | None, ModelSpec]:
 def spec_of(overrides: Sequence[str]) -> ModelSpec:
     """A network from `model=NAME` and KEY=VALUE."""
     pairs = []
-    for one in overrides:
-        key, sign, text = one.partition("=")
+    for override in overrides:
+        key, sign, text = override.partition("=")
         if not sign or not key:
-            raise ConfigError(f"{one!r} is no KEY=VALUE, as channels=16 is")
+            raise ConfigError(f"{override!r} is not KEY=VALUE, such as channels=16")
         try:
             pairs.append((key, yaml.safe_load(text)))
         except yaml.YAMLError:
-            raise ConfigError(f"the value of {one!r} cannot be read: write it as in YAML") from None
+            raise ConfigError(
+                f"the value of {override!r} cannot be read: write it as in YAML"
+            ) from None
     name = str(dict(pairs).get("model", "hdemucs"))
     values = {key.removeprefix(f"{name}."): value for key, value in pairs if key != "model"}
     return ModelSpec(name=name, kwargs={"sources": SOURCES, **values})
@@ -126,16 +132,16 @@ def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> d
     assert isinstance(model, Demucs | HDemucs)
     samples = round(seconds * model.samplerate)
     if samples < 1:
-        raise ConfigError(f"--seconds {seconds:g} is no length: give more than 0")
+        raise ConfigError(f"--seconds {seconds:g} is not a length: give more than 0")
     mixture = torch.empty(1, model.audio_channels, samples, device="meta")
-    layers = {one["name"]: one for one in _plain_layers(model)}
+    layers = {layer["name"]: layer for layer in _plain_layers(model)}
     parts = {name: model.get_submodule(name) for name in [*layers, *_middle_names(model)]}
     runs: dict[str, tuple[list[list[int]], list[list[int]]]] = {}
 
     def remember(name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            given, found = inputs, output if isinstance(output, tuple) else (output,)
-            runs[name] = (_shapes(given), _shapes(found))
+            given, outputs = inputs, output if isinstance(output, tuple) else (output,)
+            runs[name] = (_shapes(given), _shapes(outputs))
 
         return hook
 
@@ -167,7 +173,7 @@ def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> d
 
 
 def _shapes(values: Sequence[Any]) -> list[list[int]]:
-    return [list(one.shape[1:]) for one in values if isinstance(one, Tensor)]
+    return [list(value.shape[1:]) for value in values if isinstance(value, Tensor)]
 
 
 def _without_recurrence(model: nn.Module) -> None:
@@ -236,20 +242,20 @@ def _contents(layer: nn.Module, kind: str) -> dict[str, Any]:
     """Kernel, stride and what else there is in a layer (of bands: in that of the first)."""
     inside = getattr(layer, "layers", None)
     bands: list[nn.Module] = list(inside) if isinstance(inside, nn.ModuleList) else [layer]
-    one = bands[0]
-    residual = {id(part) for dconv in one.modules() if isinstance(dconv, DConv)
+    first = bands[0]
+    residual = {id(part) for dconv in first.modules() if isinstance(dconv, DConv)
                 for part in dconv.modules()}  # fmt: skip
-    outside: list[Any] = [part for part in one.modules() if id(part) not in residual]
+    outside: list[Any] = [part for part in first.modules() if id(part) not in residual]
     strided = TRANSPOSED if kind == "decoder" else CONVOLUTIONS
     main = next(part for part in outside if isinstance(part, strided))
-    others = [part for part in outside if isinstance(part, CONVOLUTIONS) and part is not main]
+    further = [part for part in outside if isinstance(part, CONVOLUTIONS) and part is not main]
     return {
         "kernel": list(main.kernel_size),
         "stride": list(main.stride),
-        "rewrite": list(others[0].kernel_size) if others else None,  # the GLU's convolution
+        "rewrite": list(further[0].kernel_size) if further else None,  # the GLU's convolution
         "dconv": bool(residual),
-        "lstm": any(isinstance(part, BLSTM) for part in one.modules()),
-        "attention": any(isinstance(part, LocalState) for part in one.modules()),
+        "lstm": any(isinstance(part, BLSTM) for part in first.modules()),
+        "attention": any(isinstance(part, LocalState) for part in first.modules()),
         "norm": any(isinstance(part, GroupNorm) for part in outside),
         "bands": len(bands),
         "parameters": sum(weight.numel() for weight in layer.parameters()),
@@ -260,13 +266,13 @@ def _meeting(
     layers: list[dict[str, Any]], runs: dict[str, tuple[list[list[int]], list[list[int]]]]
 ) -> dict[str, Any] | None:
     """Where the time branch enters a layer of the other one, and where it leaves it again."""
-    ends = [one for one in layers if one["branch"] == "time" and one["only_convolution"]]
+    ends = [layer for layer in layers if layer["branch"] == "time" and layer["only_convolution"]]
     if not ends:
         return None
     level = ends[0]["level"]
-    inside = {one["kind"]: one["name"] for one in layers
-              if one["branch"] == "shared" and one["level"] == level}  # fmt: skip
-    outside = {one["kind"]: one["name"] for one in ends}
+    inside = {layer["kind"]: layer["name"] for layer in layers
+              if layer["branch"] == "shared" and layer["level"] == level}  # fmt: skip
+    outside = {layer["kind"]: layer["name"] for layer in ends}
     # A decoder layer gives its output, and what enters its transposed convolution.
     return {
         "from": outside["encoder"],
@@ -287,26 +293,30 @@ def _middle(model: nn.Module, runs: dict[str, Any], arguments: dict[str, Any]) -
     """What lies between encoders and decoders, None where nothing does."""
     for name in _middle_names(model):
         part = model.get_submodule(name)
-        found = {"name": name, "inputs": runs[name][0], "outputs": runs[name][1],
+        middle = {"name": name, "inputs": runs[name][0], "outputs": runs[name][1],
                  "parameters": sum(weight.numel() for weight in part.parameters())}  # fmt: skip
         if name == "lstm":
-            return {**found, "layers": arguments["lstm_layers"]}
-        return {**found, "layers": arguments["t_layers"], "heads": arguments["t_heads"]}
+            return {**middle, "layers": arguments["lstm_layers"]}
+        return {**middle, "layers": arguments["t_layers"], "heads": arguments["t_heads"]}
     return None
 
 
 def _arguments(spec: ModelSpec) -> dict[str, Any]:
     """All arguments of the network, given or by default."""
-    known = inspect.signature(MODELS[spec.name].__init__).parameters
-    defaults = {name: one.default for name, one in known.items() if one.default is not one.empty}
+    parameters = inspect.signature(MODELS[spec.name].__init__).parameters
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not parameter.empty
+    }
     return {**defaults, **spec.kwargs}
 
 
 def _parameters(model: nn.Module, layers: list[dict[str, Any]]) -> dict[str, int]:
     total = sum(weight.numel() for weight in model.parameters())
-    found = {branch: sum(one["parameters"] for one in layers if one["branch"] == branch)
+    by_branch = {branch: sum(layer["parameters"] for layer in layers if layer["branch"] == branch)
              for branch in ("frequency", "time", "shared")}  # fmt: skip
-    return {"total": total, **found, "other": total - sum(found.values())}
+    return {"total": total, **by_branch, "other": total - sum(by_branch.values())}
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
         name = args.name or args.signature
         if not is_valid_name(name):
-            raise ConfigError(f"--name {name!r}: give a plain name, without folders, as my-run")
+            raise ConfigError(
+                f"--name {name!r}: give a plain name, without folders, such as my-run"
+            )
         excerpt = None if args.no_sound else separate(args)  # first, since it can be refused
         folder = archive(args, args.results / name)
         if excerpt is not None:

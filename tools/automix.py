@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--per-song", type=int, default=1, metavar="N", help="new songs for each song (1)")
     add("--split", default="train", help="train or valid (train)")
-    add("--seed", type=int, default=0, metavar="K", help="other seed, other songs (0)")
+    add("--seed", type=int, default=0, metavar="K", help="seed of the songs (0)")
     add("--sources", default=STEMS, metavar="A,B,..", help=f"stems ({STEMS})")
     add("--samplerate", type=int, default=44100, metavar="HZ", help="of the dataset (44100)")
     add("--channels", type=int, default=2, metavar="C", help="of the new songs (2)")

@@ -1,4 +1,4 @@
-"""Collects what teachers make of labelled songs: the training set of the quality network.
+"""Separates labelled songs by several teachers: the training set of the quality network.
 
     python3 -m tools.blind_estimates OUT --repo release_models -n A_1,A_6,B_6 --songs DATASET
 
@@ -51,10 +51,14 @@ def parser() -> argparse.ArgumentParser:
     add("-n", "--names", required=True, metavar="A,B,..", help="releases, bags or published models")
     add("--repo", type=Path, metavar="FOLDER", help="folder of the releases (./release_models)")
     add("--songs", type=Path, required=True, metavar="DATASET", help="folder with train/NAME/")
-    add("--splits", default=",".join(SPLITS), metavar="A,B", help="of these (train,valid)")
-    add("--kind", default="music", metavar="WORD", help="which kind of music, noted (music)")
+    add(
+        "--splits", default=",".join(SPLITS), metavar="A,B", help="splits to separate (train,valid)"
+    )
+    add("--kind", default="music", metavar="WORD", help="kind of music, which is recorded (music)")
     add("--limit", type=int, metavar="N", help="at most so many songs of each split")
-    add("-d", "--device", default="cpu", metavar="DEV", help="where to compute, as cuda (cpu)")
+    add(
+        "-d", "--device", default="cpu", metavar="DEV", help="device to compute on, e.g. cuda (cpu)"
+    )
     add("--no-progress", dest="progress", action="store_false", help="no progress bars")
     return made
 

@@ -1,4 +1,4 @@
-"""Scores the stems of labelled songs without their labels, and keeps both: what a study needs.
+"""Scores stems of labelled songs without their labels, and keeps scores and truth for a study.
 
     python3 -m tools.blind_scores RECORDS --repo release_models -n 53288a8c --songs /data/musdb18hq
 
@@ -58,13 +58,13 @@ def run(options: argparse.Namespace) -> None:
     def teacher(name: str) -> Teacher:
         return Teacher.of(get_model(name, options.repo), name, options.device)
 
-    one = teacher(options.name)
+    loaded = teacher(options.name)
     tracks = find_tracks(
         options.songs,
         options.split,
-        sources=one.sources,
-        samplerate=one.samplerate,
-        channels=one.channels,
+        sources=loaded.sources,
+        samplerate=loaded.samplerate,
+        channels=loaded.channels,
     )[: options.limit]
     title = f"{options.name} {options.kind}/{options.split}"
 
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
 
     where: dict[str, Any] = {"kind": options.kind, "split": options.split, "show": show}
     done = collect(
-        one,
+        loaded,
         tracks,
         options.out,
         **where,
@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> None:
     )
     print(f"{title}: {done} songs scored, {len(tracks) - done} were there, in {options.out}")
     if options.network is not None or options.sdr:
-        hear = None if options.network is None else _network(options.network, one)
-        added = extend(one, tracks, options.out, hear=hear, sdr=options.sdr, **where)
+        hear = None if options.network is None else _network(options.network, loaded)
+        added = extend(loaded, tracks, options.out, hear=hear, sdr=options.sdr, **where)
         print(f"{title}: {added} records extended")
 
 
@@ -111,10 +111,10 @@ def parser() -> argparse.ArgumentParser:
         "--split", choices=("train", "valid", "test"), default="valid", help="(valid)"
     )
     made.add_argument("--kind", default="music", help="what the songs are called in the study")
-    made.add_argument("--family", help="of the model, as its architecture (its name)")
+    made.add_argument("--family", help="family of the model, e.g. its architecture (its name)")
     made.add_argument(
         "--members", nargs="+", default=[], metavar="NAME",
-        help="other models, as checkpoints of the same run, for the score `members`",
+        help="other models, e.g. checkpoints of the same run, for the score `members`",
     )  # fmt: skip
     made.add_argument(
         "--sdr", action="store_true", help="keep the true SDR of BSS Eval too: twice the time"
@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
         help="also the nSDR that this network of demucs.train_quality predicts (score `network`)",
     )  # fmt: skip
     made.add_argument("--limit", type=int, metavar="N", help="the first N songs only")
-    made.add_argument("--device", default="cpu", help="where to compute (cpu)")
+    made.add_argument("--device", default="cpu", help="device to compute on (cpu)")
     return made
 
 

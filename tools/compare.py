@@ -35,16 +35,20 @@ differ. Among many rows some p below 0.05 come by chance: divide 0.05 by the num
 def run(args: argparse.Namespace) -> int:
     """Compares, prints and writes; returns the exit code."""
     first, second = Results.load(args.first), Results.load(args.second)
-    found = compare(first, second)
-    shown = [one for one in found if not args.metrics or one.metric in args.metrics]
+    differences = compare(first, second)
+    shown = [
+        difference
+        for difference in differences
+        if not args.metrics or difference.metric in args.metrics
+    ]
     if not shown:
         raise ConfigError(
             f"--metrics {' '.join(args.metrics)}: not measured in both; these are: "
-            + ", ".join(dict.fromkeys(one.metric for one in found))
+            + ", ".join(dict.fromkeys(difference.metric for difference in differences))
         )
     names = [
-        f"{letter} ({one.model.get('name', 'model')})"
-        for letter, one in zip("AB", (first, second), strict=True)
+        f"{letter} ({results.model.get('name', 'model')})"
+        for letter, results in zip("AB", (first, second), strict=True)
     ]
     print(f"{names[0]}: {args.first}\n{names[1]}: {args.second}\n")
     print(_table(shown), EXPLAINED, sep="\n\n")
@@ -61,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             "b": {"file": args.second.name, "model": second.model, "data": second.data},
             "explained": " ".join(EXPLAINED.split()),
             "warnings": doubts(first, second, names),
-            "differences": [asdict(one) for one in shown],
+            "differences": [asdict(difference) for difference in shown],
         }
         with atomic_path(args.out) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -69,25 +73,27 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _table(found: Sequence[Difference]) -> str:
+def _table(differences: Sequence[Difference]) -> str:
     header = ["metric", "stem", "songs", "A", "B", "B - A", "95 %", "median", "B better", "p"]
     rows = []
-    for one in found:
+    for difference in differences:
         low_high = (
-            "–" if one.interval is None else f"{one.interval[0]:+.2f} … {one.interval[1]:+.2f}"
+            "–"
+            if difference.interval is None
+            else f"{difference.interval[0]:+.2f} … {difference.interval[1]:+.2f}"
         )
         rows.append(
             [
-                title(one.metric),
-                one.stem,
-                str(one.songs),
-                number(one.first),
-                number(one.second),
-                "–" if one.mean is None else f"{one.mean:+.2f}",
+                title(difference.metric),
+                difference.stem,
+                str(difference.songs),
+                number(difference.first),
+                number(difference.second),
+                "–" if difference.mean is None else f"{difference.mean:+.2f}",
                 low_high,
-                "–" if one.median is None else f"{one.median:+.2f}",
-                "–" if one.better is None else f"{one.better:.0%}",
-                "–" if one.p_value is None else f"{one.p_value:.2g}",
+                "–" if difference.median is None else f"{difference.median:+.2f}",
+                "–" if difference.better is None else f"{difference.better:.0%}",
+                "–" if difference.p_value is None else f"{difference.p_value:.2g}",
             ]
         )
     return aligned(header, rows)

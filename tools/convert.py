@@ -5,7 +5,8 @@
     safetensors  the same weights with class and arguments as JSON, as its current release has them
     onnx         the network for onnxruntime: from a segment [B, C, T] to its stems [B, S, C, T]
 
-Weights are kept bit for bit, in the precision that the source has, and read back before it is said.
+Weights keep their bits and the precision of the source, and are read back before success is
+reported.
 An ONNX file is run and compared with the model; docs/onnx.md shows how to separate with it.
 """
 
@@ -48,19 +49,19 @@ def run(args: argparse.Namespace) -> int:
     path = args.out / f"{args.name}.safetensors"
     former = [path] if path.exists() else []
     if args.to == "th":  # the name has a checksum, and only one file may have this name
-        pickled = [one for one in model_files(args.out) if one.suffix == PICKLED]
-        former = [one for one in pickled if name_of(one) == args.name]
-    for one in former:
-        _keep(one, args.force)
+        pickled = [file for file in model_files(args.out) if file.suffix == PICKLED]
+        former = [file for file in pickled if name_of(file) == args.name]
+    for file in former:
+        _keep(file, args.force)
     if args.to == "release":
         save_release(path, state, info)
         back, _ = read_release(path)
     elif args.to == "th":
         path = save_published(args.out, args.name, info.spec, state, info.config)
         back, _ = read_published(path, args.name)
-        for one in former:
-            if one != path:
-                one.unlink()
+        for file in former:
+            if file != path:
+                file.unlink()
     else:
         save_published_safetensors(path, info.spec, state)
         back, _ = read_published(path, args.name)

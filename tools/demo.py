@@ -1,4 +1,4 @@
-"""The whole path on demo songs: make songs, train, export, evaluate, separate one, plot, report.
+"""Runs the whole path on demo songs: make songs, train, export, evaluate, separate, plot, report.
 
     python3 -m tools.demo                     (what `make demo` runs)
     python3 -m tools.demo --minutes 10        (`make demo MINUTES=10`)
@@ -109,7 +109,7 @@ def run_demo(root: Path, overrides: list[str], minutes: float | None = None) -> 
     step("Report", "-m", "tools.report", signature, *places, "--out", str(root / "report"))
     summary(results)
     print(f"\nTook {(time.monotonic() - started) / 60:.1f} minutes. Everything is in {root}:")
-    for what, where in {
+    for content, path in {
         "songs": songs,
         "log, history and checkpoint": outputs / "xps" / signature,
         "model": releases / f"{signature}.safetensors",
@@ -118,7 +118,7 @@ def run_demo(root: Path, overrides: list[str], minutes: float | None = None) -> 
         "report": root / "report" / "index.html",
         "separated stems": separated / signature / "mixture",
     }.items():
-        print(f"  {what + ':':29}{where.relative_to(root)}")
+        print(f"  {content + ':':29}{path.relative_to(root)}")
 
 
 def plan(root: Path, overrides: list[str], minutes: float | None) -> list[str]:
@@ -179,8 +179,8 @@ def summary(results: Path) -> None:
     """Prints how far the model is above giving the mixture as every stem."""
     from demucs.evaluation import Results
 
-    found = Results.load(results)
-    model, mixture = found.aggregates()["nsdr"], found.baseline()["nsdr"]
+    evaluation = Results.load(results)
+    model, mixture = evaluation.aggregates()["nsdr"], evaluation.baseline()["nsdr"]
     print(
         f"\nMean nSDR over the stems: {model['mean']:.2f} dB; the mixture as the estimate of every "
         f"stem: {mixture['mean']:.2f} dB; difference: {model['mean'] - mixture['mean']:.2f} dB."

@@ -42,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--seconds", type=float, default=30.0, metavar="S", help="length of a song (30)"
     )
-    made.add_argument(
-        "--seed", type=int, default=0, metavar="K", help="other seed, other songs (0)"
-    )
+    made.add_argument("--seed", type=int, default=0, metavar="K", help="seed of the songs (0)")
     made.add_argument(
         "--samplerate", type=int, default=44100, metavar="HZ", help="sample rate (44100)"
     )

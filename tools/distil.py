@@ -1,14 +1,14 @@
-"""Makes training data of songs without stems: a pretrained model separates, the best is kept.
+"""Makes training data from songs without stems: a teacher separates, the best excerpts are kept.
 
     python3 -m tools.distil MUSIC OUT -n TEACHER --calibration FILE.json --threshold 6
     python3 -m tools.distil MUSIC OUT -n TEACHER --network FILE --threshold 6
     python3 -m tools.distil MUSIC OUT -n TEACHER --by self_cycle --budget 10h
 
 Two stages. `score` cuts every audio file of MUSIC into excerpts, has the teacher separate them, and
-keeps what its stems tell of their quality, without ground truth, in OUT/scores. `write` selects
-among all excerpts, and writes OUT/train/NAME/{mixture,STEM}.wav with distilled.json, and
-OUT/manifest.json, which says of every file what became of it and why: kept, not selected, skipped
-(unreadable, silent, too short, a copy of another) or refused as a test song.
+keeps blind scores of the quality of its stems in OUT/scores. `write` selects among all excerpts,
+and writes OUT/train/NAME/{mixture,STEM}.wav with distilled.json, and OUT/manifest.json, which has
+the outcome of every file and its reason: kept, not selected, skipped (unreadable, silent, too
+short, a copy of another) or refused as a test song.
 
 The value of an excerpt is the predicted nSDR in dB of the worst of the stems that play; with --by,
 the score of that stem, an agreement in dB that ranks songs and predicts nothing. Files are
@@ -16,8 +16,9 @@ cut into equal excerpts of at most --excerpt seconds, so that memory stays const
 passages of a song are found. Train on the result with dset=distilled, or dset.wav=OUT.
 
 Songs that a model is tested on are kept out: files are compared with the folders of --guard by the
-fingerprint of their sound, and by name with those and with MUSDB18's test songs. Sound stands mp3,
-gain, cuts, medleys and mashups, but not another speed or pitch, nor a single stem of a test song.
+fingerprint of their sound, and by name with those and with MUSDB18's test songs. The fingerprint
+survives mp3 coding, gain, cuts, medleys and mashups, but not another speed or pitch, nor does it
+recognise a single stem of a test song.
 
 The same command continues where it stopped. Tasks of one srun, and of a job array, divide the files
 (slurm_scripts/distil_slurm.sh); the last one to finish scoring writes. With --stage score and then
@@ -83,11 +84,11 @@ def check(args: argparse.Namespace) -> None:
             use=args.use,
             seed=args.seed,
         )
-    judges = [one for one in (args.calibration, args.network, args.by) if one is not None]
+    judges = [option for option in (args.calibration, args.network, args.by) if option is not None]
     if not judges:
         raise ConfigError(
             "give --calibration FILE.json (python3 -m studies.blind_study calibrate makes one), "
-            "--network FILE (python3 -m demucs.train_quality), or one score, as --by self_cycle"
+            "--network FILE (python3 -m demucs.train_quality), or one score, e.g. --by self_cycle"
         )
     if len(judges) > 1:
         raise ConfigError("--calibration, --network and --by: give one of them")
@@ -140,8 +141,8 @@ def _add_quality(group: "argparse._ArgumentGroup") -> None:
     add("--calibration", type=Path, metavar="FILE.json",
         help="of studies.blind_study: turns scores into predicted nSDR")  # fmt: skip
     add("--network", type=Path, metavar="FILE",
-        help="of demucs.train_quality: hears nSDR, at the cost of one separation")  # fmt: skip
-    add("--by", metavar="SCORE", help="one score as it is, as self_cycle")
+        help="network of demucs.train_quality: predicts nSDR, costs one separation")  # fmt: skip
+    add("--by", metavar="SCORE", help="one score by itself, e.g. self_cycle")
     add("--excerpt", type=float, default=60.0, metavar="S",
         help="cut longer files into equal parts of at most S seconds; 0: never (60)")  # fmt: skip
     add("--truth", action="store_true",
@@ -150,7 +151,7 @@ def _add_quality(group: "argparse._ArgumentGroup") -> None:
 
 def _add_selection(group: "argparse._ArgumentGroup") -> None:
     add = group.add_argument
-    add("--threshold", type=float, metavar="DB", help="keep what is at least so good")
+    add("--threshold", type=float, metavar="DB", help="keep what has at least this nSDR, or score")
     add("--budget", metavar="10h|50%|200",
         help="keep so many hours (h, m, s), this share of all, or so many songs")  # fmt: skip
     add("--select", choices=WAYS, default="score",
@@ -172,7 +173,7 @@ def _add_files(group: "argparse._ArgumentGroup") -> None:
     add("--no-guard-names", dest="guard_names", action="store_false",
         help="compare with test songs by sound alone")  # fmt: skip
     add("--licence", metavar="NOTE",
-        help="as 'CC BY 4.0, FMA', of files without a licences.json or LICENCE")  # fmt: skip
+        help="of files without a licences.json or LICENCE, e.g. 'CC BY 4.0, FMA'")  # fmt: skip
     add("--min-seconds", type=float, default=3.0, metavar="S", help="skip shorter files (3)")
 
 

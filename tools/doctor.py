@@ -104,49 +104,59 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def report(found: Diagnosis, width: int | None) -> str:
+def report(diagnosis: Diagnosis, width: int | None) -> str:
     """The table and the summary."""
     lines = []
-    if found.findings:
-        rows = [cells(one) for one in found.findings]
+    if diagnosis.findings:
+        rows = [cells(finding) for finding in diagnosis.findings]
         lines += [table(HEAD, rows, width, SHORTENED), ""]
-    lines += [f"not checked - {line}" for line in found.skipped]
-    head = f"{found.tracks} tracks, {duration(found.seconds)} of {', '.join(found.sources) or '-'}"
-    if not found.findings:
+    lines += [f"not checked - {line}" for line in diagnosis.skipped]
+    stems = ", ".join(diagnosis.sources) or "-"
+    head = f"{diagnosis.tracks} tracks, {duration(diagnosis.seconds)} of {stems}"
+    if not diagnosis.findings:
         return "\n".join([*lines, f"{head}: no problems"])
-    by_check = Counter((-one.severity, one.check) for one in found.findings)
+    by_check = Counter((-finding.severity, finding.check) for finding in diagnosis.findings)
     counted = ", ".join(f"{count} {check}" for (_, check), count in sorted(by_check.items()))
     totals = ", ".join(
         f"{count} {severity.word}{'s' * (count != 1)}"
         for severity in reversed(Severity)
-        if (count := sum(one.severity == severity for one in found.findings))
+        if (count := sum(finding.severity == severity for finding in diagnosis.findings))
     )
     return "\n".join([*lines, f"{head}: {totals} ({counted})"])
 
 
-def cells(one: Finding) -> tuple[str, ...]:
-    return (one.severity.word, one.track, one.stem or "-", one.check, one.value, one.remedy)
+def cells(finding: Finding) -> tuple[str, ...]:
+    return (
+        finding.severity.word,
+        finding.track,
+        finding.stem or "-",
+        finding.check,
+        finding.value,
+        finding.remedy,
+    )
 
 
-def exit_code(found: Diagnosis, strict: bool) -> int:
+def exit_code(diagnosis: Diagnosis, strict: bool) -> int:
     least = Severity.NOTE if strict else Severity.WARNING
-    return int(any(one.severity >= least for one in found.findings))
+    return int(any(finding.severity >= least for finding in diagnosis.findings))
 
 
-def write_json(path: Path, dataset: Path, wanted: Wanted, found: Diagnosis) -> None:
+def write_json(path: Path, dataset: Path, wanted: Wanted, diagnosis: Diagnosis) -> None:
     """Everything that was found, for programs."""
     content: dict[str, Any] = {
         "version": JSON_VERSION,
         "dataset": str(dataset),
-        "wanted": {**asdict(wanted), "sources": found.sources},
-        "tracks": found.tracks,
-        "seconds": found.seconds,
+        "wanted": {**asdict(wanted), "sources": diagnosis.sources},
+        "tracks": diagnosis.tracks,
+        "seconds": diagnosis.seconds,
         "counts": {
-            severity.word: sum(one.severity == severity for one in found.findings)
+            severity.word: sum(finding.severity == severity for finding in diagnosis.findings)
             for severity in Severity
         },
-        "skipped": found.skipped,
-        "findings": [{**asdict(one), "severity": one.severity.word} for one in found.findings],
+        "skipped": diagnosis.skipped,
+        "findings": [
+            {**asdict(finding), "severity": finding.severity.word} for finding in diagnosis.findings
+        ],
     }
     with atomic_path(path) as temporary:
         temporary.write_text(

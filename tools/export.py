@@ -37,12 +37,17 @@ def export_bag(args: argparse.Namespace) -> int:
     check_names(args.bag, args.signatures, args.out)
     releases = [
         prepare(
-            one, args.out, args.dora_dir, half=args.half, licence=args.licence, force=args.force
+            signature,
+            args.out,
+            args.dora_dir,
+            half=args.half,
+            licence=args.licence,
+            force=args.force,
         )
-        for one in dict.fromkeys(args.signatures)
+        for signature in dict.fromkeys(args.signatures)
     ]
     written = write_bag(args.bag, content, args.out, releases, force=args.force)
-    for path in (*(one.path for one in releases), args.out / f"{args.bag}.yaml"):
+    for path in (*(release.path for release in releases), args.out / f"{args.bag}.yaml"):
         print(f"{'wrote' if path in written else 'unchanged'}: {path}")
     print(f"separate with it: demucs --repo {args.out} -n {args.bag} FILE")
     print(f"evaluate it with: python3 -m tools.test_pretrained --repo {args.out} -n {args.bag}")
@@ -146,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         "--segment",
         type=float,
         metavar="SECONDS",
-        help="of the bag: length of a chunk, instead of the models' own",
+        help="of the bag: length of a chunk in seconds, instead of the models' own",
     )
     return parser
 

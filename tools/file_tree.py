@@ -80,9 +80,9 @@ Who may import whom is in [CONTRIBUTING.md](../CONTRIBUTING.md).
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = make_parser("tools.file_tree", __doc__)
-    one = parser.add_mutually_exclusive_group()
-    one.add_argument("--update", action="store_true", help=f"write {PAGE}")
-    one.add_argument("--check", action="store_true", help=f"compare {PAGE} with the files")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--update", action="store_true", help=f"write {PAGE}")
+    action.add_argument("--check", action="store_true", help=f"compare {PAGE} with the files")
     options = parser.parse_args(argv)
     text, page = page_of(ROOT, tracked(ROOT)), ROOT / PAGE
     if options.check:
@@ -97,11 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compared(text: str, page: Path) -> int:
-    there = page.read_text(encoding="utf-8") if page.is_file() else ""
-    wanted, found = text.splitlines(), there.splitlines()
-    changed = [f"+ {one}" for one in wanted if one not in found]
-    changed += [f"- {one}" for one in found if one not in wanted]
-    if text == there:
+    present = page.read_text(encoding="utf-8") if page.is_file() else ""
+    wanted, lines = text.splitlines(), present.splitlines()
+    changed = [f"+ {line}" for line in wanted if line not in lines]
+    changed += [f"- {line}" for line in lines if line not in wanted]
+    if text == present:
         return 0
     print(
         "\n".join([f"error: {PAGE} is out of date: python3 -m tools.file_tree --update", *changed]),
@@ -123,8 +123,8 @@ def tracked(root: Path) -> list[str]:
         raise ConfigError(
             f"git cannot list the files of {root} ({error}): run this in a clone of the repository"
         ) from error
-    found = {name for name in done.stdout.decode().split("\0") if name}
-    return sorted(name for name in found if (root / name).is_file())
+    names = {name for name in done.stdout.decode().split("\0") if name}
+    return sorted(name for name in names if (root / name).is_file())
 
 
 def page_of(root: Path, files: Iterable[str]) -> str:
@@ -141,9 +141,12 @@ def page_of(root: Path, files: Iterable[str]) -> str:
         )
     parts = [HEAD]
     for room, title in ROOMS.items():
-        own = {path: line for path, line in rows.items() if path.split("/")[0] == room}
-        width = max(len(_indented(path)) for path in own) + 2
-        lines = [f"{_indented(path):{width}}{own[path]}".rstrip() for path in sorted(own, key=_key)]
+        of_room = {path: line for path, line in rows.items() if path.split("/")[0] == room}
+        width = max(len(_indented(path)) for path in of_room) + 2
+        lines = [
+            f"{_indented(path):{width}}{of_room[path]}".rstrip()
+            for path in sorted(of_room, key=_key)
+        ]
         parts.append("\n".join([f"\n## {title}\n", "```text", *lines, "```", ""]))
     return "".join(parts)
 
@@ -155,12 +158,12 @@ def _rows(root: Path, files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     for name in files:
         for parent in list(PurePosixPath(name).parents)[:-1]:
             rows.setdefault(f"{parent}/", OTHERS.get(str(parent), ""))
-        said = OTHERS.get(name) or sentence(root / name)
+        first_sentence = OTHERS.get(name) or sentence(root / name)
         folder = str(PurePosixPath(name).parent)
         if name.endswith("/__init__.py"):
-            rows[f"{folder}/"] = said or rows[f"{folder}/"]
-        elif said:
-            rows[name] = said
+            rows[f"{folder}/"] = first_sentence or rows[f"{folder}/"]
+        elif first_sentence:
+            rows[name] = first_sentence
         elif name.startswith("tests/golden/") and folder != "tests/golden":
             rows[f"{folder}/"] = "Golden files."
         else:
@@ -171,15 +174,15 @@ def _rows(root: Path, files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 def sentence(path: Path) -> str:
     """The first sentence of a docstring or of the first comment; empty if there is none."""
     if path.suffix == ".py":
-        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     elif path.suffix in (".sh", ".yaml", ".example"):
-        said = _comment(path.read_text(encoding="utf-8"), "#")
+        text = _comment(path.read_text(encoding="utf-8"), "#")
     elif path.suffix == ".js":
-        said = _comment(path.read_text(encoding="utf-8"), "//")
+        text = _comment(path.read_text(encoding="utf-8"), "//")
     else:
-        said = ""
+        text = ""
     # A sentence ends with its stop, or where an example of the command follows.
-    first = re.split(r"\n\n|\.\s|:\n|:\s\s|:$", said)[0]
+    first = re.split(r"\n\n|\.\s|:\n|:\s\s|:$", text)[0]
     first = " ".join(first.split()).rstrip(":. ")
     return f"{first}." if first else ""
 
@@ -188,11 +191,11 @@ def _comment(text: str, mark: str) -> str:
     """The first comment that says something, without the marks."""
     lines: list[str] = []
     for line in text.splitlines():
-        said = line.lstrip(f"{mark} ").strip() if line.startswith(mark) else ""
-        if line.startswith(("#!", "#SBATCH")) or said.startswith(("@package", "shellcheck")):
-            said = ""
-        if said:
-            lines.append(said)
+        content = line.lstrip(f"{mark} ").strip() if line.startswith(mark) else ""
+        if line.startswith(("#!", "#SBATCH")) or content.startswith(("@package", "shellcheck")):
+            content = ""
+        if content:
+            lines.append(content)
         elif lines:
             break
     return "\n".join(lines)

@@ -1,9 +1,9 @@
 """Trains with several processes on this machine: `python3 -m tools.launch 2 model=hdemucs ...`.
 
-The first argument is how many, the others are those of `python3 -m demucs.train`. Asked to end
-(by SIGTERM, Ctrl-C, ...), all of them save, and the exit code is 85, as of one process; Ctrl-C once
-more ends them at once. When one fails, the others have a few seconds to end, and are killed then.
-When this process is gone, be it by SIGKILL, they save and end.
+The first argument is the number of processes, the others are those of `python3 -m demucs.train`.
+Asked to end (by SIGTERM, Ctrl-C, ...), all of them save, and the exit code is 85, as of one
+process; Ctrl-C once more ends them at once. When one fails, the others have a few seconds to end,
+and are killed then. When this process is gone, be it by SIGKILL, they save and end.
 """
 
 from demucs.process.signals import EXIT_STOPPED, answering, begin
@@ -112,9 +112,9 @@ class Launcher:
 
 def free_port() -> int:
     """A port that nobody listens at now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

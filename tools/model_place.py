@@ -1,7 +1,7 @@
-"""Where the SLURM scripts find a model: `python3 -m tools.model_place NAME FOLDER`.
+"""Finds a model for the SLURM scripts: `python3 -m tools.model_place NAME FOLDER`.
 
 Prints `local` if all that NAME means is in FOLDER, `published` if the rest can be fetched, and
-nothing if something is to be had nowhere. Without torch, since it runs before a job is queued.
+nothing if a part of it is in neither place. Imports no torch, since it runs before a job is queued.
 """
 
 from demucs.process.signals import begin
@@ -26,16 +26,16 @@ def place(name: str, folder: Path) -> str | None:
     Raises:
         DemucsError: a list of models that is none, such as one with a wrong weight.
     """
-    here = {name_of(file) for file in model_files(folder)}
-    if name in here:
+    local = {name_of(file) for file in model_files(folder)}
+    if name in local:
         return "local"
     if is_hub(name):
         return "published"
     listed = bag_of_name(name)
     names = [name] if listed is None else listed.models
-    if all(one in here for one in names):
+    if all(name in local for name in names):
         return "local"
-    return "published" if all(one in here or is_remote(one) for one in names) else None
+    return "published" if all(name in local or is_remote(name) for name in names) else None
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What each experiment is doing: `python3 -m tools.status [SIG ...]`.
+"""Shows the state of each experiment: `python3 -m tools.status [SIG ...]`.
 
 A row for each folder in `outputs/xps`, those at work first: signature, overrides (without those
 that all shown have), epochs done of the goal, the best value on the validation songs and the epoch
@@ -9,10 +9,9 @@ and loads no torch.
     python3 -m tools.status 53288a8c --json    for programs
     python3 -m tools.status --watch 30         again and again, until Ctrl-C
 
-States: running, starting, pending (waits in SLURM's queue), suspended; finished, stopped (as it was
-told, and saved: it can resume), failed (with an error, shown in place of the log), dead (ended
-without a word, killed for instance: it can resume from what it saved last); unfinished or new (of
-an experiment that left no more to know).
+States: running, starting, pending (waits in SLURM's queue), suspended; finished, stopped (when
+asked, and saved: it can resume), failed (with an error, shown in place of the log), dead (it
+was killed: it can resume from its last checkpoint); unfinished or new (nothing more is known).
 """
 
 from demucs.process.signals import begin
@@ -69,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     made = make_parser("tools.status", __doc__)
     made.add_argument("signatures", nargs="*", metavar="SIG", help="only these, or their beginning")
     made.add_argument("--running", action="store_true", help="only what runs or waits")
-    made.add_argument("--json", action="store_true", help="as JSON, with everything there is")
-    made.add_argument("--watch", type=float, metavar="SECONDS", help="look again every so often")
+    made.add_argument("--json", action="store_true", help="as JSON, with all fields")
+    made.add_argument("--watch", type=float, metavar="SECONDS", help="repeat after so many seconds")
     made.add_argument(
         "--dora_dir", type=Path, default=None, metavar="FOLDER", help=f"({outputs_folder()})"
     )
@@ -113,10 +112,10 @@ def chosen(experiments: Path, signatures: Sequence[str]) -> list[Path]:
         return folders
     for signature in signatures:
         if not any(folder.name.startswith(signature) for folder in folders):
-            there = ", ".join(folder.name for folder in folders[:20]) or "none"
+            names = ", ".join(folder.name for folder in folders[:20]) or "none"
             raise ModelNotFoundError(
                 f"There is no experiment {signature} in {experiments.absolute()}; there are: "
-                f"{there}. Give another folder with --dora_dir"
+                f"{names}. Give another folder with --dora_dir"
             )
     return [folder for folder in folders if folder.name.startswith(tuple(signatures))]
 

@@ -70,13 +70,13 @@ def test_the_picture_in_docs_is_of_the_default_network(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["foo"], "no KEY=VALUE"),
+        (["foo"], "not KEY=VALUE"),
         (["foo=1"], "no argument foo"),
         (["depth=1"], "too shallow"),
         (["a=[1"], "cannot be read"),
         (["model=torch_hdemucs"], "another package's network"),
         (["model=other"], "model=other is unknown"),
-        (["--seconds", "0"], "no length"),
+        (["--seconds", "0"], "not a length"),
         (["--release", "none", "--repo", "nowhere"], "none"),
         (["--release", "none", "channels=3"], "leave channels=3 out"),
     ],
