@@ -43,7 +43,7 @@ from demucs.experiment.dora_main import (
     warn_of_missing,
 )
 from demucs.experiment.identity import Experiment
-from demucs.experiment.nearest import tell_nearest
+from demucs.experiment.nearest import describe_nearest
 from demucs.experiment.record import CHECKPOINT
 from demucs.process.children import follow_launcher
 
@@ -84,7 +84,7 @@ def _read(values: dict[str, Any], xp: Any) -> tuple[Any, Any]:
     experiment = Experiment.of(xp, main.get_name(xp))
     starts_from = run.options.continue_from or run.options.continue_pretrained
     if _is_first() and not starts_from and not run.options.misc.show:
-        message = tell_nearest(experiment.folder.parent, xp.sig, xp.argv)
+        message = describe_nearest(experiment.folder.parent, xp.sig, xp.argv)
         if message is not None:
             logger.warning(message)
     return run, experiment

@@ -30,7 +30,7 @@ class Clip:
 
 
 def read_clip(path: Path, start: float, seconds: float | None) -> Clip:
-    """A stretch of a file.
+    """A span of a file.
 
     Raises:
         ValueError: it cannot be read, or has nothing there.

@@ -24,7 +24,7 @@ from demucs.errors import DatasetError
 FACTS_FILE = "demo.json"
 FILES = ("mixture", *STEMS)
 _PARTIAL = ".partial"  # suffix of folders in the making; they also start with a dot
-_STALE_SECONDS = 3600.0  # after which such a folder belongs to nobody
+_STALE_SECONDS = 3600.0  # after which such a folder is taken for abandoned
 
 # Each split has colours of its own, so no name can be in two splits.
 COLOURS = {
@@ -44,7 +44,7 @@ PLACES = (
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a song depends on: equal recipes are equal songs."""
+    """All that a song depends on: equal recipes give equal songs."""
 
     version: int
     seed: int
@@ -55,7 +55,7 @@ class Recipe:
     kind: str = "studio"
 
     def facts(self) -> dict[str, Any]:
-        """What is written into the folder: as before there were kinds, where it is of the first."""
+        """The content of `demo.json`; the kind is omitted where it is `studio`, as in older songs."""
         return {key: v for key, v in asdict(self).items() if key != "kind" or v != "studio"}
 
     def folder(self, root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The knobs of the demo songs: everything that makes them easier or harder, in one place.
+"""Ranges that demo songs draw from: everything that makes them easier or harder, in one place.
 
 A pair is a range from which each song draws uniformly. Raise `VERSION` after any change here or
 in the synthesis: songs of another version are written again.

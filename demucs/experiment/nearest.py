@@ -1,4 +1,4 @@
-"""The experiment that a new one resembles most: a changed key begins a new one, from nothing."""
+"""The nearest experiment to a new one: a changed key begins a new experiment, from nothing."""
 
 import json
 from collections.abc import Sequence
@@ -10,10 +10,15 @@ from demucs.experiment.run import ARGV
 MOST = 8  # an experiment with more differing keys is not near
 DEFAULT = "not given"
 NO_MATTER = ("misc.", "dora.", "slurm.", "dset.musdb", "dset.metadata")  # of what is compared
-OF_THE_DATA = ("dset", "dset.sources", "dset.channels", "dset.samplerate")  # others: no neighbour
+OF_THE_DATA = (
+    "dset",
+    "dset.sources",
+    "dset.channels",
+    "dset.samplerate",
+)  # if they differ: not near
 
 
-def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str | None:
+def describe_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str | None:
     """Says which trained experiment differs least from a new one, and how to continue from it.
 
     Args:
@@ -22,8 +27,8 @@ def tell_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str 
         argv: its overrides, such as `epochs=100`.
 
     Returns:
-        What to tell the user; None if the experiment is not new, or no other on such data that is
-        like it has a checkpoint.
+        A message for the user; None if the experiment is not new, or if none on the same kind of
+        data with similar keys has a checkpoint.
     """
     if (experiments / signature / CHECKPOINT).exists():
         return None

@@ -1,9 +1,10 @@
 """Results as people read them: one HTML page for one or several runs, with its sounds.
 
-sources  finds what a run left: history, evaluation, release, configuration, separated audio
-facts, summary, curves, songs   each makes the data of one section of the page
-choice, excerpts, separated, sound, pictures   the players: which songs, which stretch, files
+runs     finds the files of a run: history, evaluation, release, configuration, separated audio
+heading, score_tables, curves, song_table   each makes the data of one section of the page
+liveliest, separated, sound, pictures   the players: which span of a song, its stems, files
 page     renders the data with the template in `page/`
-place    writes the folder, whole or not at all
+output_folder   writes the folder, whole or not at all
+archive  keeps a run among the results of the repository
 make     puts them together
 """

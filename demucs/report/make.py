@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from demucs.console import Progress
 from demucs.errors import ConfigError, DemucsError
-from demucs.report.output_folder import PAGE, check_place, new_folder
+from demucs.report.output_folder import PAGE, check_folder, new_folder
 from demucs.report.page import render
 from demucs.report.runs import Run, letter
 from demucs.report.song_table import check_names, chosen, not_measured
@@ -21,7 +21,7 @@ MOST = 30  # players; a page with more of them is too large for a browser
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a report shows.
+    """The content of a report.
 
     Attributes:
         title: of the page; None: the names of the runs.
@@ -29,7 +29,7 @@ class Options:
         tracks: songs with a player; empty: chosen by the metric.
         players: how many are chosen; 0 for none.
         seconds: that are played of each.
-        start: of the stretch in seconds; None: the busiest stretch of each song.
+        start: of the span in seconds; None: the busiest span of each song.
         musdb: folder of the songs.
     """
 
@@ -64,7 +64,7 @@ def make_report(
         MissingToolError: a package that is needed is not installed.
         OSError: the folder cannot be written.
     """
-    check_place(out)
+    check_folder(out)
     with new_folder(out) as folder:
         players, problems = _players(runs, folder, options, progress=progress)
         text = render(runs, players, problems, options.title, options.metric)
@@ -74,7 +74,7 @@ def make_report(
 
 
 def _nothing_shown(runs: Sequence[Run]) -> list[str]:
-    """Runs of which the page has nothing but why."""
+    """Runs without anything to show, and the reasons."""
     return [
         f"{run.name}: there is nothing to show of it: "
         + "; ".join([*dict.fromkeys(run.missing.values()), *run.notes])
@@ -112,14 +112,14 @@ Work = list[tuple[str, "Callable[[], Excerpt]"]]
 
 def _recordings(runs: Sequence[Run], options: Options) -> Work:
     """What was separated earlier; a song that is asked for by name is looked for among it."""
-    from demucs.report.separated import Stretch, recorded_excerpt
+    from demucs.report.separated import Span, recorded_excerpt
 
-    stretch = Stretch(seconds=options.seconds, start=options.start)
+    span = Span(seconds=options.seconds, start=options.start)
     work: Work = []
     for index, run in enumerate(runs):
         for place in run.recordings:
             if not options.tracks or place.name in options.tracks:
-                make = partial(recorded_excerpt, place, index, run, stretch)
+                make = partial(recorded_excerpt, place, index, run, span)
                 work.append((f"{run.name}/{place.name}", make))
     return work[: max(options.players, len(options.tracks))]
 
@@ -136,7 +136,7 @@ def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> 
             ))  # fmt: skip
         return []
     from demucs.report.separated import (
-        Stretch,
+        Span,
         load_models,
         separate_excerpt,
         song_names,
@@ -156,9 +156,9 @@ def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> 
     models = load_models(runs, lambda run, text: problems.append(f"{run.name}: {text}"))
     if not models:
         return []
-    stretch = Stretch(seconds=options.seconds, start=options.start)
+    span = Span(seconds=options.seconds, start=options.start)
     return [
-        (name, partial(separate_excerpt, songs, name, why, models, stretch))
+        (name, partial(separate_excerpt, songs, name, why, models, span))
         for name, why in wanted.items()
     ]
 

@@ -14,7 +14,7 @@ PAGE = "index.html"
 MARK = "demucs-report-1"  # `<meta name="generator">` of our pages
 
 
-def check_place(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raises ConfigError where a report cannot be put: only an earlier one may be replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ConfigError(f"--out {folder} is not a folder: give the name of one, which may be new")
@@ -51,10 +51,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Whatever ends the block otherwise, an interrupt too, leaves what was there before.
 
     Raises:
-        ConfigError: see `check_place`.
+        ConfigError: see `check_folder`.
         OSError: the folder cannot be written, or the disk is full.
     """
-    check_place(folder)
+    check_folder(folder)
     folder = folder.absolute()
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
@@ -71,7 +71,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         work.chmod(0o777 & ~umask)  # mkdtemp gives 0700; a report is meant to be shared
-        check_place(folder)
+        check_folder(folder)
         if folder.exists():
             folder.rename(old)
         try:

@@ -22,8 +22,8 @@ MARGIN = 2.0  # seconds separated before and after the excerpt, so that its ends
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """Which part of songs is played: `seconds` of them, from `start`, or the busiest one."""
+class Span:
+    """The part of a song that is played: `seconds` from `start`, or the busiest ones."""
 
     seconds: float = 20.0
     start: float | None = None
@@ -82,9 +82,9 @@ def _reader(folder: Path, name: str) -> TrackReader:
 
 
 def separate_excerpt(
-    folder: Path, name: str, why: str, models: Mapping[int, tuple[Run, nn.Module]], stretch: Stretch
+    folder: Path, name: str, why: str, models: Mapping[int, tuple[Run, nn.Module]], span: Span
 ) -> Excerpt:
-    """Reads a song, separates its stretch with each model.
+    """Reads a song, separates its span with each model.
 
     Args:
         models: by the number of the run.
@@ -105,7 +105,7 @@ def separate_excerpt(
     truth = {stem: match_channels(reader.read(stem), channels) for stem in present}
     length = min(wav.shape[-1] for wav in truth.values())
     truth = {stem: wav[:, :length] for stem, wav in truth.items()}
-    start, frames = _place(stretch, list(truth.values()), rate, name)
+    start, frames = _samples_of(span, list(truth.values()), rate, name)
     if MIXTURE in reader.sources:
         mixture = match_channels(reader.read(MIXTURE), channels)[:, :length]
     else:
@@ -137,24 +137,24 @@ def _sources(model: Any) -> list[str]:
     return [str(stem) for stem in model.sources]
 
 
-def _place(stretch: Stretch, stems: Sequence[Tensor], rate: int, name: str) -> tuple[int, int]:
+def _samples_of(span: Span, stems: Sequence[Tensor], rate: int, name: str) -> tuple[int, int]:
     """First sample and number of samples."""
     length = stems[0].shape[-1]
     if length == 0:
         raise AudioError(f"{name} holds no samples")
-    frames = min(length, max(1, round(stretch.seconds * rate)))
-    if stretch.start is None:
-        return min(busiest(stems, rate, stretch.seconds), length - frames), frames
-    start = round(stretch.start * rate)
+    frames = min(length, max(1, round(span.seconds * rate)))
+    if span.start is None:
+        return min(busiest(stems, rate, span.seconds), length - frames), frames
+    start = round(span.start * rate)
     if start >= length:
-        raise ConfigError(f"--start {stretch.start:g}: {name} ends at {length / rate:.1f} s")
+        raise ConfigError(f"--start {span.start:g}: {name} ends at {length / rate:.1f} s")
     return start, min(frames, length - start)
 
 
 def _separate(
     mixture: Tensor, start: int, frames: int, run: Run, model: nn.Module, rate: int
 ) -> Tensor:
-    """`[S, C, T]` of the stretch, as the run was evaluated; the margins are cut off again."""
+    """`[S, C, T]` of the span, as the run was evaluated; the margins are cut off again."""
     margin = round(MARGIN * rate)
     first = max(0, start - margin)
     settings = run.results.settings if run.results else {}
@@ -168,13 +168,13 @@ def _separate(
     return estimates[..., start - first : start - first + frames]
 
 
-def recorded_excerpt(folder: Path, index: int, run: Run, stretch: Stretch) -> Excerpt:
+def recorded_excerpt(folder: Path, index: int, run: Run, span: Span) -> Excerpt:
     """What lies in a folder of recordings: `mixture.*`, `STEM_estimate.*`, `STEM_reference.*`.
 
     Args:
         folder: holds the files.
         index, run: which run they are of; its stems come in its order.
-        stretch: a longer recording is cut to it.
+        span: a longer recording is cut to it.
 
     Raises:
         DemucsError: a file cannot be read, or the files do not belong together.
@@ -198,7 +198,7 @@ def recorded_excerpt(folder: Path, index: int, run: Run, stretch: Stretch) -> Ex
                 signals.append(Signal(kind=kind, stem=stem, run=owner, wav=read[name][0]))
     length = min(signal.wav.shape[-1] for signal in signals)
     cut = [signal.wav[:, :length] for signal in signals[1:]] or [signals[0].wav]
-    start, frames = _place(stretch, cut, rate, folder.name)
+    start, frames = _samples_of(span, cut, rate, folder.name)
     part = slice(start, start + frames)
     shown = [
         Signal(kind=signal.kind, stem=signal.stem, run=signal.run, wav=signal.wav[:, part])

@@ -9,7 +9,7 @@ from demucs.errors import ConfigError, DatasetError
 from demucs.files import atomic_path
 from demucs.report.runs import Run, find_run
 from demucs.report.separated import (
-    Stretch,
+    Span,
     load_models,
     separate_excerpt,
     song_names,
@@ -19,7 +19,7 @@ from demucs.report.sound import Excerpt
 
 
 def separate(args: argparse.Namespace) -> Excerpt:
-    """A stretch of a test song, and its stems by the release.
+    """A span of a test song, and its stems by the release.
 
     Raises:
         ConfigError: there is no release of the run.
@@ -41,8 +41,8 @@ def separate(args: argparse.Namespace) -> Excerpt:
         raise DatasetError(
             f"there is no song {track!r} in {songs}; there are: {', '.join(names[:5]) or 'none'}"
         )
-    stretch = Stretch(seconds=args.seconds, start=args.start)
-    return separate_excerpt(songs, track, "", models, stretch)
+    span = Span(seconds=args.seconds, start=args.start)
+    return separate_excerpt(songs, track, "", models, span)
 
 
 def keep_sound(excerpt: Excerpt, folder: Path) -> None:

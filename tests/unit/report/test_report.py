@@ -18,7 +18,7 @@ from demucs.report.curves import curves
 from demucs.report.heading import differences, facts
 from demucs.report.liveliest import busiest
 from demucs.report.make import Options, make_report
-from demucs.report.output_folder import check_place, new_folder
+from demucs.report.output_folder import check_folder, new_folder
 from demucs.report.page import embedded, render
 from demucs.report.pictures import ROWS, levels, marks, png
 from demucs.report.runs import Run, find_run
@@ -396,15 +396,15 @@ def test_only_an_earlier_report_is_replaced(tmp_path):
     assert [one.name for one in out.parent.iterdir()] == ["report"]
     (out / "mine.txt").touch()
     with pytest.raises(ConfigError, match=r"something else \(mine.txt\)"):
-        check_place(out)
+        check_folder(out)
     shutil.rmtree(out)
     out.mkdir()
-    check_place(out)
+    check_folder(out)
     (out / "index.html").write_text("<html>")
     with pytest.raises(ConfigError, match="no report of this tool"):
-        check_place(out)
+        check_folder(out)
     with pytest.raises(ConfigError, match="is not a folder"):
-        check_place(out / "index.html")
+        check_folder(out / "index.html")
 
 
 @pytest.mark.parametrize(
