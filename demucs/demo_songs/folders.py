@@ -55,7 +55,7 @@ class Recipe:
     kind: str = "studio"
 
     def facts(self) -> dict[str, Any]:
-        """The content of `demo.json`; the kind is omitted where it is `studio`, as in older songs."""
+        """The recipe in `demo.json`, without a kind if that is `studio`, as in older songs."""
         return {key: v for key, v in asdict(self).items() if key != "kind" or v != "studio"}
 
     def folder(self, root: Path) -> Path:

@@ -15,7 +15,7 @@ OF_THE_DATA = (
     "dset.sources",
     "dset.channels",
     "dset.samplerate",
-)  # if they differ: not near
+)  # not near if these differ
 
 
 def describe_nearest(experiments: Path, signature: str, argv: Sequence[str]) -> str | None:
