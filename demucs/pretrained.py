@@ -24,7 +24,7 @@ def get_model(name: str, repo: str | os.PathLike[str] | None = None) -> nn.Modul
         name: as `tools.export` named it, by default the signature of the training run; or that of
             a file of the public Demucs, or of a bag (see `demucs.release.folder`). Or several
             names, `A,B`, for a bag of these, with weights `A:1:0,B:0:1` (a number a stem, or one
-            for all). Or `hf://NAME`, `hf://NAMESPACE/NAME`: a model of the HuggingFace hub.
+            for all). Or `hf://NAME`, `hf://NAMESPACE/NAME`: a model of the Hugging Face Hub.
         repo: the folder; if not given, `./release_models`, and then the published models, which
             are fetched once (see `demucs.release.remote`).
 
@@ -80,5 +80,5 @@ def _load_local(name: str, folder: ReleaseFolder, remote: bool) -> tuple[nn.Modu
         elif near:
             hint = f" Of the published models, did you mean {' or '.join(near)}?"
         if "/" in name:
-            hint += f" For a model of the HuggingFace hub, give hf://{name}"
+            hint += f" For a model of the Hugging Face Hub, give hf://{name}"
         raise ModelNotFoundError(f"{error}{'.' * bool(hint)}{hint}") from None

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("-n", "--name", required=True,
         help="name of the release or published model; a bag of several: A,B or A:1:0,B:0:1; "
-        "of the HuggingFace hub: hf://NAME")  # fmt: skip
+        "of the Hugging Face Hub: hf://NAME")  # fmt: skip
     add("--repo", help=f"its folder (default: {DEFAULT_FOLDER}, then the published models)")
     add("--musdb", metavar="PATH", help="data set (default: $DEMUCS_MUSDB, then the model's own)")
     add("--split", choices=["test", "valid"], default="test")

@@ -38,17 +38,17 @@ class Bag(nn.Module):
         if first is None:
             raise ReleaseError("a bag needs at least one model")
         _check_alike(models, names or [f"model {k + 1}" for k in range(len(models))])
-        one: Any
-        for one in models:
+        model: Any
+        for model in models:
             if segment is not None and not (
-                getattr(one, "use_train_segment", False) and segment > one.segment
+                getattr(model, "use_train_segment", False) and segment > model.segment
             ):
-                one.segment = segment
+                model.segment = segment
         self.models = nn.ModuleList(models)
         self.sources: list[str] = list(first.sources)
         self.samplerate: int = first.samplerate
         self.audio_channels: int = first.audio_channels
-        self.segment = min(float(one.segment) for one in models)  # type: ignore[arg-type]
+        self.segment = min(float(model.segment) for model in models)  # type: ignore[arg-type]
         self.weights = checked_weights(weights, len(models), self.sources)
 
     def forward(self, mix: Tensor) -> Tensor:
@@ -85,8 +85,8 @@ def assemble_bag(
     Raises:
         ReleaseError: a model of it is missing, broken, or does not fit.
     """
-    loaded = {one: load_one(one) for one in dict.fromkeys(content.models)}
-    models = [loaded[one][0] for one in content.models]
+    loaded = {name: load_one(name) for name in dict.fromkeys(content.models)}
+    models = [loaded[name][0] for name in content.models]
     try:
         bag = Bag(models, content.weights, content.segment, content.models)
     except ReleaseError as error:
@@ -98,12 +98,12 @@ def assemble_bag(
 
 
 def _check_alike(models: Sequence[nn.Module], names: Sequence[str]) -> None:
-    for k, one in enumerate(models):
-        for what in ("sources", "samplerate", "audio_channels"):
-            here, there = getattr(one, what), getattr(models[0], what)
+    for k, model in enumerate(models):
+        for attribute in ("sources", "samplerate", "audio_channels"):
+            here, there = getattr(model, attribute), getattr(models[0], attribute)
             if here != there:
                 raise ReleaseError(
-                    f"{names[0]} and {names[k]} cannot be in one bag: {what} is {there} and "
+                    f"{names[0]} and {names[k]} cannot be in one bag: {attribute} is {there} and "
                     f"{here}; order and number must be the same"
                 )
 
@@ -111,7 +111,7 @@ def _check_alike(models: Sequence[nn.Module], names: Sequence[str]) -> None:
 def _describe(name: str, content: BagFile, infos: Mapping[str, ReleaseInfo]) -> ReleaseInfo:
     first = next(iter(infos.values()))
     kwargs = {"models": content.models, "weights": content.weights, "segment": content.segment}
-    songs = {one for info in infos.values() for one in _data(info).get("songs") or ()}
+    songs = {entry for info in infos.values() for entry in _data(info).get("songs") or ()}
     return ReleaseInfo(
         signature=name,
         spec=ModelSpec(name="bag", kwargs=kwargs),
@@ -119,7 +119,7 @@ def _describe(name: str, content: BagFile, infos: Mapping[str, ReleaseInfo]) -> 
         provenance={
             "models": {name: info.provenance for name, info in infos.items()},
             "test_set_seen": worst_seen(
-                [one.provenance.get("test_set_seen") for one in infos.values()]
+                [entry.provenance.get("test_set_seen") for entry in infos.values()]
             ),
             "data": {**_data(first), "songs": sorted(songs)},
         },

@@ -1,4 +1,4 @@
-"""What a bag's file, or its name, says. Imports no torch.
+"""The content of a bag's file, or of its name. Imports no torch.
 
 A bag is a YAML file beside its models, as the public Demucs has it:
 
@@ -27,7 +27,7 @@ from demucs.release.names import HUB
 
 @dataclass(frozen=True, kw_only=True)
 class BagFile:
-    """What a bag's file says."""
+    """The content of a bag's file."""
 
     models: list[str]
     weights: list[list[float]] | None = None
@@ -38,7 +38,7 @@ def read_bag(path: Path) -> BagFile:
     """Reads a bag's file.
 
     Raises:
-        ReleaseError: it is no YAML, or not of a bag.
+        ReleaseError: it is not YAML, or not that of a bag.
         PathError: it may not be read.
     """
     check_readable(path)
@@ -47,9 +47,11 @@ def read_bag(path: Path) -> BagFile:
         content = yaml.safe_load(text)
         if not isinstance(content, Mapping) or not content.get("models"):
             raise ValueError("it has no list `models`")
-        names = yaml.load(text, Loader=yaml.BaseLoader)["models"]  # 01234567 is a name, no number
+        names = yaml.load(text, Loader=yaml.BaseLoader)[
+            "models"
+        ]  # 01234567 is a name, not a number
         if not isinstance(names, list):
-            raise ValueError(f"models={names} is no list")
+            raise ValueError(f"models={names} is not a list")
         unknown = set(content) - {"models", "weights", "segment"}
         if unknown:
             raise ValueError(f"it has {', '.join(map(repr, sorted(unknown)))}")
@@ -64,8 +66,8 @@ def read_bag(path: Path) -> BagFile:
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
         raise ReleaseError(
-            f"{path} is no bag of models: {error}. It must have `models: [NAME, ...]`, and may "
-            "have `weights` (a row a model, a number a stem) and `segment` (seconds)."
+            f"{path} is not a bag of models: {error}. It must have `models: [NAME, ...]`, and may "
+            "have `weights` (one row per model, one number per stem) and `segment` (seconds)."
         ) from error
 
 
@@ -83,7 +85,7 @@ def bag_of_name(name: str) -> BagFile | None:
     """The bag that a name such as `A,B` or `A:1:0,B:0:1` lists; None if it lists none.
 
     Raises:
-        ReleaseError: a model or a weight is missing, or a weight is no number, or a model is a bag.
+        ReleaseError: a model or a weight is missing, or not a number, or a model is a bag.
 
     >>> bag = bag_of_name("A:1:0,B:0:1")
     >>> bag.models, bag.weights
@@ -99,7 +101,7 @@ def bag_of_name(name: str) -> BagFile | None:
         if not model:
             raise ReleaseError(f"{name!r}: a comma without a model; give names such as A,B")
         models.append(model)
-        rows.append([_number(name, one) for one in numbers])
+        rows.append([_number(name, number) for number in numbers])
     if not any(rows):
         return BagFile(models=models)
     if not all(rows):
@@ -115,7 +117,7 @@ def _number(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ReleaseError(
-            f"{name!r}: {text!r} is no weight; give numbers, a stem each, as in A:1:0.5,B:0:1"
+            f"{name!r}: {text!r} is not a weight; give one number per stem, e.g. A:1:0.5,B:0:1"
         ) from None
 
 
@@ -149,10 +151,10 @@ def checked_weights(
     return rows
 
 
-def worst_seen(said: Sequence[str | None]) -> str | None:
+def worst_seen(answers: Sequence[str | None]) -> str | None:
     """The worst `test_set_seen` that any model of a bag has."""
-    for one in said:
-        if one is not None and one != "no" and not one.startswith("unknown"):
-            return str(one)
-    unknown = [one for one in said if one != "no"]
+    for answer in answers:
+        if answer is not None and answer != "no" and not answer.startswith("unknown"):
+            return str(answer)
+    unknown = [answer for answer in answers if answer != "no"]
     return unknown[0] if unknown else "no"

@@ -32,7 +32,7 @@ _HEADER_SIZE = len(MAGIC) + _DIGEST_SIZE + 1
 
 
 class _HashingWriter:
-    """Passes what is written on to a file, and hashes it."""
+    """Writes to a file, and hashes what is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -52,7 +52,7 @@ class _HashingWriter:
 
 
 def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Writes `content` to `path`; what stood there becomes `checkpoint.prev.th` beside it.
+    """Writes `content` to `path`; the file that was there becomes `checkpoint.prev.th` beside it.
 
     Raises:
         CheckpointError: it cannot be written (disk full, no permission). The files that were
@@ -150,8 +150,8 @@ def newest_checkpoint(folder: str | os.PathLike[str], *, skip: int = 0) -> dict[
     folder = Path(folder)
     if skip and (folder / PREVIOUS_NAME).exists():
         return load_checkpoint(folder / PREVIOUS_NAME)
-    found = newest_checkpoint_file(folder)
-    return None if found is None else found[1]
+    newest = newest_checkpoint_file(folder)
+    return None if newest is None else newest[1]
 
 
 def newest_checkpoint_file(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]] | None:

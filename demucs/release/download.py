@@ -1,4 +1,4 @@
-"""Fetching a file once: in pieces if need be, checked by its checksum, complete or not at all."""
+"""Download of a file: resumed after an interruption, checked, complete or not at all."""
 
 import http.client
 import logging
@@ -36,7 +36,7 @@ def download(
     *,
     progress: bool = True,
 ) -> None:
-    """Fetches `url` to `path`; what an interrupted attempt left in `PATH.part` is gone on with.
+    """Fetches `url` to `path`; an interrupted attempt is resumed from `PATH.part`.
 
     Of several processes, one fetches and the others wait for it.
 
@@ -67,13 +67,15 @@ def download(
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Waits while another process fetches into the folder, as those of one SLURM job may."""
+    """Waits while another process, e.g. of the same SLURM job, fetches into the folder."""
     try:
         opened = (folder / ".lock").open("w")
     except PermissionError:
         if not os.access(folder, os.W_OK):
             raise
-        logger.debug("the lock in %s is somebody else's", folder)  # in a folder of several users
+        logger.debug(
+            "the lock in %s belongs to another user", folder
+        )  # in a folder of several users
         yield
         return
     with opened as file:
@@ -113,14 +115,15 @@ def _fetch_whole(
                 ) from None
         except ValueError:
             raise DownloadError(
-                f"{url} is no address: it begins with http://, https://, or file:/// for a folder"
+                f"{url} is not an address: it must begin with http://, https://, or file:/// for a "
+                "folder"
             ) from None
         time.sleep(0.5 * 2**attempt)
-    found = file_sha256(part)
-    if not found.startswith(checksum):
+    sha256 = file_sha256(part)
+    if not sha256.startswith(checksum):
         part.unlink()
         raise DownloadError(
-            f"{url} came with the checksum {found[: len(checksum)]} instead of {checksum}: it is "
+            f"{url} came with the checksum {sha256[: len(checksum)]} instead of {checksum}: it is "
             f"removed. Try again; if that does not help, the file or the way to it was altered."
         )
     os.replace(part, path)
@@ -131,26 +134,26 @@ def _fetch(url: str, part: Path, *, progress: bool) -> None:
 
     Raises ConnectionError if the connection ends before the file does.
     """
-    there = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": AGENT} | ({"Range": f"bytes={there}-"} if there else {})
+    present = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": AGENT} | ({"Range": f"bytes={present}-"} if present else {})
     request = urllib.request.Request(url, headers=headers)
     try:
         answer = urllib.request.urlopen(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is missing, or what is there is of another file
-            if error.headers.get("Content-Range", "").endswith(f"/{there}"):
+            if error.headers.get("Content-Range", "").endswith(f"/{present}"):
                 return
             part.unlink()
             raise ConnectionError("what an earlier attempt left does not fit the file") from None
         raise
     with answer:
         if answer.status != 206:  # it sends all of it
-            there = 0
+            present = 0
         length = answer.headers.get("Content-Length")
-        total = None if length is None else there + int(length)
+        total = None if length is None else present + int(length)
         with (
-            part.open("ab" if there else "wb") as file,
-            tqdm(total=total, initial=there, unit="B", unit_scale=True, unit_divisor=1024,
+            part.open("ab" if present else "wb") as file,
+            tqdm(total=total, initial=present, unit="B", unit_scale=True, unit_divisor=1024,
                  desc=part.name.removesuffix(".part"), disable=not progress) as bar,
         ):  # fmt: skip
             while block := answer.read(BLOCK):

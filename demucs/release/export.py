@@ -110,7 +110,7 @@ def _precision(state: Mapping[str, Any], half: bool, path: Path) -> dict[str, Te
 def _same_release(path: Path, info: ReleaseInfo) -> bool:
     """Whether `path` is a good release with the content of `info`, exported at another time."""
     try:
-        state, there = read_release(path)
+        state, present = read_release(path)
     except ReleaseError:
         return False
 
@@ -119,11 +119,11 @@ def _same_release(path: Path, info: ReleaseInfo) -> bool:
         return replace(release, provenance=kept)
 
     same_weights = weights_sha256(state) == info.provenance["weights_sha256"]
-    return same_weights and lasting(there).to_json() == lasting(info).to_json()
+    return same_weights and lasting(present).to_json() == lasting(info).to_json()
 
 
 def check_names(bag: str, models: Sequence[str], out: Path) -> None:
-    """Looks at the names of a bag and its models, before any run is read.
+    """Checks the names of a bag and its models, before any run is read.
 
     Raises:
         ConfigError: a name that cannot be a file's.
@@ -132,13 +132,13 @@ def check_names(bag: str, models: Sequence[str], out: Path) -> None:
     if not is_valid_name(bag):
         raise ConfigError(f"--bag {bag!r}: give a plain name, without folders, such as my-bag.")
     files = model_files(out)
-    singles = [one for one in files if name_of(one) == bag and one.suffix != BAG_SUFFIX]
+    singles = [model for model in files if name_of(model) == bag and model.suffix != BAG_SUFFIX]
     if singles or bag in models:
         raise ReleaseError(
             f"--bag {bag}: a single model has this name ({singles[0] if singles else 'a SIG'}), "
             "and would be taken instead of the bag: give another name."
         )
-    bags = [one for one in models if out / f"{one}{BAG_SUFFIX}" in files]
+    bags = [model for model in models if out / f"{model}{BAG_SUFFIX}" in files]
     if bags:
         raise ReleaseError(f"{bags[0]} is a bag in {out}, and cannot be in another one: give runs")
 
@@ -146,7 +146,7 @@ def check_names(bag: str, models: Sequence[str], out: Path) -> None:
 def write_bag(
     bag: str, content: BagFile, out: Path, releases: Sequence[Prepared], *, force: bool
 ) -> list[Path]:
-    """Writes the bag's file and its releases, as far as they are not there.
+    """Writes the bag's file and its releases, unless they exist already.
 
     Args:
         bag: its name.
@@ -162,7 +162,7 @@ def write_bag(
         ReleaseError: models or weights that do not go together, or another bag has this name.
         OSError: the folder cannot be written, or the disk is full; then nothing was.
     """
-    networks = {one.path.stem: build_empty(one.info.spec) for one in releases}
+    networks = {release.path.stem: build_empty(release.info.spec) for release in releases}
     chosen = [networks[name] for name in content.models]
     made = Bag(chosen, content.weights, content.segment, content.models)
     if content.weights is not None:
@@ -174,13 +174,13 @@ def write_bag(
             f"{path} is there already and is not the same bag: give --force to replace it, or "
             "another --bag or --out."
         )
-    new = [one for one in releases if one.missing]
-    targets = [*(one.path for one in new), *([path] if missing else [])]
+    new = [release for release in releases if release.missing]
+    targets = [*(release.path for release in new), *([path] if missing else [])]
     if not targets:
         return []
     with atomic_paths(targets) as temporary:
-        for one, place in zip(new, temporary, strict=False):
-            save_release(place, one.state, one.info)
+        for release, temporary_path in zip(new, temporary, strict=False):
+            save_release(temporary_path, release.state, release.info)
         if missing:
             temporary[-1].write_text(bag_text(content), encoding="utf-8")
     return targets
@@ -197,7 +197,7 @@ def parse_weights(rows: Sequence[str] | None) -> list[list[float]] | None:
     """The rows of `--weights`, each as `1,0,0.5,1`.
 
     Raises:
-        ConfigError: something that is no number.
+        ConfigError: a weight is not a number.
     """
     if rows is None:
         return None

@@ -1,4 +1,4 @@
-"""A folder of models, by name: what `--repo` and `-n` mean.
+"""A folder of models by name, which `--repo` and `-n` choose from.
 
 A model is a release of ours, `NAME.safetensors`; a file of the public Demucs, `NAME.th`,
 `NAME-CHECKSUM.th` or `NAME.safetensors`; weights of torchaudio, `NAME.pt`; or a bag, `NAME.yaml`.
@@ -41,8 +41,8 @@ class ReleaseFolder:
 
     def names(self) -> list[str]:
         """The names of single models, sorted; files being written are not among them."""
-        found = {name_of(file) for file in model_files(self.folder) if file.suffix != BAG_SUFFIX}
-        return sorted(found)
+        names = {name_of(file) for file in model_files(self.folder) if file.suffix != BAG_SUFFIX}
+        return sorted(names)
 
     def bags(self) -> list[str]:
         """The names of bags, sorted."""
@@ -63,15 +63,15 @@ class ReleaseFolder:
                 f"{name!r} is not the name of a model: give a name such as 53288a8c with -n, and "
                 f"its folder with --repo. {self._present()}"
             )
-        found = {
+        files = {
             file.suffix: file
             for file in model_files(self.folder)
             if name in (name_of(file), file.name[: -len(file.suffix)])
         }
         for suffix in SUFFIXES:
-            if suffix in found:
-                self._check_only(name, found[suffix])
-                return found[suffix]
+            if suffix in files:
+                self._check_only(name, files[suffix])
+                return files[suffix]
         raise ModelNotFoundError(
             f"There is no model {name!r} in {self.folder.absolute()}. "
             f"{nearest_names(name, [*self.names(), *self.bags()])}"
@@ -105,11 +105,11 @@ class ReleaseFolder:
             return load_release(path)
         match = CHECKSUM.search(path.stem)
         if path.suffix == PICKLED and match:
-            found = file_sha256(path)[: len(match[1])]
-            if found != match[1]:
+            checksum = file_sha256(path)[: len(match[1])]
+            if checksum != match[1]:
                 raise ReleaseError(
                     f"{path} is corrupted: its name says that its checksum begins with "
-                    f"{match[1]}, and it begins with {found}. Copy or download it again."
+                    f"{match[1]}, and it begins with {checksum}. Copy or download it again."
                 )
         return load_published(path, name_of(path))
 

@@ -1,4 +1,4 @@
-"""What a model's file says about itself, without its weights. Imports torch for `.th` files only.
+"""The metadata of a model's file, without its weights. Imports torch for `.th` files only.
 
 Of a file of 334 MB, some kilobytes are read; whether it is complete is checked, its bytes are not.
 """
@@ -45,10 +45,10 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """What the file of a single model says.
+    """Reads the metadata of the file of a single model.
 
     Raises:
-        ReleaseError: it is damaged, or no model; the message is the reason alone.
+        ReleaseError: it is damaged, or not a model; the message is the reason alone.
         PathError: it may not be read.
     """
     if path.exists():
@@ -56,9 +56,9 @@ def read_header(path: Path) -> Header:
     try:
         return _of_pickle(path) if path.suffix in (PICKLED, PLAIN) else _of_safetensors(path)
     except (SafetensorError, zipfile.BadZipFile, OSError) as error:
-        raise ReleaseError(f"damaged, cut short, or no model ({error})") from None
+        raise ReleaseError(f"damaged, cut short, or not a model ({error})") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ReleaseError(f"no model that is known here ({error!r})") from None
+        raise ReleaseError(f"not a model that is known here ({error!r})") from None
 
 
 def _of_safetensors(path: Path) -> Header:
@@ -77,7 +77,7 @@ def _of_release(info: Mapping[str, Any]) -> Header:
     spec, provenance = info["spec"], info["provenance"]
     seen = provenance.get("test_set_seen")
     return Header(
-        stems=[str(one) for one in spec["kwargs"]["sources"]],
+        stems=[str(stem) for stem in spec["kwargs"]["sources"]],
         network=str(spec["name"]),
         licence=str(info["licence"]),
         trained_on=provenance.get("trained_on") or _data(provenance, info.get("config") or {}),
@@ -90,7 +90,7 @@ def _data(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> str | Non
     data = provenance.get("data") or {}
     without = () if (config.get("dset") or {}).get("use_musdb", True) else ("musdb",)
     names = [str(data[key]) for key in ("musdb", "wav", "wav2") if data.get(key)]
-    names = [one for one in names if one not in {data.get(key) for key in without}]
+    names = [name for name in names if name not in {data.get(key) for key in without}]
     songs = len(data.get("songs") or ())
     return ", ".join([*names, *([f"{songs} songs"] if songs else [])]) or None
 
@@ -98,18 +98,18 @@ def _data(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> str | Non
 def _of_arguments(klass: str, args: Any, kwargs: Any) -> Header:
     """Of a public file: what its network is called with; stems are the first argument."""
     stems = kwargs["sources"] if "sources" in kwargs else args[0]
-    return Header(stems=[str(one) for one in stems], network=klass.rpartition(".")[2].lower())
+    return Header(stems=[str(stem) for stem in stems], network=klass.rpartition(".")[2].lower())
 
 
 def _of_pickle(path: Path) -> Header:
     if is_public_file(path.name):
         _check_zip(path)
-        told, seen = facts_of([name_of(path)])
+        trained_on, test_set_seen = facts_of([name_of(path)])
         return Header(
             stems=stems_of(name_of(path)),
             licence=licence_of(name_of(path)),
-            trained_on=told,
-            test_set_seen=seen,
+            trained_on=trained_on,
+            test_set_seen=test_set_seen,
         )
     if path.suffix == PLAIN:  # weights alone, always of the same network
         _check_zip(path)
@@ -122,6 +122,6 @@ def _of_pickle(path: Path) -> Header:
 
 
 def _check_zip(path: Path) -> None:
-    """Raises BadZipFile if it is cut short: its table stands at the end."""
+    """Raises BadZipFile if it is cut short: its table is at the end."""
     with zipfile.ZipFile(path):
         pass

@@ -1,13 +1,13 @@
-"""Models of the HuggingFace hub, by name: `hf://NAMESPACE/NAME`, or `hf://NAME` for the public.
+"""Models of the Hugging Face Hub, by name: `hf://NAMESPACE/NAME`, or `hf://NAME` for the public.
 
 The layout is that of the public Demucs 4.1.0: a repository for each bag, which holds `NAME.yaml`
 and `SIGNATURE.safetensors` for each model in it. `htdemucs` is in the repository HTDemucs,
 `htdemucs_ft` in HTDemucs-ft, any other in Demucs-NAME; `hf://NAME` is in the namespace adefossez.
 
 The library `huggingface_hub` fetches, and resumes where a connection breaks. All files are those of
-one commit. They lie in the cache of this project with the hub's checksums (`hub.json`), so that a
-folder can be copied to a machine without a network; checksums are compared at each loading.
-$HF_ENDPOINT is another address; the token of `hf auth login` opens private repositories.
+one commit, kept in the cache of this project with their checksums (`hub.json`), so that a folder
+can be copied to a machine without a network; checksums are compared at each loading. $HF_ENDPOINT
+is another address; the token of `hf auth login` opens private repositories.
 """
 
 import json
@@ -99,7 +99,9 @@ def _fetch(namespace: str, bag: str, folder: Path, *, progress: bool) -> dict[st
     files = [f"{bag}.yaml"]
     for signature in dict.fromkeys(read_bag(folder / f"{bag}.yaml").models):
         if not is_valid_name(signature):
-            raise ReleaseError(f"{name} of the hub names a model {signature!r}, which is no name")
+            raise ReleaseError(
+                f"{name} of the hub names a model {signature!r}, which is not a valid name"
+            )
         fetch(f"{signature}{SUFFIX}", progress)
         files.append(f"{signature}{SUFFIX}")
     licence = (info.card_data or {}).get("license")
@@ -128,11 +130,11 @@ def _fetch_file(
         name, file, revision=commit, local_dir=folder, endpoint=_endpoint(), user_agent=AGENT,
         etag_timeout=PATIENCE, tqdm_class=tqdm if progress else _NoBar,
     )  # fmt: skip
-    found = digest(path)
-    if found != checksum:
+    sha = digest(path)
+    if sha != checksum:
         path.unlink()
         raise DownloadError(
-            f"{file} of {name} came with the checksum {found} instead of {checksum}: it is "
+            f"{file} of {name} came with the checksum {sha} instead of {checksum}: it is "
             "removed. Try again; if that does not help, the file or the way to it was altered."
         )
 
@@ -163,7 +165,7 @@ def _checksums(info: "ModelInfo") -> dict[str, str]:
 
 @contextmanager
 def _explained(name: str, folder: Path) -> "Iterator[None]":
-    """What the library raises, as one message with a remedy.
+    """Turns what the library raises into one message with a remedy.
 
     Raises:
         ModelNotFoundError: no such repository, or it is not open to everybody.
@@ -189,8 +191,8 @@ def _explained(name: str, folder: Path) -> "Iterator[None]":
         reason = f"the server says {status}"
     elif isinstance(error, ValueError | TypeError | LookupError | AttributeError):
         raise DownloadError(
-            f"{_endpoint()} does not answer as the HuggingFace hub does "
-            f"({type(error).__name__}: {error}). Look at HF_ENDPOINT."
+            f"{_endpoint()} does not answer like the Hugging Face Hub "
+            f"({type(error).__name__}: {error}). Check HF_ENDPOINT."
         )
     else:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -203,7 +205,7 @@ def _explained(name: str, folder: Path) -> "Iterator[None]":
     raise DownloadError(
         f"{name} cannot be fetched from {_endpoint()}: {reason}. Without a network, copy the "
         f"folder {folder} from a machine that has fetched it, or give a folder of models with "
-        "--repo. If HF_ENDPOINT or HF_HUB_OFFLINE is set, look at it."
+        "--repo. If HF_ENDPOINT or HF_HUB_OFFLINE is set, check it."
     )
 
 

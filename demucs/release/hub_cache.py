@@ -1,4 +1,4 @@
-"""Where models of the HuggingFace hub are kept, and their names. Imports no torch."""
+"""The cache of models from the Hugging Face Hub, and their names. Imports no torch."""
 
 import json
 import re
@@ -22,14 +22,14 @@ def parse(name: str) -> tuple[str, str]:
     """Namespace and bag of a name such as `hf://htdemucs_ft` or `hf://someone/mine`.
 
     Raises:
-        ModelNotFoundError: it is no such name.
+        ModelNotFoundError: it is not such a name.
     """
     namespace, slash, bag = name.removeprefix(HUB).rpartition("/")
     namespace = namespace if slash else NAMESPACE
     if not all(re.fullmatch(r"\w[\w.-]*", part, re.ASCII) for part in (namespace, bag)):
         raise ModelNotFoundError(
-            f"{name!r} is no name of a model of the hub: give {HUB}NAME, or {HUB}NAMESPACE/NAME, "
-            f"such as {HUB}htdemucs_ft"
+            f"{name!r} is not the name of a model of the hub: give {HUB}NAME, or "
+            f"{HUB}NAMESPACE/NAME, such as {HUB}htdemucs_ft"
         )
     return namespace, bag
 
@@ -44,7 +44,7 @@ def repository(namespace: str, bag: str) -> str:
 
 
 def is_known(namespace: str, signatures: Sequence[str]) -> bool:
-    """Whether these are the public models, of which the catalogue says what they learnt from."""
+    """Whether these are the public models, whose training data is in the catalogue."""
     return namespace == NAMESPACE and all(map(is_remote, signatures))
 
 
@@ -69,5 +69,5 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 def fetched_names() -> list[str]:
     """The names, as `hf://NAMESPACE/BAG`, of what was fetched from the hub."""
     folders = sorted((cache_folder() / "hub").glob("*/*"))
-    found = [one for one in folders if read_record(one) is not None]
-    return [f"{HUB}{one.parent.name}/{one.name}" for one in found]
+    complete = [folder for folder in folders if read_record(folder) is not None]
+    return [f"{HUB}{folder.parent.name}/{folder.name}" for folder in complete]

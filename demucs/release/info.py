@@ -1,4 +1,4 @@
-"""What a release says about itself, beside its weights."""
+"""The description of a release, stored beside its weights."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""All models that a name can mean, with what is known of them, whether they are here or not.
+"""The list of all models that `-n` accepts, on this machine or not, with their metadata.
 
 Nothing is fetched, and of a file only the header is read. A file that is broken is listed as such.
 """
@@ -78,13 +78,13 @@ def list_entries(repo: str | os.PathLike[str] | None = None) -> list[ModelEntry]
     Bags come before single models, and local ones before others. A local name hides a published
     one, as it does in `demucs.pretrained.get_model`.
     """
-    found = _in_folder(Path(DEFAULT_FOLDER if repo is None else repo))
+    entries = _in_folder(Path(DEFAULT_FOLDER if repo is None else repo))
     if repo is None:
-        there = {one.name for one in found}
-        found += [_of_hub(name) for name in fetched_names()]
-        found += [_published(name) for name in remote_names() if name not in there]
+        names = {entry.name for entry in entries}
+        entries += [_of_hub(name) for name in fetched_names()]
+        entries += [_published(name) for name in remote_names() if name not in names]
     places = ("local", "fetched", "published")
-    return sorted(found, key=lambda one: (one.kind != "bag", places.index(one.place)))
+    return sorted(entries, key=lambda entry: (entry.kind != "bag", places.index(entry.place)))
 
 
 def _in_folder(folder: Path, place: Place = "local") -> list[ModelEntry]:
@@ -126,44 +126,44 @@ def _with(entry: ModelEntry, header: Header) -> ModelEntry:
 
 
 def _bag(name: str, path: Path, singles: dict[str, ModelEntry], place: Place) -> ModelEntry:
-    """A bag of a folder, from what its models say."""
+    """A bag of a folder, with the metadata of its models."""
     entry = ModelEntry(name=name, kind="bag", place=place, path=str(path))
     try:
         content = read_bag(path)
     except DemucsError as error:
         return replace(entry, problem=str(error).replace(f"{path} ", ""))
     entry = replace(entry, models=content.models, weights=content.weights)
-    members = {one: _member(one, singles) for one in content.models}
-    problem = _problem(content, members)
-    good = [one for one in members.values() if one is not None and one.problem is None]
+    models = {model: _member(model, singles) for model in content.models}
+    problem = _problem(content, models)
+    good = [model for model in models.values() if model is not None and model.problem is None]
     entry = replace(entry, here=len(good), problem=problem)
     if problem is not None:
         return entry
     return replace(
         entry,
-        size=sum(one.size or 0 for one in good),
+        size=sum(model.size or 0 for model in good),
         stems=good[0].stems,
-        licence=_joined([one.licence for one in good]),
-        trained_on=_joined([one.trained_on for one in good]),
-        test_set_seen=worst_seen([one.test_set_seen for one in good]),
+        licence=_joined([model.licence for model in good]),
+        trained_on=_joined([model.trained_on for model in good]),
+        test_set_seen=worst_seen([model.test_set_seen for model in good]),
     )
 
 
 def _member(name: str, singles: dict[str, ModelEntry]) -> ModelEntry | None:
     """A model of a bag; a public one may be called by its whole file's name."""
-    found = [one for one in singles.values() if one.path and Path(one.path).stem == name]
-    return singles.get(name) or (found[0] if found else None)
+    entries = [entry for entry in singles.values() if entry.path and Path(entry.path).stem == name]
+    return singles.get(name) or (entries[0] if entries else None)
 
 
-def _problem(content: BagFile, members: dict[str, ModelEntry | None]) -> str | None:
-    first = members[content.models[0]]
-    for name, one in members.items():
-        if one is None:
+def _problem(content: BagFile, models: dict[str, ModelEntry | None]) -> str | None:
+    first = models[content.models[0]]
+    for name, model in models.items():
+        if model is None:
             return f"its model {name} is not in the folder"
-        if one.problem is not None:
-            return f"its model {name}: {one.problem}"
-        if first is not None and one.stems != first.stems:
-            return f"the stems of {first.name} and {name} differ: {first.stems} and {one.stems}"
+        if model.problem is not None:
+            return f"its model {name}: {model.problem}"
+        if first is not None and model.stems != first.stems:
+            return f"the stems of {first.name} and {name} differ: {first.stems} and {model.stems}"
     try:
         checked_weights(content.weights, len(content.models), (first and first.stems) or [])
     except DemucsError as error:
@@ -175,14 +175,16 @@ def _of_hub(name: str) -> ModelEntry:
     """A bag that was fetched from the hub."""
     namespace, bag = parse(name)
     folder = hub_folder(namespace, bag)
-    found = [one for one in _in_folder(folder, "fetched") if one.name == bag]
+    entries = [entry for entry in _in_folder(folder, "fetched") if entry.name == bag]
     record = read_record(folder) or {}
-    if not found:
-        return ModelEntry(name=name, kind="bag", place="fetched", problem=f"{folder} is not whole")
-    entry = replace(found[0], name=name, licence=record.get("licence") or found[0].licence)
+    if not entries:
+        return ModelEntry(
+            name=name, kind="bag", place="fetched", problem=f"{folder} is not complete"
+        )
+    entry = replace(entries[0], name=name, licence=record.get("licence") or entries[0].licence)
     if is_known(namespace, entry.models or []):
-        told, seen = facts_of(entry.models or [])
-        entry = replace(entry, trained_on=told, test_set_seen=seen)
+        trained_on, test_set_seen = facts_of(entry.models or [])
+        entry = replace(entry, trained_on=trained_on, test_set_seen=test_set_seen)
     return entry
 
 
@@ -190,10 +192,10 @@ def _published(name: str) -> ModelEntry:
     """A model of the catalogue, and how much of it is in the cache."""
     bag = catalogue()["bags"].get(name)
     models = list(bag["models"]) if bag else [name]
-    paths = {one: file_of(one, cache_folder()) for one in models}
-    there = {one: path for one, path in paths.items() if path.is_file()}
+    paths = {signature: file_of(signature, cache_folder()) for signature in models}
+    there = {signature: path for signature, path in paths.items() if path.is_file()}
     complete = len(there) == len(paths)
-    told, seen = facts_of(models)
+    trained_on, test_set_seen = facts_of(models)
     entry = ModelEntry(
         name=name,
         kind="bag" if bag else "single",
@@ -202,17 +204,17 @@ def _published(name: str) -> ModelEntry:
         size=sum(path.stat().st_size for path in there.values()) if complete else None,
         stems=stems_of(models[0]),
         licence=licence_of(models[0]),
-        trained_on=told,
-        test_set_seen=seen,
+        trained_on=trained_on,
+        test_set_seen=test_set_seen,
         models=models if bag else None,
         weights=bag.get("weights") if bag else None,
         here=len(there) if bag else None,
     )
-    for one, path in there.items():
+    for signature, path in there.items():
         try:
             read_header(path)
         except DemucsError as error:
-            what = f"its model {one}: {error}" if bag else str(error)
+            what = f"its model {signature}: {error}" if bag else str(error)
             return replace(entry, place="fetched", problem=f"{what}; remove {path}")
     return entry
 
@@ -224,4 +226,4 @@ def _path_of(name: str, paths: dict[str, Path]) -> str | None:
 
 
 def _joined(values: list[str | None]) -> str | None:
-    return "; ".join(dict.fromkeys(one for one in values if one is not None)) or None
+    return "; ".join(dict.fromkeys(value for value in values if value is not None)) or None

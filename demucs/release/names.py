@@ -1,4 +1,4 @@
-"""Names of models, and the files that they lie in. Imports no torch, so that a list is quick."""
+"""Names of models and of their files. Imports no torch, so that listing is fast."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PLAIN = ".pt"  # weights alone, of torchaudio
 BAG_SUFFIX = ".yaml"
 SUFFIXES = (SUFFIX, PICKLED, PLAIN, BAG_SUFFIX)  # in this order, where several have a name
 DEFAULT_FOLDER = "release_models"
-HUB = "hf://"  # before the name of a model of the HuggingFace hub
+HUB = "hf://"  # before the name of a model of the Hugging Face Hub
 CHECKSUM = re.compile(r"-([0-9a-f]{8,})$")
 
 
@@ -44,7 +44,7 @@ def model_files(folder: Path) -> list[Path]:
         if not folder.exists():
             return []
     files = list_folder(folder)
-    return [one for one in files if one.suffix in SUFFIXES and is_valid_name(one.stem)]
+    return [file for file in files if file.suffix in SUFFIXES and is_valid_name(file.stem)]
 
 
 def name_of(file: Path) -> str:

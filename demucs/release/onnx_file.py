@@ -35,7 +35,7 @@ def save_onnx(
     """Writes a model as one ONNX file, atomically, after onnxruntime has given the same stems.
 
     Input `mix` `[B, C, T]` and output `stems` `[B, S, C, T]` are float32, with any B and the T of
-    one segment. What else is to be known stands in the metadata: see `metadata`.
+    one segment. All else is in the metadata: see `metadata`.
 
     Args:
         path: the file to write.
@@ -108,7 +108,7 @@ def _shape(model: Any, length: int) -> tuple[int, int, int]:
 
 
 def metadata(model: Any, info: ReleaseInfo, length: int) -> dict[str, str]:
-    """What the file says of itself, as text; lists are JSON."""
+    """The metadata of the file, as text; lists are JSON."""
     return {
         "format": "demucs-onnx-1",
         "signature": info.signature,
@@ -136,12 +136,12 @@ def probe(channels: int, length: int, samplerate: int) -> Tensor:
     return 0.5 * noise + 0.5 * tones.float() / channels
 
 
-def lowest_snr(wanted: Tensor, found: Tensor) -> float:
+def lowest_snr(reference: Tensor, output: Tensor) -> float:
     """Of the stems `[B, S, C, T]`, in dB; infinite where nothing differs, NaN for NaN."""
-    if wanted.shape != found.shape:
+    if reference.shape != output.shape:
         return -math.inf
-    signal = wanted.double().square().sum((0, 2, 3))
-    noise = (wanted.double() - found.double()).square().sum((0, 2, 3))
+    signal = reference.double().square().sum((0, 2, 3))
+    noise = (reference.double() - output.double()).square().sum((0, 2, 3))
     ratios = torch.where(noise == 0, math.inf, 10 * torch.log10(signal / noise))
     return float(ratios.min())
 

@@ -32,10 +32,10 @@ def save_release(path: PathLike, state: Mapping[str, Tensor], info: ReleaseInfo)
     Args:
         path: the file to write; by custom `SIGNATURE.safetensors`.
         state: the model's state dict; floats may be of half precision.
-        info: what the release says about itself.
+        info: the description of the release.
 
     Returns:
-        The sha256 over tensors and description that stands in the file.
+        The sha256 over tensors and description, which the file contains.
 
     Raises:
         ReleaseError: a description that is not plain JSON, or an empty state.
@@ -74,7 +74,7 @@ def load_release(path: PathLike) -> tuple[nn.Module, ReleaseInfo]:
 
 
 def _exported_by(info: ReleaseInfo) -> str:
-    """What to do about a release of another version; nothing to add where it is this one."""
+    """The remedy for a release of another version; empty if it is of this version."""
     version = info.provenance.get("versions", {}).get("demucs", "of an unknown version")
     if version == demucs.__version__:
         return ""
@@ -142,16 +142,17 @@ def _open(path: Path, *, weights: bool) -> tuple[dict[str, str], dict[str, Tenso
             tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise ReleaseError(
-            f"{path} cannot be read: truncated, altered or no safetensors file ({error}). {REMEDY}"
+            f"{path} cannot be read: truncated, altered or not a safetensors file ({error}). "
+            + REMEDY
         ) from error
     return metadata, tensors
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
-    found = metadata.get("format")
-    if found != FORMAT or not {"info", "sha256"} <= set(metadata):
+    present = metadata.get("format")
+    if present != FORMAT or not {"info", "sha256"} <= set(metadata):
         raise ReleaseError(
-            f"{path} is no release of this project: its format is {found!r}, not {FORMAT!r}. "
+            f"{path} is not a release of this project: its format is {present!r}, not {FORMAT!r}. "
             + REMEDY
         )
 

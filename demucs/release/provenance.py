@@ -1,4 +1,4 @@
-"""Where weights come from: read off a training checkpoint, written into the release."""
+"""Provenance of weights: read from a training checkpoint, written into the release."""
 
 import hashlib
 import math
@@ -15,7 +15,7 @@ import demucs
 
 
 def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
-    """What a release says about the run it comes from.
+    """The description of the run that a release comes from.
 
     Args:
         checkpoint: as `demucs.release.checkpoint.load_checkpoint` returns it.
@@ -52,7 +52,7 @@ def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict
 
 
 def song_mark(name: str, frames: int) -> str:
-    """What is remembered of a song that was trained on: a hash of its name and length in samples.
+    """The fingerprint of a song that was trained on: a hash of its name and length in samples.
 
     By it, an evaluation finds out that a model has seen its songs.
     """

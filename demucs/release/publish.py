@@ -88,7 +88,7 @@ def _encoded(value: Any) -> Any:
     return value
 
 
-_PurePickler: Any = pickle._Pickler  # the one in C cannot be told
+_PurePickler: Any = pickle._Pickler  # the C version has no such hook
 
 
 class _Pickler(_PurePickler):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Model files of the public Demucs, as networks of ours.
+"""Reading of the model files of the public Demucs.
 
 Two formats: `.th`, a pickle of class, arguments, weights and training configuration, and
 safetensors with class and arguments as JSON. Weights are of half precision, or packed into few bits
@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 
 def load_published(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo]:
-    """Builds the network of a published file, in evaluation mode, and says what is known of it.
+    """Builds the network of a published file, in evaluation mode, with its description.
 
     Args:
         path: `.th`, `.safetensors`, or `.pt` of torchaudio.
-        signature: what to call it.
+        signature: its name in the description.
 
     Raises:
         ModelNotFoundError: there is no such file.
@@ -63,7 +63,7 @@ def read_published(path: Path, signature: str) -> tuple[dict[str, Tensor], Relea
     """
     model, info, stored = _opened(path, signature)
     state = model.state_dict()
-    return {name: one.to(stored.get(name, one).dtype) for name, one in state.items()}, info
+    return {name: tensor.to(stored.get(name, tensor).dtype) for name, tensor in state.items()}, info
 
 
 def _opened(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo, Mapping[str, Tensor]]:
@@ -123,26 +123,26 @@ def is_published(path: Path) -> bool:
 def _spec(content: Any) -> ModelSpec:
     """The network that a file asks for, by the class it names and its arguments."""
     if not isinstance(content, Mapping):
-        raise ValueError("it is no package of class, arguments and weights")
+        raise ValueError("it is not a package of class, arguments and weights")
     klass = content["klass"]
     full = klass.name if isinstance(klass, type) and issubclass(klass, Named) else klass
     if full not in NETWORKS:
         raise ValueError(f"its class is {full!r}, not one of {', '.join(NETWORKS)}")
     name = NETWORKS[full]
     parameters = inspect.signature(MODELS[name].__init__).parameters
-    places = [one for one in parameters if one != "self"]
-    arguments = dict(zip(places, content["args"], strict=False)) | dict(content["kwargs"])
-    unknown = sorted(set(arguments) - set(places))
+    positional = [name for name in parameters if name != "self"]
+    arguments = dict(zip(positional, content["args"], strict=False)) | dict(content["kwargs"])
+    unknown = sorted(set(arguments) - set(positional))
     if unknown:
         logger.warning("arguments that the network no longer has are dropped: %s", unknown)
-    kwargs = {key: _jsonable(value) for key, value in arguments.items() if key in places}
+    kwargs = {key: _jsonable(value) for key, value in arguments.items() if key in positional}
     return ModelSpec(name=name, kwargs=kwargs)
 
 
 def _load_state(model: nn.Module, state: Any) -> Mapping[str, Tensor]:
     """Returns the weights by our names, or nothing where they are packed."""
     if not isinstance(state, Mapping):
-        raise ValueError("its weights are no dictionary")
+        raise ValueError("its weights are not a dictionary")
     if state.get("__quantized"):
         _restore_quantised(model, state)
         return {}
@@ -154,13 +154,13 @@ def _load_state(model: nn.Module, state: Any) -> Mapping[str, Tensor]:
 def _renamed(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Time-domain models of before the residual branches have no place 3 in their layers."""
     present = model.state_dict().keys()
-    found = {}
+    weights = {}
     for key, value in state.items():
         half, number, place, *rest = [*key.split("."), "", "", ""][:4]
         moved = f"{half}.{number}.3.{rest[0]}"
         old = place == "2" and key not in present and moved in present and moved not in state
-        found[moved if old else key] = value
-    return found
+        weights[moved if old else key] = value
+    return weights
 
 
 def _restore_quantised(model: nn.Module, state: Mapping[str, Any]) -> None:
@@ -200,7 +200,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError, ArithmeticError,
     ) as error:  # fmt: skip
         raise ReleaseError(
-            f"{path} cannot be read: damaged, or no published model ({printable(str(error))}). "
+            f"{path} cannot be read: damaged, or not a published model ({printable(str(error))}). "
             "Copy or download it again."
         ) from error
 
@@ -210,22 +210,22 @@ def _decoded(value: Any) -> Any:
     if isinstance(value, dict):
         if value.get("_type") == "fraction":
             return fraction(int(value["numerator"]), int(value["denominator"]))
-        return {key: _decoded(one) for key, one in value.items()}
-    return [_decoded(one) for one in value] if isinstance(value, list) else value
+        return {key: _decoded(item) for key, item in value.items()}
+    return [_decoded(item) for item in value] if isinstance(value, list) else value
 
 
 def _nested(node: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Weights packed by DiffQ: containers, in which tensors stand by name."""
+    """Weights packed by DiffQ: containers, in which tensors are given by name."""
     if not isinstance(node, dict):
         return node
     if "_tensor" in node:
         return tensors[node["_tensor"]]
     if "_dict" in node:
-        return {key: _nested(one, tensors) for key, one in node["_dict"]}
+        return {key: _nested(item, tensors) for key, item in node["_dict"]}
     if "_list" in node:
-        return [_nested(one, tensors) for one in node["_list"]]
+        return [_nested(item, tensors) for item in node["_list"]]
     if "_tuple" in node:
-        return tuple(_nested(one, tensors) for one in node["_tuple"])
+        return tuple(_nested(item, tensors) for item in node["_tuple"])
     if node.get("_class") in MARKERS:
         return MARKERS[node["_class"]]
     raise ValueError(f"it names {node.get('_class', node)!r}, which no published model needs")
@@ -236,7 +236,7 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, Fraction):
         return float(value)
     if isinstance(value, Mapping):
-        return {str(key): _jsonable(one) for key, one in value.items()}
+        return {str(key): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_jsonable(one) for one in value]
+        return [_jsonable(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

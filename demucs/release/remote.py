@@ -1,4 +1,4 @@
-"""The models of the public Demucs, by the names under which they are published.
+"""The published models of the public Demucs, by name.
 
 A model is fetched when it is first asked for, checked, and kept in a folder: $DEMUCS_CACHE, or
 `demucs` in the user's cache. From then on no network is needed. $DEMUCS_MODELS is another address
@@ -86,8 +86,8 @@ def load_remote(name: str, *, progress: bool = True) -> "tuple[nn.Module, Releas
         if not _remove_damaged(signatures, folder):
             raise
         return load_remote(name, progress=progress)
-    for one in getattr(model, "models", []):
-        one.release = known(one.release, [one.release.signature])
+    for part in getattr(model, "models", []):
+        part.release = known(part.release, [part.release.signature])
     return model, known(info, bag["models"] if bag else [name])
 
 
@@ -106,7 +106,7 @@ def _remove_damaged(signatures: Sequence[str], folder: Path) -> bool:
 
     damaged = [
         path
-        for path in (file_of(one, folder) for one in signatures)
+        for path in (file_of(signature, folder) for signature in signatures)
         if not file_sha256(path).startswith(_checksum(path))
     ]
     for path in damaged:
@@ -124,23 +124,23 @@ def _checksum(path: Path) -> str:
 @cache
 def _files() -> dict[str, tuple[str, str]]:
     """By signature: the file's place under the root, or address, and what it was trained on."""
-    found = {}
+    files = {}
     for place, data in catalogue()["files"].items():
         name = place.rpartition("/")[2].rpartition(".")[0]
-        found[name.partition("-")[0]] = (place, data)
-    return found
+        files[name.partition("-")[0]] = (place, data)
+    return files
 
 
 def known(info: "ReleaseInfo", signatures: Sequence[str]) -> "ReleaseInfo":
     """With what is known of published models: their data, and whether the test set was in it."""
-    told, seen = facts_of(signatures)
-    provenance = {**info.provenance, "test_set_seen": seen, "trained_on": told}
+    trained_on, test_set_seen = facts_of(signatures)
+    provenance = {**info.provenance, "test_set_seen": test_set_seen, "trained_on": trained_on}
     return replace(info, licence=licence_of(signatures[0]), provenance=provenance)
 
 
 def facts_of(signatures: Sequence[str]) -> tuple[str, str]:
     """What published models were trained on, and whether the test set of MUSDB18 was in it."""
-    kinds = {_files()[one][1] for one in signatures}
+    kinds = {_files()[signature][1] for signature in signatures}
     seen = "yes: it was trained on the test songs of MUSDB18 too" if "extra" in kinds else "no"
     return "; ".join(catalogue()["trained_on"][kind] for kind in sorted(kinds)), seen
 
@@ -157,7 +157,7 @@ def stems_of(signature: str) -> list[str]:
 
 
 def file_of(signature: str, folder: Path) -> Path:
-    """Where a published single model lies in the cache, once it is fetched."""
+    """The file of a published single model in the cache, once it is fetched."""
     return folder / _files()[signature][0].rpartition("/")[2]
 
 

@@ -89,22 +89,22 @@ def _name_there(name: str) -> str:
     return f"{names[branch]}{dot}{rest}"
 
 
-def _check(state: Mapping[Any, Any], wanted: Mapping[str, Tensor]) -> None:
-    shared = [name for name in wanted if name in state]
+def _check(state: Mapping[Any, Any], expected: Mapping[str, Tensor]) -> None:
+    shared = [name for name in expected if name in state]
     faults = {
-        "without": [name for name in wanted if name not in state],
-        "with": [str(name) for name in state if name not in wanted],
+        "without": [name for name in expected if name not in state],
+        "with": [str(name) for name in state if name not in expected],
         "of another kind or shape:": [
-            f"{name} {_told(state[name])} instead of {_told(wanted[name])}"
+            f"{name} {_told(state[name])} instead of {_told(expected[name])}"
             for name in shared
-            if _told(state[name]) != _told(wanted[name])
+            if _told(state[name]) != _told(expected[name])
         ],
     }
-    found = [f"{kind} {_listed(names)}" for kind, names in faults.items() if names]
-    if found:
+    differences = [f"{kind} {_listed(names)}" for kind, names in faults.items() if names]
+    if differences:
         raise ValueError(
-            f"it is no state dict of torchaudio.models.hdemucs_high with 4 stems: "
-            f"{'; '.join(found)}"
+            f"it is not a state dict of torchaudio.models.hdemucs_high with 4 stems: "
+            f"{'; '.join(differences)}"
         )
 
 

@@ -2,8 +2,8 @@
 
 A pickle is a program. PyTorch's weights-only unpickler interprets only the part of that language
 which builds tensors and plain containers, and refuses every name that is not on a list. Ours has
-the few that published models need, and each stands for a marker class of this module, which does
-nothing: even a name that is allowed leads to no code of ours or of other packages.
+the few that published models need, and each is replaced by a marker class of this module, which
+does nothing: even a name that is allowed leads to no code of ours or of other packages.
 """
 
 import pickle
@@ -44,7 +44,7 @@ def fraction(*parts: Any) -> Fraction:
     for part in parts:
         small = type(part) is int and part.bit_length() < 128
         if not small and not (type(part) is str and FRACTION.fullmatch(part)):
-            raise ValueError("a fraction of something that is no number")
+            raise ValueError("a fraction of something that is not a number")
     return Fraction(*parts)
 
 
@@ -56,7 +56,7 @@ def unpickle(path: Path) -> Any:
 
     Raises:
         ModelNotFoundError: there is no such file.
-        ReleaseError: it is damaged, no such file, or names anything that is not on the list; the
+        ReleaseError: it is damaged, not such a file, or names anything that is not on the list; the
             message has the name.
     """
     if not path.is_file():
@@ -66,9 +66,9 @@ def unpickle(path: Path) -> Any:
     allowed.append((fraction, "fractions.Fraction"))
     try:
         with torch.serialization.safe_globals(allowed):
-            found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-            if found:
-                names = printable(", ".join(sorted(found)[:5]))
+            refused = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+            if refused:
+                names = printable(", ".join(sorted(refused)[:5]))
                 raise ReleaseError(
                     f"{path} is refused: it names {names}, which no published model needs, and "
                     "which could run code. Nothing of it was run."
@@ -82,16 +82,18 @@ def unpickle(path: Path) -> Any:
             f"{path} is refused: it holds more than tensors and plain values "
             f"({printable(reason)}). Nothing of it was run."
         ) from None
-    except Exception as error:  # whatever a damaged file makes of the reader
+    except Exception as error:  # a damaged file raises anything
         raise ReleaseError(
-            f"{path} cannot be read: damaged, or no model file ({type(error).__name__}: "
+            f"{path} cannot be read: damaged, or not a model file ({type(error).__name__}: "
             f"{printable(str(error))}). Copy or download it again."
         ) from None
 
 
 def printable(text: str) -> str:
     """`text` of a file that is not trusted, without what a terminal would obey."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )
 
 
 def check_sums(path: Path) -> None:
@@ -114,14 +116,16 @@ def _check_container(path: Path) -> None:
     check_readable(path)
     try:
         with zipfile.ZipFile(path) as file:
-            programs = [one for one in file.infolist() if one.filename.endswith(".pkl")]
+            programs = [member for member in file.infolist() if member.filename.endswith(".pkl")]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise ReleaseError(
-            f"{path} cannot be read: damaged, cut short, or no model file of PyTorch ({error}). "
+            f"{path} cannot be read: damaged, cut short, or not a model file of PyTorch ({error}). "
             "Copy or download it again."
         ) from None
     if len(programs) != 1 or not programs[0].filename.endswith("data.pkl"):
-        raise ReleaseError(f"{path} is no model file of PyTorch: it has {len(programs)} pickles.")
+        raise ReleaseError(
+            f"{path} is not a model file of PyTorch: it has {len(programs)} pickles."
+        )
     if programs[0].file_size > LARGEST_PROGRAM:
         raise ReleaseError(
             f"{path} is refused: its description takes {programs[0].file_size / 2**20:.0f} MiB, "

@@ -1,6 +1,6 @@
 """The `demucs` command: separates the stems of audio files.
 
-`main` is loaded when it is asked for, so that `python -m demucs.separate` answers signals first.
+`main` is imported at its first use, so that `python -m demucs.separate` handles signals before.
 """
 
 from typing import TYPE_CHECKING, Any

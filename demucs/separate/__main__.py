@@ -1,4 +1,4 @@
-"""The `demucs` command: `python -m demucs.separate`, and what the installed program calls."""
+"""Entry point of the `demucs` program and of `python -m demucs.separate`."""
 
 
 def command() -> None:

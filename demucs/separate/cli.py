@@ -37,13 +37,13 @@ def main(opts: Sequence[str] | None = None) -> None:
     """Runs the command with the arguments `opts` (None: those of the process).
 
     Exits with 1 if any track could not be separated (the others are), 2 if the arguments are
-    wrong, 130 when interrupted, 143 or 129 when asked to end by SIGTERM or SIGHUP. What was begun
-    leaves nothing behind.
+    wrong, 130 when interrupted, 143 or 129 when ended by SIGTERM or SIGHUP. Tracks that were not
+    finished leave no files.
     """
     options = parse_options(opts)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # names may be no Unicode
+            stream.reconfigure(errors="backslashreplace")  # names may not be Unicode
     try:
         with _logging(options.verbose), _ending_on_signals():
             failed = _list_models(options) if options.list_models else _separate_all(options)
@@ -61,7 +61,7 @@ def main(opts: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _logging(verbose: bool) -> Iterator[None]:
-    """Our messages to standard error, meanwhile at the level asked for."""
+    """Sends log messages to standard error, at the level that `--verbose` chooses."""
     level = logging.DEBUG if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     logger = logging.getLogger("demucs")
@@ -75,9 +75,9 @@ def _logging(verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """SIGTERM, as SLURM sends it, and SIGHUP of a terminal that closes, end as Ctrl-C does.
+    """Lets SIGTERM (sent by SLURM) and SIGHUP (of a closing terminal) end the command like Ctrl-C.
 
-    So no half of a file is left. A caller's own handlers stay, and so do those of the command.
+    No partial file is left then. Handlers that the caller or the program has set stay.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -87,15 +87,15 @@ def _ending_on_signals() -> Iterator[None]:
         yield
         return
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {one: signal.getsignal(one) for one in numbers}
-    for one, handler in before.items():
-        if handler is signal.SIG_DFL:  # and not ignored, as nohup has it
-            signal.signal(one, end)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:  # not ignored, which is what nohup does
+            signal.signal(number, end)
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _list_models(options: Options) -> int:
@@ -104,7 +104,9 @@ def _list_models(options: Options) -> int:
     from demucs.separate.list_models import models_json, models_text
 
     if options.repo is not None and not options.repo.is_dir():
-        raise ModelNotFoundError(f"--repo {options.repo}: no such folder, so no models to list.")
+        raise ModelNotFoundError(
+            f"--repo {options.repo}: there is no such folder. Name a folder of models."
+        )
     entries = list_entries(options.repo)
     if options.json is None:
         print(models_text(entries, shutil.get_terminal_size((100, 24)).columns), end="")
@@ -119,25 +121,26 @@ def _separate_all(options: Options) -> int:
     """Separates every track, the others if one cannot be; returns how many failed."""
     from demucs.separate.progress import Progress
 
-    found = find_tracks(options)
-    if options.to_stdout and len(found.tracks) + len(found.problems) != 1:
+    arguments = find_tracks(options)
+    count = len(arguments.tracks) + len(arguments.problems)
+    if options.to_stdout and count != 1:
         raise ConfigError(
-            f"-o -: standard output takes one track, and there are "
-            f"{len(found.tracks) + len(found.problems)}: name one file, or give a folder with -o"
+            f"-o -: standard output takes one track, and there are {count}: name one file, or "
+            "give a folder with -o"
         )
     separator = _separator(options)
-    working()  # what was imported until here may take an exception for another
+    working()  # until here, an exception may come out of an import as another one
     stems = _stems(separator.sources, options)
-    names = _names(found.tracks, options)
-    summary, complete = _begun(found, options), False
-    progress = Progress([(track.path, track.name.name) for track in found.tracks])
+    names = _names(arguments.tracks, options)
+    summary, complete = _begun(arguments, options), False
+    progress = Progress([(track.path, track.name.name) for track in arguments.tracks])
     try:
-        for track in found.tracks:
+        for track in arguments.tracks:
             progress.next()
             try:
                 outputs = names.of(track.name, stems, track.below)
                 if options.resume and not track.is_newer_than(list(outputs.values())):
-                    _say(f"Leaving out track {track.path}, which is done", options)
+                    _say(f"Skipping track {track.path}: its stems are newer", options)
                     summary.add(track.path, "skipped", stems=_texts(outputs))
                 else:
                     _separate_track(separator, track, outputs, options, progress, summary)
@@ -206,7 +209,7 @@ def _note_failure(track: Track, error: Exception, options: Options, summary: Sum
 
 
 def _names(tracks: Sequence[Track], options: Options) -> OutputNames:
-    """Names of the files to write; none is the file of `--json`."""
+    """Names of the files to write, none of which is the file of `--json`."""
     names = OutputNames(
         options.folder, options.filename, options.extension, [track.path for track in tracks]
     )
@@ -215,16 +218,16 @@ def _names(tracks: Sequence[Track], options: Options) -> OutputNames:
     return names
 
 
-def _begun(found: Found, options: Options) -> Summary:
-    """Says what will be done; the summary has the tracks that cannot be."""
+def _begun(arguments: Found, options: Options) -> Summary:
+    """Prints what will be done, and begins the summary with the arguments that give no tracks."""
     if not options.to_stdout:
         _say(f"Separated tracks will be stored in {options.folder.resolve()}", options)
     for notice in unused_flags(options):
         _complain(notice, None)
     summary = Summary(options.model_name, options.folder, options.json)
-    for note in found.notes:
+    for note in arguments.notes:
         _say(note, options)
-    for path, problem in found.problems:
+    for path, problem in arguments.problems:
         _complain(problem, None)
         summary.add(path, "failed", error=problem)
     return summary

@@ -268,14 +268,14 @@ def integer(least: int, most: int | None = None) -> Callable[[str], int]:
         except ValueError:
             value = least - 1
         if value < least or (most is not None and value > most):
-            wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {wanted}")
+            allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {allowed}")
         return value
 
     return parse
 
 
-def number(wanted: str, accept: Callable[[float], bool]) -> Callable[[str], float]:
+def number(description: str, accept: Callable[[float], bool]) -> Callable[[str], float]:
     """A parser of the finite numbers that `accept` returns True for; `wanted` describes them.
 
     >>> number("a share in [0, 1)", lambda value: 0 <= value < 1)("0.25")
@@ -288,7 +288,7 @@ def number(wanted: str, accept: Callable[[float], bool]) -> Callable[[str], floa
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or not accept(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
         return value
 
     return parse

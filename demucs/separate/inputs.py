@@ -1,4 +1,4 @@
-"""Which tracks the `demucs` command is to separate: files, those in folders, standard input."""
+"""The tracks to separate: files, audio files in folders, standard input."""
 
 import contextlib
 import os
@@ -14,17 +14,14 @@ from demucs.files import SONG_SUFFIXES, is_song
 from demucs.separate.options import STANDARD, Options
 from demucs.separate.outputs import filled, identity
 
-# Of the files in a folder, those with these suffixes; a file that is named may have any.
-# slurm_scripts/slurm_separate.sh has the same.
-
 
 @dataclass(frozen=True)
 class Track:
     """A file to separate.
 
     Attributes:
-        path: as it was given, for messages; `-` for standard input.
-        below: sub-folder of the results.
+        path: as the user gave it; `-` for standard input.
+        below: sub-folder of the output folder.
     """
 
     path: Path
@@ -36,7 +33,7 @@ class Track:
 
     @property
     def name(self) -> Path:
-        """The path that names of results are made of."""
+        """The path from which the names of the stems are made."""
         return Path("stdin") if self.is_stdin else self.path
 
     def is_newer_than(self, outputs: list[Path]) -> bool:
@@ -64,14 +61,14 @@ class Track:
         if sys.stdin.isatty():
             raise AudioError("standard input is a terminal: pipe an audio file into the command.")
         with tempfile.TemporaryDirectory(prefix="demucs-") as folder:
-            path = Path(folder, "standard input")  # as warnings call it
+            path = Path(folder, "standard input")  # the name that warnings show
             try:
                 with path.open("wb") as file:
                     shutil.copyfileobj(sys.stdin.buffer, file)
             except OSError as error:
                 raise AudioError(
-                    f"standard input cannot be kept in {tempfile.gettempdir()}: {error.strerror}. "
-                    "Have TMPDIR name a folder with more space."
+                    f"standard input cannot be stored in {tempfile.gettempdir()}: "
+                    f"{error.strerror}. Set TMPDIR to a folder with more space."
                 ) from error
             try:
                 yield path
@@ -81,12 +78,12 @@ class Track:
 
 @dataclass
 class Found:
-    """What the arguments stand for.
+    """The tracks that the arguments name.
 
     Attributes:
         tracks: to separate, each once.
         problems: folders that give no tracks, and why.
-        notes: on files that were named again, in another way.
+        notes: messages on files that were named twice.
     """
 
     tracks: list[Track]
@@ -108,19 +105,19 @@ def find_tracks(options: Options) -> Found:
     for path in options.tracks:
         try:
             is_folder = path.is_dir()
-        except (OSError, ValueError):  # reading it as a file tells what is wrong
+        except (OSError, ValueError):  # reading it as a file raises the right error
             is_folder = False
         if not is_folder:
             add(Track(path, _below(path, options.root)))
             continue
-        found, before = 0, len(problems)
+        count, before = 0, len(problems)
         for file in _files(path, options, problems):
-            found += 1
+            count += 1
             add(Track(file, _below(file, options.root or path)))
-        if not found and len(problems) == before:
+        if not count and len(problems) == before:
             more = "" if options.recursive else ", or add -r for those in its sub-folders"
-            said = f"{path} is a folder without audio files ({', '.join(SONG_SUFFIXES)})"
-            problems.append((path, f"{said}: name another{more}."))
+            problem = f"{path} is a folder without audio files ({', '.join(SONG_SUFFIXES)})"
+            problems.append((path, f"{problem}: name another{more}."))
     return Found(list(tracks.values()), problems, notes)
 
 
@@ -141,15 +138,15 @@ def _below(path: Path, root: Path | None) -> Path:
 
 
 def _files(folder: Path, options: Options, problems: list[tuple[Path, str]]) -> Iterator[Path]:
-    """The audio files of a folder in order, but for hidden ones and former results."""
+    """The audio files of a folder in order, without hidden ones and earlier results."""
     results = os.path.realpath(options.out)
 
-    def told(error: OSError) -> None:
+    def note_error(error: OSError) -> None:
         place = Path(os.fsdecode(error.filename))
         problems.append((place, f"{message_of(error)}."))
 
     seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=told):
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=note_error):
         real = os.path.realpath(place)
         if real in seen or f"{real}{os.sep}".startswith(f"{results}{os.sep}"):
             folders.clear()

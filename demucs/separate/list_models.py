@@ -1,4 +1,4 @@
-"""The list of models (`demucs --list-models`): as tables for people, as JSON for programs."""
+"""The list of models (`demucs --list-models`): tables for people, JSON for programs."""
 
 import json
 import textwrap
@@ -17,25 +17,25 @@ LEAST, MOST = 80, 132  # columns of a table
 
 def models_json(entries: Sequence[ModelEntry]) -> str:
     """`{"version": ..., "models": [...]}`; see `demucs.release.listing.ModelEntry`."""
-    content = {"version": __version__, "models": [one.to_dict() for one in entries]}
+    content = {"version": __version__, "models": [entry.to_dict() for entry in entries]}
     return json.dumps(content, indent=2) + "\n"
 
 
 def models_text(entries: Sequence[ModelEntry], width: int) -> str:
-    """Bags and single models, each by the place where they are; licences are told below.
+    """Tables of bags and single models, grouped by their place, with the licences below.
 
     Args:
         width: of the terminal, in columns.
     """
-    said = dict.fromkeys(one.licence for one in entries if one.licence and not one.problem)
-    licences = {text: f"({k + 1})" for k, text in enumerate(said)}
+    texts = dict.fromkeys(entry.licence for entry in entries if entry.licence and not entry.problem)
+    licences = {text: f"({k + 1})" for k, text in enumerate(texts)}
     width = min(max(width, LEAST), MOST)
     lines = []
     for kind, title in TITLES.items():
         lines.append(title)
-        same = [one for one in entries if one.kind == kind]
+        same = [entry for entry in entries if entry.kind == kind]
         widths = _widths(same, width)
-        for place, group in groupby(same, lambda one: one.place):
+        for place, group in groupby(same, lambda entry: entry.place):
             members = list(group)
             lines += ["", f"  {_where(place, members)}", _row(HEADS, widths)[0]]
             for entry in members:
@@ -49,15 +49,15 @@ def models_text(entries: Sequence[ModelEntry], width: int) -> str:
 
 def _where(place: str, entries: Sequence[ModelEntry]) -> str:
     if place == "published":
-        return "published, not fetched: a name is fetched when it is first asked for"
+        return "published, not fetched yet: a model is fetched when it is first used"
     folder = Path(entries[0].path).parent if entries[0].path else cache_folder()
     return f"in {folder}" if place == "local" else f"fetched, in {cache_folder()}"
 
 
 def _widths(entries: Sequence[ModelEntry], width: int) -> list[int]:
     """Of the columns: names are whole, what is left is shared by stems and data."""
-    name = max([len(one.name) for one in entries if len(one.name) <= 40] + [len(HEADS[0])])
-    size = max([len(_size(one)) for one in entries] + [len("broken")])
+    name = max([len(entry.name) for entry in entries if len(entry.name) <= 40] + [len(HEADS[0])])
+    size = max([len(_size(entry)) for entry in entries] + [len("broken")])
     licence = len(HEADS[3])
     left = width - 4 - name - size - licence - 8
     stems = 23 if left >= 46 else 12
@@ -70,7 +70,11 @@ def _lines(entry: ModelEntry, licences: dict[str, str], widths: list[int]) -> li
         indent = " " * (4 + widths[0] + 2 + widths[1] + 2)
         reason = textwrap.wrap(entry.problem, sum(widths[2:]) + 4, break_on_hyphens=False)
         first = _row(cells, widths)[-1].ljust(len(indent))
-        return [*_row(cells, widths)[:-1], first + reason[0], *(indent + one for one in reason[1:])]
+        return [
+            *_row(cells, widths)[:-1],
+            first + reason[0],
+            *(indent + line for line in reason[1:]),
+        ]
     licence = licences[entry.licence] if entry.licence else "?"
     stems = " ".join(entry.stems) if entry.stems else "?"
     return _row((entry.name, _size(entry), stems, licence, _data(entry)), widths)
@@ -102,9 +106,13 @@ def _size(entry: ModelEntry) -> str:
 
 def _data(entry: ModelEntry) -> str:
     """What it was trained on, and whether the test songs were among that."""
-    told, seen = entry.trained_on or "not recorded", entry.test_set_seen
-    if seen is None:
-        return told if told == "not recorded" else f"{told}; test songs: not recorded"
-    if seen == "no" or "test songs" in told:
-        return told
-    return f"{told}; test songs: {seen}"
+    trained_on, test_set_seen = entry.trained_on or "not recorded", entry.test_set_seen
+    if test_set_seen is None:
+        return (
+            trained_on
+            if trained_on == "not recorded"
+            else f"{trained_on}; test songs: not recorded"
+        )
+    if test_set_seen == "no" or "test songs" in trained_on:
+        return trained_on
+    return f"{trained_on}; test songs: {test_set_seen}"

@@ -49,12 +49,12 @@ class Options:
 
     @property
     def model_name(self) -> str:
-        """What the model is called."""
+        """Name of the model, or signature of its experiment."""
         return self.sig or self.name
 
     @property
     def folder(self) -> Path:
-        """Of the results, below `out`."""
+        """The folder of the results: `out/MODEL`."""
         return self.out / folder_name(self.model_name)
 
     @property
@@ -63,12 +63,12 @@ class Options:
 
     @property
     def to_stdout(self) -> bool:
-        """The only stem goes to standard output."""
+        """The only stem is written to standard output."""
         return self.out == STANDARD
 
     @property
     def keeps_stdout_clean(self) -> bool:
-        """Standard output is for data, so whatever is said goes to standard error."""
+        """Standard output holds data, so messages go to standard error."""
         return self.to_stdout or self.json == STANDARD
 
 
@@ -96,27 +96,27 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 def _check_suffix(options: Options) -> None:
     """Raises ConfigError if a pattern ends in another format than the flags ask for."""
-    asked = {"--mp3": ".mp3", "--flac": ".flac", "--float32": ".wav"}
+    suffixes = {"--mp3": ".mp3", "--flac": ".flac", "--float32": ".wav"}
     given = {"--mp3": options.mp3, "--flac": options.flac, "--float32": options.float32}
     if given["--flac"]:
-        given["--float32"] = False  # which has a notice of its own
+        given["--float32"] = False  # `unused_flags` has a notice for it
     suffix = Path(options.filename.format(track="t", trackext="t", stem="s", ext="x")).suffix
-    for flag, wanted in asked.items():
-        if given[flag] and suffix.lower() not in (".x", wanted):
+    for flag, expected in suffixes.items():
+        if given[flag] and suffix.lower() not in (".x", expected):
             raise ConfigError(
-                f"{options.filename!r} ends in {suffix}, and {flag} writes {wanted}: end it in "
+                f"{options.filename!r} ends in {suffix}, and {flag} writes {expected}: end it in "
                 f".{{ext}}, or leave {flag} out"
             )
 
 
 def unused_flags(options: Options) -> list[str]:
-    """What to say of flags that the others make useless."""
+    """Notices of flags that have no effect together with the other flags."""
     suffix = Path(filled(options.filename, Path("t.t"), "s", options.extension)).suffix.lower()
     notices = {
         "flac holds no floats: writing 24-bit integers for --float32": (
             options.float32 and suffix == ".flac"
         ),
-        "--int24 and --float32 are for wav and flac: an mp3 has no bits a sample": (
+        "--int24 and --float32 are for wav and flac: an mp3 has no bit depth": (
             (options.int24 or options.float32) and suffix == ".mp3"
         ),
         f"--mp3-bitrate and --mp3-preset are for mp3, and not for {suffix}: add --mp3": (

@@ -1,4 +1,4 @@
-"""Where the `demucs` command writes: names from a pattern, inside one folder, over nothing."""
+"""Names of the stem files: made from a pattern, inside one folder, never those of an input."""
 
 import os
 import string
@@ -25,12 +25,12 @@ def check_pattern(pattern: str, extension: str) -> None:
                 raise ConfigError(f"{pattern!r} uses other names than {fields}: {{{name}}}")
             if form or conversion:
                 raise ConfigError(
-                    f"{pattern!r} has {{{name}}} with ! or :, which is not for names: write it as "
-                    "it is"
+                    f"{pattern!r} has {{{name}}} with ! or :, which names do not take: "
+                    f"write {{{name}}} alone"
                 )
         filled = pattern.format(track="track", trackext="wav", stem="stem", ext=extension)
     except (ValueError, LookupError) as error:
-        raise ConfigError(f"{pattern!r} is no pattern of {fields}: {error}") from None
+        raise ConfigError(f"{pattern!r} is not a pattern of {fields}: {error}") from None
     if not _is_inside(filled):
         raise ConfigError(f"{pattern!r} leads out of the output folder: leave out leading / and ..")
     if Path(filled).suffix.lower() not in SUFFIXES:
@@ -43,7 +43,7 @@ class OutputNames:
     Args:
         folder: every file lies in it.
         pattern: checked by `check_pattern`.
-        extension: what `{ext}` is.
+        extension: the value of `{ext}`.
         inputs: files never to be written over.
     """
 
@@ -54,7 +54,7 @@ class OutputNames:
         self._taken: dict[str, Path] = {}
 
     def reserve(self, path: Path, flag: str) -> None:
-        """Says that `flag` has the command write `path`, which so can be no stem.
+        """Reserves `path` for the output of `flag`, so that no stem is written there.
 
         Raises:
             AudioError: it is an input.
@@ -68,7 +68,7 @@ class OutputNames:
         """Stem → file, for all `stems` of `track`, in the sub-folder `below`.
 
         Raises:
-            AudioError: a name leads out of the folder, is an input's, was given before, or is none.
+            AudioError: a name leads out of the folder, is an input's, is invalid or taken.
         """
         if "\0" in str(track):
             raise AudioError(f"{track} cannot be read: no file has such a name. Check the name.")
@@ -112,12 +112,12 @@ def filled(pattern: str, track: Path, stem: str, extension: str) -> str:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """What makes two names names of one file; None if there is no such file."""
+    """Device and inode, equal for two names of one file; None if there is no such file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _is_inside(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Progress of the `demucs` command: a bar for the track, and the time left for all of them."""
+"""Progress bars: one of each track, and the time left for all tracks."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What became of each track, as JSON (`demucs --json FILE`)."""
+"""The result of each track as JSON (`demucs --json FILE`)."""
 
 import json
 import sys
@@ -19,7 +19,8 @@ class Summary:
     was interrupted), the numbers `done`, `skipped` and `failed`, `elapsed` (seconds) and `tracks`:
     for each of them `track`, `status` ("done", "skipped" or "failed") and, where they are known,
     `stems` (name → file), `seconds` (of audio), `elapsed`, `gain` (of all stems but floats) and
-    `error`. Bytes of names that are not Unicode are told as on the terminal, 0xe9 as `\\udce9`.
+    `error`. A byte of a name that is not Unicode is written like on the terminal, e.g. 0xe9 as
+    `\\udce9`.
 
     Args:
         model: its name.
@@ -50,24 +51,24 @@ class Summary:
         }
 
     def write(self, complete: bool) -> None:
-        """Writes the summary where `--json` says, if it does.
+        """Writes the summary to the file of `--json`, if there is one.
 
         Raises:
             AudioError: the file cannot be written.
         """
-        where = self._json
-        if where is None:
+        path = self._json
+        if path is None:
             return
         text = json.dumps(_readable(self.as_dict(complete)), indent=2) + "\n"
-        if where == STANDARD:
+        if path == STANDARD:
             sys.stdout.write(text)
             sys.stdout.flush()
             return
-        write_json(where, text)
+        write_json(path, text)
 
 
 def write_json(path: Path, text: str) -> None:
-    """Writes what `--json` asks for.
+    """Writes the file of `--json`.
 
     Raises:
         AudioError: the file cannot be written.
@@ -86,15 +87,15 @@ def write_json(path: Path, text: str) -> None:
 
 
 def _readable(value: Any) -> Any:
-    """`value` with names that are no Unicode as they are told on the terminal.
+    """`value` with names that are not Unicode written like on the terminal.
 
-    Such a byte, 0xe9 say, is a lone surrogate in Python, which many readers of JSON refuse: here
+    Such a byte, e.g. 0xe9, is a lone surrogate in Python, which many readers of JSON refuse: here
     it is `\\udce9`.
     """
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_readable(name): _readable(one) for name, one in value.items()}
+        return {_readable(name): _readable(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_readable(one) for one in value]
+        return [_readable(item) for item in value]
     return value

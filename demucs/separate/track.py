@@ -1,4 +1,4 @@
-"""The output of one track of the `demucs` command: signals, formats, tags, standard output."""
+"""The output of one track: its signals, formats, tags, and standard output."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def open_writer(
 
     Args:
         title: of the track, in the comment of its stems.
-        block: the first one, which knows the length of the track.
+        block: the first one, from which the length of the track is known.
         samplerate: of the stems, Hz.
     """
     tags, cover = read_tags(file), read_cover(file)
@@ -60,12 +60,12 @@ def signals(block: Block, sources: list[str], options: Options) -> dict[str, Ten
     if chosen is None:
         return stems
     stem, others = stems[chosen], [wav for name, wav in stems.items() if name != chosen]
-    wanted = {chosen: stem}
+    signals_to_write = {chosen: stem}
     if options.other_method == "minus":
-        wanted[f"no_{chosen}"] = block.mixture - stem
+        signals_to_write[f"no_{chosen}"] = block.mixture - stem
     elif options.other_method == "add":
-        wanted[f"no_{chosen}"] = sum(others, start=stem * 0)
-    return wanted
+        signals_to_write[f"no_{chosen}"] = sum(others, start=stem * 0)
+    return signals_to_write
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def _copy_to_standard_output(path: Path) -> None:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except OSError as error:
-        # Python would complain once more when it flushes what it cannot get rid of.
+        # Otherwise Python prints another error when it flushes standard output at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         reason = f"standard output cannot be written: {error.strerror}. Name a folder with --out."
         if isinstance(error, BrokenPipeError):

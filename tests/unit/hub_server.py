@@ -1,4 +1,4 @@
-"""A server that speaks as much of the HuggingFace hub's protocol as fetching a model takes.
+"""A server that speaks as much of the Hugging Face Hub's protocol as fetching a model takes.
 
 Held against the hub's own client: the public Demucs 4.1.0 fetches from it by `huggingface_hub`
 2.4.0.

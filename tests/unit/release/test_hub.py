@@ -1,4 +1,4 @@
-"""Models of the HuggingFace hub by name: one commit, checked, kept, and offline from then on."""
+"""Models of the Hugging Face Hub by name: one commit, checked, kept, and offline from then on."""
 
 import json
 import subprocess
@@ -99,7 +99,7 @@ def test_names_of_repositories_are_those_of_the_public_demucs(name, repository):
     "name", ["hf://", "hf://a/b/c", "hf://../x", "hf://x/", "hf://a b", "hf:///x"]
 )
 def test_names_that_are_none(server, name):
-    with pytest.raises(ModelNotFoundError, match="is no name of a model of the hub"):
+    with pytest.raises(ModelNotFoundError, match="is not the name of a model of the hub"):
         get_model(name)
     assert server.asked == []
 
@@ -127,7 +127,7 @@ def test_a_repository_of_something_else(server):
     with pytest.raises(ReleaseError, match=r"names a model '\.\./\.\./x'"):
         get_model("hf://someone/mine")
     files["mine.yaml"] = b"{"
-    with pytest.raises(ReleaseError, match="is no bag of models"):
+    with pytest.raises(ReleaseError, match="is not a bag of models"):
         get_model("hf://someone/mine")
 
 
@@ -158,7 +158,7 @@ def test_a_server_in_trouble(server, code):
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"\xff"])
 def test_an_answer_that_is_none(server, answer):
     server.trouble = {"/api/": lambda handler: handler.send_content(answer)}
-    with pytest.raises(DownloadError, match="does not answer as the HuggingFace hub does"):
+    with pytest.raises(DownloadError, match="does not answer like the Hugging Face Hub"):
         get_model(NAME)
 
 
@@ -167,7 +167,7 @@ def test_an_answer_that_is_none(server, answer):
 )
 def test_an_answer_of_another_shape(server, answer):
     server.trouble = {"/api/": lambda handler: handler.send_content(answer)}
-    with pytest.raises(DownloadError, match="does not answer as the HuggingFace hub does"):
+    with pytest.raises(DownloadError, match="does not answer like the Hugging Face Hub"):
         get_model(NAME)
 
 

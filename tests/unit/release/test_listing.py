@@ -101,11 +101,11 @@ def damaged(folder):
         "cut.safetensors": (good[:-10], "damaged, cut short"),
         "tiny.safetensors": (b"x", "damaged, cut short"),
         "empty.safetensors": (b"", "damaged, cut short"),
-        "text.safetensors": (struct.pack("<Q", len(header)) + header, "no model that is known"),
+        "text.safetensors": (struct.pack("<Q", len(header)) + header, "not a model that is known"),
         "foreign.safetensors": (struct.pack("<Q", len(foreign)) + foreign, "something else"),
         "junk.th": (b"junk", "cannot be read"),
         "cut.th": (pickled.read_bytes()[:-100], "cannot be read"),
-        "no.yaml": (b"[", "is no bag of models"),
+        "no.yaml": (b"[", "is not a bag of models"),
         "gone.yaml": (b"models: [one, gone]", "its model gone is not in the folder"),
         "bad.yaml": (b"models: [one, tiny]", "its model tiny: damaged"),
         "differ.yaml": (b"models: [one, reversed]", "the stems of one and reversed differ: "

@@ -214,7 +214,7 @@ def test_two_programs_or_a_huge_one(tmp_path):
         ({"kwargs": {"sources": []}}, "at least one source"),
         ({"kwargs": {"sources": ["a"], "channels": -3}}, "does not hold a model"),
         ({"state": {}}, "Missing key"),
-        ({"state": 3}, "no dictionary"),
+        ({"state": 3}, "not a dictionary"),
         ({"state": {"__quantized": True}}, "meta"),
         ({"args": 3}, "does not hold a model"),
     ],

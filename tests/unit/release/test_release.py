@@ -145,7 +145,7 @@ def test_other_files_are_refused(tmp_path, data):
 def test_foreign_safetensors_are_refused(tmp_path, metadata):
     path = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(3)}, path, metadata=metadata)
-    with pytest.raises(ReleaseError, match="no release of this project"):
+    with pytest.raises(ReleaseError, match="is not a release of this project"):
         load_release(path)
 
 

@@ -360,7 +360,7 @@ def test_what_was_damaged_in_the_cache_is_fetched_again(published, server, caplo
 
 def test_an_address_that_is_none(published, monkeypatch):
     monkeypatch.setenv("DEMUCS_MODELS", str(published))
-    with pytest.raises(DownloadError, match="is no address: it begins with http://"):
+    with pytest.raises(DownloadError, match="is not an address: it must begin with http://"):
         get_model("aaaa0002")
 
 

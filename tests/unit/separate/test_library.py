@@ -113,7 +113,7 @@ def test_resume_leaves_out_what_is_done(place: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert run("--resume", "in", "--json", "summary.json") == 0
     said = capsys.readouterr().out
-    assert "Leaving out track in/a.wav" in said
+    assert "Skipping track in/a.wav" in said
     assert "Separating track in/b.wav" in said
     assert "Separating track in/c.wav" in said
     after = {name: path.stat().st_mtime_ns for name, path in stems.items()}

@@ -77,10 +77,10 @@ def test_every_public_flag_is_understood() -> None:
         ("--filename {stems}.wav a", "other names than"),
         ("--filename {track.__class__}{stem}.wav a", "other names than {track}, {trackext}, "),
         ("--filename {track[0]}{stem}.wav a", "{stem}, {ext}: {track[0]}"),
-        ("--filename {stem!r}.wav a", "has {stem} with ! or :, which is not for names"),
+        ("--filename {stem!r}.wav a", "has {stem} with ! or :, which names do not take"),
         ("--filename {stem:>9}.wav a", "has {stem} with ! or :"),
         ("--filename {stem:{ext}}.wav a", "has {stem} with ! or :"),
-        ("--filename {stem a", "no pattern"),
+        ("--filename {stem a", "is not a pattern"),
         ("--filename {stem}.ogg a", "must end in"),
     ],
 )
@@ -96,8 +96,8 @@ def test_bad_lines_are_refused(line: str, said: str, capsys: pytest.CaptureFixtu
     [
         ("--flac --float32", "flac holds no floats: writing 24-bit integers for --float32"),
         ("--filename {stem}.flac --float32 --flac", "flac holds no floats"),
-        ("--mp3 --float32", "an mp3 has no bits a sample"),
-        ("--filename {stem}.mp3 --int24", "an mp3 has no bits a sample"),
+        ("--mp3 --float32", "an mp3 has no bit depth"),
+        ("--filename {stem}.mp3 --int24", "an mp3 has no bit depth"),
         ("--mp3-bitrate 128", "are for mp3, and not for .wav: add --mp3"),
         ("--flac --mp3-preset 7", "are for mp3, and not for .flac"),
         ("--float32 --clip-mode clamp", "--clip-mode is not for --float32"),
