@@ -19,15 +19,23 @@ SHORTEST = 16  # characters that a column is shortened to at most
 
 
 def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, give: Sequence[int]
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None = None,
+    give: Sequence[int] = (),
+    *,
+    numbers: bool = False,
+    rule_before_last: bool = False,
 ) -> str:
-    """Left-aligned columns under their titles.
+    """Columns under their titles.
 
     Args:
         head: titles.
         rows: cells, one for each title.
         width: of the terminal in characters; None: as wide as need be.
         give: columns to shorten where the width does not do, by number, the first one first.
+        numbers: all columns but the first are aligned to the right, under a rule.
+        rule_before_last: another rule above the last row.
     """
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     if width is not None:
@@ -38,33 +46,22 @@ def table(
             over -= less
     lines = []
     for row in (head, *rows):
-        cells = [_cut(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True)]
-        lines.append(GAP.join(cells).rstrip())
+        cells = [_cut(cell, size) for cell, size in zip(row, widths, strict=True)]
+        padded = [
+            cell.rjust(size) if numbers and index > 0 else cell.ljust(size)
+            for index, (cell, size) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append(GAP.join(padded).rstrip())
+    rule = "-" * (sum(widths) + len(GAP) * (len(widths) - 1))
+    if numbers:
+        lines.insert(1, rule)
+    if rule_before_last:
+        lines.insert(-1, rule)
     return "\n".join(lines)
 
 
 def _cut(text: str, size: int) -> str:
     return text if len(text) <= size else text[: size - 1] + "…"
-
-
-def aligned(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, rule_before_last: bool = False
-) -> str:
-    """A table; the first column to the left, the others to the right."""
-    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *right = (
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join([first, *right]).rstrip()
-
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [line(header), rule, *map(line, rows)]
-    if rule_before_last:
-        lines.insert(-1, rule)
-    return "\n".join(lines)
 
 
 def number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from demucs.console import aligned, number
+from demucs.console import number, table
 from demucs.errors import ConfigError
 from demucs.evaluation.metrics.names import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
@@ -96,7 +96,7 @@ def _table(differences: Sequence[Difference]) -> str:
                 "–" if difference.p_value is None else f"{difference.p_value:.2g}",
             ]
         )
-    return aligned(header, rows)
+    return table(header, rows, numbers=True)
 
 
 @reports_errors()

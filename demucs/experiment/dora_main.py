@@ -61,9 +61,9 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             # What Dora finds out by itself would be wrong under srun.
             os.environ.update(find_world(os.environ).variables())
         except (DemucsError, OSError) as error:
-            leave(error)
+            exit_with(error)
         sys.argv[1:] = argv
-        with told(
+        with exit_on_path_errors(
             f". Experiments are kept in {self.dora.dir}: DEMUCS_OUTPUTS chooses another folder"
         ):
             return super().__call__()
@@ -124,12 +124,12 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             sys.exit(0)
         for argument in argv:
             if "=" not in argument:
-                leave(ConfigError(f"{argument!r} is not KEY=VALUE, such as epochs=100"))
+                exit_with(ConfigError(f"{argument!r} is not KEY=VALUE, such as epochs=100"))
         try:
             return super().get_xp(argv)
         except (HydraException, OmegaConfBaseException) as error:
             reason = str(error).splitlines()[0]
-            leave(
+            exit_with(
                 ConfigError(
                     f"{reason} (in: {' '.join(argv)}). Keys and their meaning are in "
                     f"conf/{self.config_name}.yaml; quote values with spaces for Hydra as well"
@@ -157,25 +157,25 @@ def set_up_logging(*, verbose: bool, first: bool) -> None:
         logging.disable(logging.INFO)
 
 
-def leave(error: Exception, more: str = "") -> NoReturn:
-    """Says what is wrong, in one line, and ends this process with exit code 1."""
-    print(f"error: {message_of(error)}{more}", file=sys.stderr)
+def exit_with(error: Exception, remedy: str = "") -> NoReturn:
+    """Prints the error in one line, and ends this process with exit code 1."""
+    print(f"error: {message_of(error)}{remedy}", file=sys.stderr)
     sys.exit(1)
 
 
 @contextmanager
-def told(more: str = "") -> Iterator[None]:
-    """Ends this process with a line where the block meets a file or folder that is of no use.
+def exit_on_path_errors(remedy: str = "") -> Iterator[None]:
+    """Ends this process with one line where the block cannot use a file or folder.
 
     Args:
-        more: said after the remedy.
+        remedy: added to the message.
     """
     try:
         yield
     except OSError as error:
         if explain_os_error(error) is None:
             raise
-        leave(error, more)
+        exit_with(error, remedy)
 
 
 @contextmanager

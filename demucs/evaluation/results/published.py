@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from demucs.console import WIDTH, aligned, number
+from demucs.console import WIDTH, number, table
 
 FILE = Path(__file__).with_name("published.json")
 
@@ -39,6 +39,7 @@ def published_text(name: str, column: Mapping[str, Any], sources: Sequence[str])
         [first, *(number(value) for value in values), source]
         for first, *values, source in [*rows, [name, *own, "this evaluation"]]
     ]
-    table = aligned(["model", "All", *content["sources"], "source"], cells, rule_before_last=True)
+    head = ["model", "All", *content["sources"], "source"]
+    text = table(head, cells, numbers=True, rule_before_last=True)
     said = f"Published rows: {content['test_set']}; {content['definition']}."
-    return "\n".join([table, *textwrap.wrap(said, WIDTH, subsequent_indent="  ")])
+    return "\n".join([text, *textwrap.wrap(said, WIDTH, subsequent_indent="  ")])

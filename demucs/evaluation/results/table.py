@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demucs.console import WIDTH, aligned, number
+from demucs.console import WIDTH, number, table
 from demucs.evaluation.metrics.names import DEFINITIONS, title
 from demucs.evaluation.results.results import Results
 
@@ -43,7 +43,7 @@ def _table(sources: Sequence[str], columns: Mapping[str, Mapping[str, Any]], cel
     header = ["stem", *map(_heading, columns)]
     rows = [[stem, *(cell(one["stems"][stem]) for one in columns.values())] for stem in sources]
     rows.append(["mean", *(cell(one["mean"]) for one in columns.values())])
-    return aligned(header, rows, rule_before_last=True)
+    return table(header, rows, numbers=True, rule_before_last=True)
 
 
 def _interval(found: tuple[float, float] | None) -> str:
