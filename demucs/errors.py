@@ -46,13 +46,13 @@ class PathError(DemucsError):
 
 
 def message_of(error: Exception) -> str:
-    """What an entry point prints of an error: one of the operating system's gets its remedy."""
+    """The message of an error for an entry point; errors of the operating system get a remedy."""
     explained = explain_os_error(error) if isinstance(error, OSError) else None
     return str(error if explained is None else explained)
 
 
 def explain_os_error(error: OSError) -> PathError | None:
-    """Which file or folder the operating system refused, why, and the remedy.
+    """The file or folder that the operating system refused, the reason, and the remedy.
 
     Returns:
         None if the error is not about a file, such as one of a connection.
@@ -101,7 +101,7 @@ _REASONS = {
 
 
 def _refused(path: str, reason: str) -> str:
-    """Which permission is missing: to enter a folder above, to read, or to write."""
+    """The permission that is missing: to enter a folder above, to read, or to write."""
     above = _folders_above(path)
     closed = next((folder for folder in above if not os.access(folder, os.X_OK)), None)
     if closed is not None:

@@ -49,7 +49,7 @@ def path_errors() -> Iterator[None]:
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """What is in a folder, in order.
+    """The entries of a folder, in order.
 
     Raises:
         PathError: it does not exist, is a file, or may not be read.
@@ -224,7 +224,7 @@ def _start(path: Path) -> str:
 
 @cache
 def _place() -> str:
-    """Where a process number means the same process: a machine that runs, and a container of it."""
+    """The scope of process numbers: a booted machine, and a container on it."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())

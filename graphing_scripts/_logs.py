@@ -68,7 +68,7 @@ class LogReader:
 
     @staticmethod
     def first_time(text: str) -> str:
-        """Of the first line that has one, as it stands there; empty if none does."""
+        """The time of the first line that has one, as it is written; empty if none does."""
         match = TIME.search(ANSI.sub("", text))
         return match[1] if match else ""
 

@@ -1,4 +1,4 @@
-"""Reads a training run, from whatever is left of it, in one shape.
+"""Reads a training run from a history, a folder or logs, in one shape.
 
 That is a `history.json` of Dora, an experiment's folder, or a log: of this project's training or of
 the public Demucs, as SLURM kept it, with colours, progress and the lines of all processes.
@@ -148,7 +148,7 @@ def _from_logs(path: Path, texts: list[str]) -> Run:
 
 
 def _clean(entry: dict[str, Any], *, top: bool = False) -> dict[str, Any]:
-    """Without None and what else is not a metric; at the top, a stage is not a number."""
+    """The metrics of an entry; at the top, a stage is not a number."""
     metrics: dict[str, Any] = {}
     for key, value in entry.items():
         if isinstance(value, dict):
@@ -161,7 +161,7 @@ def _clean(entry: dict[str, Any], *, top: bool = False) -> dict[str, Any]:
 
 
 def _gaps(run: Run) -> list[str]:
-    """What a reader of the figure should know is not in it."""
+    """Notes on what the figure lacks."""
     notes = []
     broken: dict[str, list[int]] = {}
     for number, epoch in enumerate(run.epochs, 1):

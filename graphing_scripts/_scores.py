@@ -1,4 +1,4 @@
-"""Reads what an evaluation found, from whatever it was kept in, in one shape.
+"""Reads the scores of an evaluation from JSON, logs or a history, in one shape.
 
 That is the JSON of tools.test_pretrained (and of the training's test stage), the dictionary that
 the public Demucs' tools.test_pretrained printed into a log, or the test stages of a training.
@@ -57,7 +57,7 @@ class Scores:
     data: dict[str, Any] = field(default_factory=dict)
 
     def values(self, metric: str, stem: str) -> dict[str, float]:
-        """By track, without those that have no value."""
+        """The values by track, without tracks that have none."""
         values = {name: track.get(metric, {}).get(stem) for name, track in self.tracks.items()}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -134,7 +134,7 @@ def _read_results(path: Path, text: str) -> Scores:
 
 
 def _epoch_of(model: Mapping[str, Any], path: Path) -> int | None:
-    """`tools.export SIG --epoch N` calls the release SIG_N; otherwise the file's name tells."""
+    """The epoch of a release SIG_N (`tools.export SIG --epoch N`), or that in the file's name."""
     name, signature = str(model["name"]), str(model.get("signature") or "")
     words = name.removeprefix(f"{signature}_")
     if signature and words != name and words.isdigit():

@@ -69,7 +69,7 @@ def say(axes: plt.Axes, text: str) -> None:
 
 
 def footnotes(figure: plt.Figure, notes: list[str]) -> None:
-    """What is missing or left out, in small print below the figure."""
+    """Notes in small print below the figure: what is missing or left out."""
     if notes:
         figure.supxlabel("\n".join(notes), fontsize=8, color="#555555", ha="left", x=0.01)
 

@@ -72,7 +72,7 @@ def read_network(path: Path) -> dict[str, Any]:
 
 
 class Picture:
-    """Where everything is."""
+    """The positions of all boxes and branches."""
 
     def __init__(self, network: dict[str, Any]) -> None:
         self.network, layers = network, network["layers"]
@@ -112,7 +112,7 @@ class Picture:
         return self.y(self.levels - 1) - STEP / 2 - self.entry - above - self.high(number) / 2
 
     def widths(self, layer: dict[str, Any]) -> tuple[float, float]:
-        """Of the upper and lower edge: what is left of frequencies or samples, as a logarithm."""
+        """Widths of the upper and lower edge: the logarithm of the frequencies or samples there."""
         sizes = [math.log(encoder[end][1]) for encoder in self.of(layer["branch"], "encoder")
                  for end in ("input", "output")]  # fmt: skip
         least, most = min(sizes), max(sizes)
@@ -305,7 +305,7 @@ def inner(part: dict[str, Any], network: dict[str, Any]) -> list[str]:
 
 
 def contents(layer: dict[str, Any]) -> str:
-    """What there is in a layer, in short."""
+    """The contents of a layer, in short."""
     name = "conv" if layer["kind"] == "encoder" else "convT"
     words = [f"{name} {layer['kernel'][0]}/{layer['stride'][0]}"]
     words += [f"{layer['bands']} bands"] if layer["bands"] > 1 else []

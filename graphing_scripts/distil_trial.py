@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether distilled data helps: every student of a trial, by arm, and each arm's mean.
+"""Figure of a distillation trial: every student by arm, and each arm's mean.
 
     python3 graphing_scripts/distil_trial.py demucs_results/distil_trial/trial.json --out FOLDER
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the figures of all results again, from their JSON: what `make results` runs.
+"""Draws the figures of all results again from their JSON, for `make results`.
 
     python3 graphing_scripts/redraw.py demucs_results
 

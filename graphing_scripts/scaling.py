@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How a training speeds up with the number of its processes (GPUs): examples a second, efficiency.
+"""Scaling of a training with its processes (GPUs): examples a second, parallel efficiency.
 
     python3 graphing_scripts/scaling.py RUN_OF_1 RUN_OF_2 8=slurm_out/demucs_train.out --out FOLDER
 
@@ -88,7 +88,7 @@ def read_speed(text: str, batch_size: int | None) -> Speed:
 
 
 def examples_per_second(run: Run, size: int) -> list[float]:
-    """Of each epoch that tells; ValueError if none does."""
+    """Examples a second of each epoch that has them; ValueError if none does."""
     batches, rates = run.facts.get("batches"), run.facts.get("rates", {})
     rounded = run.path.suffix != ".json"  # a log has whole seconds
     by_epoch: dict[int, float] = {}
@@ -155,7 +155,7 @@ def draw(speeds: list[Speed]) -> plt.Figure:
 
 
 def notes(speeds: list[Speed]) -> list[str]:
-    """What a reader must know before comparing."""
+    """Reservations for a reader who compares the runs."""
     lines = []
     if len({speed.processes for speed in speeds}) == 1:
         lines.append(f"all runs have {speeds[0].processes} process(es): there is nothing to scale")

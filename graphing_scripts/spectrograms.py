@@ -100,7 +100,7 @@ def audio_of(folder: Path | None) -> dict[str, Path]:
 def read_stems(
     pairs: dict[str, dict[str, Path]], song: Clip, options: argparse.Namespace
 ) -> tuple[dict[str, dict[str, Clip]], list[str]]:
-    """What could be read, and what could not."""
+    """The clips that could be read, and the problems of the others."""
     stems: dict[str, dict[str, Clip]] = {}
     problems = []
     for stem, files in pairs.items():

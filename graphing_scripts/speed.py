@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What benchmarks measured: how many times faster than the reference, and how long in itself.
+"""Figure of benchmarks: times as fast as the reference, and the time itself.
 
     python3 graphing_scripts/speed.py demucs_results/benchmarks/bench_*.json --out FOLDER
 
@@ -135,7 +135,7 @@ def bars(axes: plt.Axes, rows: list[dict[str, Any]], value: Any, form: str) -> N
 
 
 def notes(benchmarks: list[dict[str, Any]]) -> list[str]:
-    """Which machine each benchmark ran on, and what speaks against its numbers."""
+    """The machine of each benchmark, and reservations about its numbers."""
     lines = []
     for benchmark in benchmarks:
         machine = benchmark["machine"]

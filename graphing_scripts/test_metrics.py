@@ -177,7 +177,7 @@ def merge(
 
 
 def doubts(checkpoints: Sequence[Scores]) -> list[str]:
-    """Where the checkpoints are not of one training, or not of one set of songs."""
+    """Notes if the checkpoints are not of one training, or not of one set of songs."""
     notes = []
     names = {scores.name.removesuffix(f"_{scores.epoch}") for scores in checkpoints}
     if len(names) > 1:

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def read_all(inputs: Sequence[Path], *, join: bool) -> tuple[list[Run], bool]:
-    """The runs that can be read, and whether any could not; tells which."""
+    """The runs that can be read, and whether any could not, which is printed."""
     runs, failed = [], False
     for paths in [inputs] if join else [[path] for path in inputs]:
         try:
@@ -186,7 +186,7 @@ def plot(axes: plt.Axes, run: Run, names: Sequence[str], **style: object) -> boo
 
 
 def with_gaps(x: list[int], y: list[float]) -> tuple[list[float], list[float]]:
-    """Where the epochs jump, a NaN between interrupts the line: gaps mean no data."""
+    """Points with a NaN wherever epochs are missing, which interrupts the line."""
     places: list[float] = []
     values: list[float] = []
     for number, value in zip(x, y, strict=True):
@@ -199,7 +199,7 @@ def with_gaps(x: list[int], y: list[float]) -> tuple[list[float], list[float]]:
 
 
 def marked(values: Sequence[float]) -> list[int]:
-    """Which points get a marker: about twelve, and those that no line leads to."""
+    """The points with a marker: about twelve, and those that no line leads to."""
     finite = [value == value for value in values]
     alone = [
         place
@@ -236,7 +236,7 @@ def finish(axes: dict[str, plt.Axes], runs: Sequence[Run], labels: dict[str, str
 
 
 def stems_of(run: Run, stage: str) -> list[str]:
-    """Of which `stage` has nSDR, the usual ones first."""
+    """The stems of which `stage` has nSDR, the usual ones first."""
     keys = {key for epoch in run.epochs for key in epoch.get(stage, {})}
     stems = [key.removeprefix("nsdr_") for key in keys if key.startswith("nsdr_")]
     usual = ["drums", "bass", "other", "vocals"]
@@ -252,7 +252,7 @@ def states_of(run: Run) -> list[str]:
 
 
 def partly(run: Run) -> list[str]:
-    """Words where a log tells of each epoch the state that was chosen, and no other."""
+    """A note if a log has only the chosen state of each epoch."""
     if run.facts.get("chosen_only"):
         return ["by state: this log has a state's value only in the epochs in which it was chosen"]
     return []

@@ -1,4 +1,4 @@
-"""Does distilled data help? Trains students on few labelled songs and on pseudo-labelled ones.
+"""Trial of distilled data: students trained on few labelled songs, with and without pseudo-labels.
 
     python3 -m studies.distil_trial OUT --songs LABELLED --pool MUSIC -n TEACHER \\
         --calibration FILE.json --test studio=LABELLED --test live=OTHER \\

@@ -114,7 +114,7 @@ def spec_of(overrides: Sequence[str]) -> ModelSpec:
 
 
 def describe(spec: ModelSpec, seconds: float, signature: str | None = None) -> dict[str, Any]:
-    """What the picture needs, as plain JSON; see the keys at the end of this function.
+    """The network as plain JSON; see the keys at the end of this function.
 
     Args:
         seconds: length of the mixture.
@@ -265,7 +265,7 @@ def _contents(layer: nn.Module, kind: str) -> dict[str, Any]:
 def _meeting(
     layers: list[dict[str, Any]], runs: dict[str, tuple[list[list[int]], list[list[int]]]]
 ) -> dict[str, Any] | None:
-    """Where the time branch enters a layer of the other one, and where it leaves it again."""
+    """The layers at which the time branch joins the frequency branch, and leaves it again."""
     ends = [layer for layer in layers if layer["branch"] == "time" and layer["only_convolution"]]
     if not ends:
         return None
@@ -290,7 +290,7 @@ def _middle_names(model: nn.Module) -> list[str]:
 
 
 def _middle(model: nn.Module, runs: dict[str, Any], arguments: dict[str, Any]) -> Any:
-    """What lies between encoders and decoders, None where nothing does."""
+    """The layer between encoders and decoders; None without one."""
     for name in _middle_names(model):
         part = model.get_submodule(name)
         middle = {"name": name, "inputs": runs[name][0], "outputs": runs[name][1],

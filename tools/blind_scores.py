@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _network(path: Path, teacher: "Teacher") -> "Callable[[Tensor, Tensor], Quality]":
-    """What predicts the quality of a teacher's estimates of a mixture."""
+    """A function that predicts the quality of a teacher's estimates of a mixture."""
     from demucs.blind.network import load_network, predict
 
     trained = load_network(path)

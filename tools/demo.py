@@ -164,7 +164,7 @@ def steps_within(minutes: float, seconds: float, most: int) -> int:
 
 
 def minutes_for(steps: int, seconds: float) -> float:
-    """How long the demo takes with a training of so many steps of `seconds`."""
+    """The duration of the demo with a training of so many steps of `seconds`."""
     return (steps * LOADED + OTHERS) * seconds / 60
 
 

@@ -152,7 +152,7 @@ def page_of(root: Path, files: Iterable[str]) -> str:
 
 
 def _rows(root: Path, files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """What each path is, folders ending with a slash; and the files that do not say it."""
+    """The sentence of each path, folders ending with a slash; and the files without one."""
     rows: dict[str, str] = {}
     mute: list[str] = []
     for name in files:

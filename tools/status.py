@@ -130,7 +130,7 @@ def ask_slurm(jobs: Iterable[str]) -> Queue | None:
 
 
 def order(row: Row) -> tuple[bool, int, float]:
-    """What is at work goes first, then what has written last."""
+    """Sort key: experiments at work first, then those that wrote last."""
     run, state = row
     rank = -ACTIVE.index(state.word) if state.is_active else 0
     written = parse_time(run.record.updated) if run.record else None
@@ -146,7 +146,7 @@ def changed(folder: Path) -> float:
 
 
 def seconds_left(run: Run, now: float) -> float | None:
-    """Of training, by the time that the latest epochs took; None if that is not known."""
+    """Seconds of training left, by the time of the latest epochs; None if that is not known."""
     if run.epochs is None or run.seconds_per_epoch is None:
         return None
     updated = parse_time(run.record.updated) if run.record else None

@@ -111,7 +111,7 @@ def find_share(environ: Mapping[str, str]) -> World:
 
 
 def asked_world_size(environ: Mapping[str, str]) -> int:
-    """How many processes will be started, where DEMUCS_WORLD_SIZE says so; otherwise 1.
+    """The number of processes to be started, from DEMUCS_WORLD_SIZE; 1 without it.
 
     Raises:
         ConfigError: it is not a number.
@@ -191,7 +191,7 @@ def _ask(*command: str) -> str:
 
 
 def _step_world(environ: Mapping[str, str]) -> World | None:
-    """By SLURM's variables, in a step of several tasks."""
+    """The world of a SLURM step of several tasks, from SLURM's variables."""
     if not _in_step(environ):
         return None
     name = "SLURM_STEP_NUM_TASKS" if "SLURM_STEP_NUM_TASKS" in environ else "SLURM_NTASKS"
@@ -215,7 +215,7 @@ def _step_world(environ: Mapping[str, str]) -> World | None:
 
 
 def _variables_world(environ: Mapping[str, str]) -> World | None:
-    """By the variables of PyTorch's launchers, and of Dora's."""
+    """The world in the variables of PyTorch's launchers and of Dora's."""
     if not environ.get("WORLD_SIZE"):
         return None
     rank, size = _number(environ, "RANK"), _number(environ, "WORLD_SIZE")

@@ -47,7 +47,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         raise NotImplementedError
 
     def instead(self, signature: str, more: str) -> str:
-        """What to do instead of giving overrides `more` to `-f SIGNATURE`."""
+        """The remedy for overrides `more` beside `-f SIGNATURE`."""
         return f"give the overrides of {signature} and {more} instead of -f"
 
     def __call__(self) -> Any:
@@ -74,7 +74,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         print(xp.sig)
 
     def _read(self, argv: Sequence[str]) -> tuple[bool, list[str]]:
-        """Whether to check only, and all overrides, those of `-f SIGNATURE` among them.
+        """The flag `--check`, and all overrides with those of `-f SIGNATURE`.
 
         Raises:
             ConfigError: `-f` without a signature, or with overrides that make another experiment.
@@ -137,7 +137,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             )
 
     def init_xp(self, xp: Any) -> Any:
-        """As Dora's, but whole at any time: several processes write and read it at once.
+        """Dora's, written atomically: several processes write and read it at once.
 
         Raises:
             OSError: the folder cannot be written; Hydra, which writes there next, does not say so.
@@ -200,7 +200,7 @@ def ending_on_errors(memory: str = MEMORY) -> Iterator[None]:
 
 
 def warn_of_missing(folders: Iterable[str]) -> None:
-    """Of data folders that are not here: they may be there on the machine that will train."""
+    """Warns of data folders that are not here: the machine that will train may have them."""
     for folder in folders:
         if not Path(folder).is_dir():
             print(f"warning: there is no folder {folder} on this machine", file=sys.stderr)

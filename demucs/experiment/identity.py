@@ -23,7 +23,7 @@ class Experiment:
 
     @classmethod
     def of(cls, xp: Any, name: str) -> "Experiment":
-        """That of Dora's `xp`, whose history is written through Dora."""
+        """The identity of Dora's `xp`, whose history is written through Dora."""
         return cls(
             signature=xp.sig, name=name, folder=Path(xp.folder), on_history=xp.link.update_history
         )

@@ -165,7 +165,7 @@ class RunRecord:
         self.save(folder)
 
     def who(self) -> str:
-        """Who runs it, for messages."""
+        """The job, process and host of the run, for messages."""
         job = f"job {self.job_id}, " if self.job_id else ""
         return f"{job}process {self.pid} on {self.host}, since {self.started}"
 

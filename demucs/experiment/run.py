@@ -23,7 +23,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True, kw_only=True)
 class RunFiles:
-    """What lies in the folder of a run; what is missing or broken is empty.
+    """The files in the folder of a run; fields of missing or broken files are empty.
 
     Attributes:
         folder: `outputs/xps/SIGNATURE`, or one of `demucs_results`.

@@ -15,7 +15,7 @@ RECENT = 5  # epochs whose time is averaged
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """An experiment as it lies on the disk.
+    """An experiment as its folder describes it.
 
     Attributes:
         folder: `outputs/xps/SIGNATURE`.

@@ -36,14 +36,14 @@ class State:
 
 
 def state_of(run: Run, queue: Queue | None) -> State:
-    """What `run` is doing; `queue` is None where SLURM cannot be asked."""
+    """The state of `run`; `queue` is None where SLURM cannot be asked."""
     jobs = [job for name in run.jobs if queue is not None and (job := queue.find(name))]
     for job in jobs:
         if job.is_live:
             return _with_live_job(run, job)
     last_job = run.jobs[0] if run.jobs else ""
     if run.record is not None and run.record.state == "running":
-        return _is_it_true(run.record, last_job, queue)
+        return _verified(run.record, last_job, queue)
     if run.record is not None:
         return State(run.record.state, job=last_job)
     if run.epochs is not None and run.epoch >= run.epochs:
@@ -65,8 +65,8 @@ def _with_live_job(run: Run, job: Job) -> State:
     return State("running" if older else "starting", job=job.id)
 
 
-def _is_it_true(record: RunRecord, job: str, queue: Queue | None) -> State:
-    """Whether a run that says `running` does so: its job does not run, or it has none."""
+def _verified(record: RunRecord, job: str, queue: Queue | None) -> State:
+    """The state of a run whose record says `running`, but whose job, if any, does not run."""
     if job and queue is not None:
         ended = queue.find(job)
         return State("dead", _in_words(ended) if ended else "its job is gone", job)
@@ -99,7 +99,7 @@ def is_alive(pid: int, started: str) -> bool:
 
 
 def _process_start(pid: int) -> float | None:
-    """Seconds since 1970 when a process began; None where /proc does not tell."""
+    """The start of a process in seconds since 1970; None where /proc does not have it."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = next(

@@ -20,7 +20,7 @@ GPUS_PER_NODE = 8  # Dora takes another node past so many
 
 
 def as_the_site_has_it(launcher: Launcher) -> None:
-    """Asks for eight tasks with a GPU each, or for what the environment says.
+    """Asks SLURM for eight tasks with a GPU each, or for what the environment says.
 
     Options of `dora grid` count more: `-g` (GPUs), `-p` (partition), `--constraint`.
 

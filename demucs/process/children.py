@@ -107,7 +107,7 @@ class _Pool(ProcessPoolExecutor):
     """Its processes are born with signals held back."""
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
-        """As of any executor; the first call starts the processes."""
+        """Submits to the pool as any executor does; the first call starts the processes."""
         with signals_held():
             return super().submit(*args, **kwargs)
 

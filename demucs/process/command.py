@@ -74,7 +74,7 @@ def _outcome(main: Callable[[], object], loads: bool, memory: str) -> int:
 
 
 def tell(error: Exception, memory: str = MEMORY) -> None:
-    """Says on standard error what is wrong: a line if there is a remedy, else the traceback too."""
+    """Prints the error on standard error: one line if there is a remedy, else the traceback too."""
     line = explained(error, memory)
     if line is None:
         traceback.print_exception(error)
@@ -84,7 +84,7 @@ def tell(error: Exception, memory: str = MEMORY) -> None:
 
 
 def explained(error: BaseException, memory: str = MEMORY) -> str | None:
-    """What is wrong and the remedy, in one line; None for what only a traceback tells.
+    """The error and its remedy in one line; None where only a traceback helps.
 
     Args:
         error: what was raised.

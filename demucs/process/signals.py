@@ -159,13 +159,13 @@ def exit_code(name: str) -> int:
 
 
 def say(line: str) -> None:
-    """Writes a line to standard error, past Python's buffers: a signal may have come amid them."""
+    """Writes a line to standard error past Python's buffers, which a signal may interrupt."""
     with suppress(OSError):
         os.write(2, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _answer(number: int, frame: FrameType | None) -> None:
-    """What Python calls in the main thread."""
+    """The handler that Python calls in the main thread."""
     command, name = _command, signal.Signals(number).name
     if command is None:
         return
@@ -198,7 +198,7 @@ def _watch(command: _Command) -> None:
 
 
 def _patience(command: _Command, number: int, again: bool) -> float | None:
-    """Seconds that the process still has; None for what is not ours, such as SIGCHLD."""
+    """Seconds that the process still has; None for other signals, such as SIGCHLD."""
     if number == _LEAVE:
         return CLEAN_UP
     name = signal.Signals(number).name

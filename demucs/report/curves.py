@@ -32,7 +32,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: what is drawn in it, by the name of the line."""
+    """One chart, with its values by the name of the line."""
 
     name: str
     title: str
@@ -161,6 +161,6 @@ def _listed(epochs: Sequence[int]) -> str:
 
 
 def _gaps(series: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:
-    """Where the line is broken, and why."""
+    """The gaps of a line, and their reasons."""
     which = f"{runs[series['run']].name}, " if len(runs) > 1 else ""
     return [f"{which}{series['name']}: {'; '.join(series['gaps'])}"] if series["gaps"] else []

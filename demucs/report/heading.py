@@ -15,7 +15,7 @@ LEFT_OUT = ("dora", "slurm", "hydra", "misc")
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """What is known of a run, as pairs of a title and a text, in the order of reading."""
+    """The metadata of a run, as pairs of a title and a text, in the order of reading."""
     lines = [
         ("title", _kept(run, "title")),
         ("command", _kept(run, "command")),
@@ -143,7 +143,7 @@ def _trained(run: Run) -> str:
 
 
 def _kept(run: Run, key: str) -> str:
-    """What `result.json` says, if it is text, without whole paths."""
+    """A text of `result.json`, without whole paths; empty if it is not a text."""
     value = run.kept.get(key)
     if not isinstance(value, str) or value == run.name:
         return ""

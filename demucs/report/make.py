@@ -111,7 +111,7 @@ Work = list[tuple[str, "Callable[[], Excerpt]"]]
 
 
 def _recordings(runs: Sequence[Run], options: Options) -> Work:
-    """What was separated earlier; a song that is asked for by name is looked for among it."""
+    """Excerpts that were separated earlier, of the songs asked for by name or of any."""
     from demucs.report.separated import Span, recorded_excerpt
 
     span = Span(seconds=options.seconds, start=options.start)
@@ -125,7 +125,7 @@ def _recordings(runs: Sequence[Run], options: Options) -> Work:
 
 
 def _to_separate(runs: Sequence[Run], options: Options, problems: list[str]) -> Work:
-    """What the releases separate now."""
+    """Excerpts that the releases separate now."""
     recorded = [place.name for run in runs for place in run.recordings]
     if not any(run.release for run in runs):
         if recorded:

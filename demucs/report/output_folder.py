@@ -15,7 +15,7 @@ MARK = "demucs-report-1"  # `<meta name="generator">` of our pages
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ConfigError where a report cannot be put: only an earlier one may be replaced."""
+    """Raises ConfigError if no report can be written there: only an earlier one may be replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ConfigError(f"--out {folder} is not a folder: give the name of one, which may be new")
     if folder.is_dir():

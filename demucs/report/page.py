@@ -82,7 +82,7 @@ def render(
 
 
 def _named(player: dict[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
-    """With a `label` that tells players of several runs apart."""
+    """The player with a `label`, which names its run if there are several."""
     run = player["run"]
     of = f" of {letter(run)}, {runs[run].name}" if len(runs) > 1 and run is not None else ""
     return player | {"label": f"{player['name']}{of}"}
@@ -100,7 +100,7 @@ def _shown(index: int, run: Run) -> dict[str, Any]:
 
 
 def embedded(data: Any) -> str:
-    """JSON that can stand inside a `<script>` element, whatever it holds.
+    """JSON that is safe inside a `<script>` element, whatever it holds.
 
     Raises:
         ValueError: a number that JSON does not have.
@@ -112,12 +112,12 @@ def embedded(data: Any) -> str:
 
 
 def _unicode(text: str) -> str:
-    """Without the halves of letters that stand for bytes in names of files that are not UTF-8."""
+    """Without lone surrogates, which stand for bytes of file names that are not UTF-8."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def shown_number(value: float | None, digits: int = 2) -> str:
-    """With a true minus; a dash where there is none."""
+    """A number with a true minus; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 

@@ -69,7 +69,7 @@ def marks(samplerate: int) -> list[tuple[str, float]]:
 
 
 def is_silent(decibels: NDArray[np.float64]) -> bool:
-    """Whether a picture shows nothing: less than the last bit of 16 can hold."""
+    """Whether a picture is silent: below the last of 16 bits."""
     return bool(decibels.max() < FLOOR + 1)
 
 

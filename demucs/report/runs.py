@@ -23,7 +23,7 @@ SHOWN = 20  # names in a message
 
 @dataclass(kw_only=True)
 class Run:
-    """What is known of one run.
+    """One run, as far as its files are here.
 
     Attributes:
         name: as it was asked for; the last part of it, if it is a folder.
@@ -67,7 +67,7 @@ class Run:
 
 
 def letter(index: int) -> str:
-    """What a run is called in short, by its number: A, B, ..."""
+    """The letter of a run, by its number: A, B, ..."""
     return chr(ord("A") + index % 26) + (str(index // 26) if index >= 26 else "")
 
 
@@ -121,13 +121,13 @@ def find_run(
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether any file in it is one that runs leave, whatever it holds."""
+    """Whether a folder has any of the files that runs leave, broken or not."""
     files = (HISTORY, EVALUATION, RESULT, RUN, ARGV, HYDRA_CONFIG, CONFIG, CHECKPOINT)
     return any((folder / name).exists() for name in files)
 
 
 def _present(outputs: Path, repo: Path) -> str:
-    """What one could have asked for."""
+    """The runs that exist, for a message."""
     places = (
         ("experiments", outputs / "xps", _folders(outputs / "xps")),
         ("models", repo, sorted({name_of(file) for file in model_files(repo)})),

@@ -129,7 +129,7 @@ def _row(name: str, run: int, column: Mapping[str, Any], stems: Sequence[str]) -
 
 
 def _definitions(metrics: Sequence[str], *, mixture: bool) -> dict[str, list[tuple[str, str]]]:
-    """By metric, the definitions of what its table shows; under `all`, those of every table."""
+    """Definitions of the columns by metric; under `all`, those of every table."""
     definitions = {metric: [(title(metric), DEFINITIONS[metric])] for metric in metrics}
     if "sdr" in definitions:
         definitions["sdr"].append(("median (sdr_med)", DEFINITIONS["sdr_med"]))
@@ -177,7 +177,7 @@ def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """The one number of each run and stem for the figure at the head: SDR as in papers, else nSDR.
+    """One number a run and stem for the figure at the head: SDR as in papers, else nSDR.
 
     Published rows are in it only where all runs can stand beside them.
     """
@@ -214,7 +214,7 @@ def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def warnings(runs: Sequence[Run]) -> list[tuple[int, str]]:
-    """By the number of the run: what speaks against its numbers."""
+    """Reservations about the numbers of each run, with the number of the run."""
     notes: list[tuple[int, str]] = []
     for index, run in enumerate(runs):
         notes += [(index, note) for note in run.notes]

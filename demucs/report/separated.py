@@ -169,7 +169,7 @@ def _separate(
 
 
 def recorded_excerpt(folder: Path, index: int, run: Run, span: Span) -> Excerpt:
-    """What lies in a folder of recordings: `mixture.*`, `STEM_estimate.*`, `STEM_reference.*`.
+    """An excerpt from a folder with `mixture.*`, `STEM_estimate.*`, `STEM_reference.*`.
 
     Args:
         folder: holds the files.

@@ -74,7 +74,7 @@ def _notes(tracks: Sequence[TrackResult | None]) -> list[tuple[int | None, str]]
 
 
 def not_measured(runs: Sequence[Run], metric: str | None) -> str | None:
-    """What is said if a metric was asked for that no evaluation has."""
+    """A note if a metric was asked for that no evaluation has."""
     metrics = measured(runs)
     if metric is None or metric in metrics or not metrics:
         return None
@@ -85,7 +85,7 @@ def not_measured(runs: Sequence[Run], metric: str | None) -> str | None:
 
 
 def song_means(run: Run, metric: str) -> dict[str, float]:
-    """By song, the mean over its stems; songs without a value are left out."""
+    """The mean over the stems of each song; songs without a value are left out."""
     means: dict[str, float] = {}
     for name, track in (run.results.tracks if run.results else {}).items():
         row = [value for value in track.values.get(metric, {}).values() if value is not None]

@@ -36,7 +36,7 @@ class Signal:
 
 @dataclass(kw_only=True)
 class Excerpt:
-    """What a player plays: signals of one length.
+    """The signals of a player, of one length.
 
     Attributes:
         name: of the song.
@@ -127,7 +127,7 @@ def _of_one_length(excerpt: Excerpt) -> list[Signal]:
 
 
 def _nsdr(signal: Signal, signals: Sequence[Signal]) -> float | None:
-    """Of an estimate, against the reference; None without one, or if that is silent."""
+    """nSDR in dB of an estimate; None without a reference, or if that is silent."""
     if signal.kind != "estimate":
         return None
     for other in signals:

@@ -68,7 +68,7 @@ def negative(study: Mapping[str, Any], target: str) -> list[str]:
 
 
 def _worse_than_level(conditions: Mapping[str, Any]) -> Iterable[str]:
-    """Where silence is found worse by the calibration than by the level of the estimate."""
+    """Conditions in which the level of the estimate finds silence better than the calibration."""
     for name, condition in conditions.items():
         for level in ("songs", "windows"):
             activity = condition[level]["activity"]

@@ -30,7 +30,7 @@ def chosen(fitted: Sequence[Record], target: str) -> dict[str, Any]:
 
 
 def notes(extras: Sequence[str], heard: Sequence[str], *, assumed: bool) -> list[str]:
-    """How predictions of networks that were trained elsewhere (`extras`) are to be read."""
+    """Notes on predictions of networks that were trained elsewhere (`extras`)."""
     if not extras:
         return []
     named = ", ".join(f"`{name}`" for name in extras)

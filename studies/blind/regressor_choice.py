@@ -21,7 +21,7 @@ def compared(
     seed: int = 0,
     regressors: Sequence[str] = tuple(REGRESSORS),
 ) -> dict[str, Any]:
-    """By how songs are left out (`track`, `family`) and by regressor.
+    """Errors and correlations by the way songs are left out (`track`, `family`) and by regressor.
 
     Returns:
         `rmse` in dB of all stems; by stem `spearman`, pooled, and `within`, the mean over teachers.

@@ -135,7 +135,7 @@ def predictors(
 
 
 def predicted(records: Sequence[Record], by_family: Mapping[str, Calibration]) -> list[Quality]:
-    """What each record's family's calibration says of it."""
+    """The prediction for each record by the calibration of its family."""
     return [
         by_family[record.family].predict(record.scores, record.sources, record.window)
         for record in records

@@ -219,7 +219,7 @@ def _usual_kind(records: Sequence[Record]) -> str:
 
 
 def counted(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """How many songs of each teacher, kind and split."""
+    """The number of songs of each teacher, kind and split."""
     groups: dict[tuple[str, str, str, str], int] = {}
     for record in records:
         key = (record.family, record.teacher, record.kind, record.split)

@@ -121,7 +121,7 @@ def calibrations(sheet: Sheet, sources: Sequence[str]) -> dict[str, Any]:
 
 
 def activity(sheet: Sheet, sources: Sequence[str]) -> dict[str, Any]:
-    """How well playing and silent stems are told apart, by calibration and by loudness alone."""
+    """AUC of playing against silent stems, by calibration and by loudness alone."""
     columns = {f"{name} (activity)": column for name, column in sheet.active.items()}
     columns.update({name: sheet.columns[name] for name in LOUDNESS if name in sheet.columns})
     return {

@@ -14,7 +14,7 @@ BINS = 8
 
 
 def risk_coverage(score: Array, truth: Array) -> dict[str, Any]:
-    """What is kept when the worst-scored stems are dropped.
+    """The quality of the stems that are kept when the worst-scored ones are dropped.
 
     Stems without a score are dropped first, and of equal scores the expected outcome is taken.
 
@@ -53,7 +53,7 @@ def _running_mean(by: Array, values: Array) -> Array:
 
 
 def calibration(guess: Array, truth: Array, low: Array, high: Array) -> dict[str, Any]:
-    """How true the predicted dB are.
+    """The accuracy of the predicted dB.
 
     Returns:
         at most 8 `bins` of equally many stems, at least 5, by predicted value: mean prediction,

@@ -35,7 +35,7 @@ ARMS: dict[str, tuple[list[str] | None, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What is compared, on what, and where it is written; see `studies.distil_trial`."""
+    """The settings of the trial; see `studies.distil_trial`."""
 
     out: Path
     songs: Path
@@ -168,7 +168,7 @@ class Trial:
         }
 
     def _selected(self, arm: str) -> dict[str, Any]:
-        """How many songs an arm had, and the mean true nSDR of their stems that play, in dB."""
+        """The number of songs of an arm, and the mean true nSDR of their stems that play, in dB."""
         if ARMS[arm][0] is None:
             return {"songs": 0, "true_nsdr": {}}
         values: dict[str, list[float]] = {}
@@ -217,7 +217,7 @@ def _labels(songs: dict[str, Any]) -> list[str]:
 
 
 def _gains(students: Sequence[dict[str, Any]], test: str) -> list[str]:
-    """By arm; `gain` is over the supervised student of the same seed."""
+    """Rows by arm; `gain` is over the supervised student of the same seed."""
     stems = list(students[0]["nsdr"][test])
     lines = [f"| {test} | {' | '.join(stems)} | gain |", "|---" * (len(stems) + 2) + "|"]
     base = {s["seed"]: s["nsdr"][test]["mean"] for s in students if s["arm"] == "supervised"}

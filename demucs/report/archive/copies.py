@@ -138,7 +138,7 @@ def _summary(results: Results | None) -> dict[str, Any] | None:
 
 
 def _clean(text: str) -> str:
-    """Without colours, and with paths as seen from the repository or the home folder."""
+    """A text without colours, with paths relative to the repository or the home folder."""
     text = COLOUR.sub("", text)
     # A run of another checkout tells where that was: the folder above outputs/xps/SIGNATURE.
     for place in set(re.findall(r"(/\S+?)/[^/\s]+/xps/\w+", text)):

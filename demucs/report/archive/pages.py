@@ -30,7 +30,7 @@ SHOWN = {"nsdr": "nSDR", "sdr": "SDR", "sdr_med": "sdr_med"}
 
 
 def write_readme(folder: Path) -> Path:
-    """Writes a run's README.md anew; what stands from `## Notes` on is kept."""
+    """Writes a run's README.md anew, and keeps everything from `## Notes` on."""
     result = _read(folder)
     path = folder / README
     old = path.read_text(encoding="utf-8") if path.exists() else ""
