@@ -4,10 +4,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.slurm.cluster import Cluster
 from tests.slurm.desk import Desk
 from tests.slurm.experiment import Experiment
 from tests.slurm.jobs import Job
+from tests.slurm.local_cluster import Cluster
 from tests.slurm.songs import EPOCHS, TINY
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.baseline import Trained, train_undisturbed
-from tests.slurm.cluster import Cluster
 from tests.slurm.desk import Desk
+from tests.slurm.local_cluster import Cluster
 from tests.slurm.requirements import missing_packages
 from tests.slurm.songs import TWO, write_songs
 

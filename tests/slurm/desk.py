@@ -11,9 +11,9 @@ from collections.abc import Callable
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from tests.slurm.cluster import PATIENCE, POLL, Cluster
 from tests.slurm.experiment import Experiment
 from tests.slurm.jobs import Job
+from tests.slurm.local_cluster import PATIENCE, POLL, Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path("slurm_out", "demucs_train.out")

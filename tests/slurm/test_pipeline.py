@@ -9,10 +9,10 @@ import pytest
 from demucs.evaluation import Results
 from demucs.pretrained import get_model
 from tests.slurm.baseline import Trained
-from tests.slurm.cluster import Cluster
 from tests.slurm.desk import Desk
 from tests.slurm.experiment import differences
 from tests.slurm.jobs import Job
+from tests.slurm.local_cluster import Cluster
 from tests.slurm.songs import EPOCHS, SOURCES, TINY
 
 STEPS = ("demucs_train", "demucs_release", "demucs_evaluate", "demucs_plots")

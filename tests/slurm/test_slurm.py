@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import parse_jobs
+from tests.slurm.local_cluster import Cluster
 from tests.slurm.requirements import PROGRAMS, missing_packages
 from tests.slurm.settings import GPU_TYPE
 from tests.slurm.supervise import descendants
@@ -120,7 +120,7 @@ def test_nothing_is_left_of_a_cluster_while_its_jobs_run(packages: None, tmp_pat
 
 def test_nothing_is_left_when_the_tests_are_killed(packages: None) -> None:
     program = (
-        "import os, time; from tests.slurm.cluster import Cluster\n"
+        "import os, time; from tests.slurm.local_cluster import Cluster\n"
         "with Cluster(nodes=1) as cluster:\n"
         "    print(cluster.folder, flush=True); time.sleep(60)\n"
     )
@@ -143,7 +143,7 @@ def test_nothing_is_left_when_the_tests_are_killed(packages: None) -> None:
 def test_a_cluster_that_cannot_start_says_why_and_leaves_nothing(
     packages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.slurm.cluster.START_PATIENCE", 1)
+    monkeypatch.setattr("tests.slurm.local_cluster.START_PATIENCE", 1)
     monkeypatch.setattr("tests.slurm.settings.CORES", "many")
     cluster = Cluster(nodes=1)
     with pytest.raises(RuntimeError, match=r"slurmctld does not start:[\s\S]*many"), cluster:
