@@ -23,7 +23,7 @@ from types import TracebackType
 
 from tests.slurm.jobs import Job, parse_jobs
 from tests.slurm.requirements import search_path
-from tests.slurm.settings import write_settings
+from tests.slurm.slurm_conf import write_settings
 
 HERE = Path(__file__).resolve().parent
 START_PATIENCE = 20  # seconds until a daemon answers

@@ -12,7 +12,7 @@ from demucs.data import tracks_in
 from demucs.evaluation import Results
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import Desk
-from tests.slurm.settings import GPU_TYPE
+from tests.slurm.slurm_conf import GPU_TYPE
 from tests.slurm.songs import EPOCHS, RATE, SOURCES
 
 

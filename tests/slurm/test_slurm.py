@@ -12,7 +12,7 @@ import pytest
 from tests.slurm.jobs import parse_jobs
 from tests.slurm.local_cluster import Cluster
 from tests.slurm.requirements import PROGRAMS, missing_packages
-from tests.slurm.settings import GPU_TYPE
+from tests.slurm.slurm_conf import GPU_TYPE
 from tests.slurm.supervise import descendants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +144,7 @@ def test_a_cluster_that_cannot_start_says_why_and_leaves_nothing(
     packages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.slurm.local_cluster.START_PATIENCE", 1)
-    monkeypatch.setattr("tests.slurm.settings.CORES", "many")
+    monkeypatch.setattr("tests.slurm.slurm_conf.CORES", "many")
     cluster = Cluster(nodes=1)
     with pytest.raises(RuntimeError, match=r"slurmctld does not start:[\s\S]*many"), cluster:
         pass
