@@ -8,7 +8,7 @@ from tests.slurm.desk import Desk
 from tests.slurm.experiment import Experiment
 from tests.slurm.jobs import Job
 from tests.slurm.local_cluster import Cluster
-from tests.slurm.songs import EPOCHS, TINY
+from tests.slurm.tiny_songs import EPOCHS, TINY
 
 
 @dataclass(frozen=True)

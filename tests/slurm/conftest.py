@@ -9,7 +9,7 @@ from tests.slurm.baseline import Trained, train_undisturbed
 from tests.slurm.desk import Desk
 from tests.slurm.local_cluster import Cluster
 from tests.slurm.requirements import missing_packages
-from tests.slurm.songs import TWO, write_songs
+from tests.slurm.tiny_songs import TWO, write_songs
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.slurm.desk import Desk
 from tests.slurm.experiment import Experiment
-from tests.slurm.songs import TINY
+from tests.slurm.tiny_songs import TINY
 
 OVERRIDES = (*TINY, "epochs=2", "batch_size=8", "dset.metadata=metadata")
 

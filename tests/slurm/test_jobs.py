@@ -13,7 +13,7 @@ from demucs.evaluation import Results
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import Desk
 from tests.slurm.slurm_conf import GPU_TYPE
-from tests.slurm.songs import EPOCHS, RATE, SOURCES
+from tests.slurm.tiny_songs import EPOCHS, RATE, SOURCES
 
 
 @pytest.fixture

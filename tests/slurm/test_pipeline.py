@@ -13,7 +13,7 @@ from tests.slurm.desk import Desk
 from tests.slurm.experiment import differences
 from tests.slurm.jobs import Job
 from tests.slurm.local_cluster import Cluster
-from tests.slurm.songs import EPOCHS, SOURCES, TINY
+from tests.slurm.tiny_songs import EPOCHS, SOURCES, TINY
 
 STEPS = ("demucs_train", "demucs_release", "demucs_evaluate", "demucs_plots")
 

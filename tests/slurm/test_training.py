@@ -14,8 +14,8 @@ from demucs.training.stages.validation import validate
 from tests.slurm.baseline import Trained
 from tests.slurm.desk import ROOT, Desk
 from tests.slurm.experiment import differences
-from tests.slurm.songs import EPOCHS, TINY, TWO
 from tests.slurm.tasks import awaits, held, task_processes
+from tests.slurm.tiny_songs import EPOCHS, TINY, TWO
 
 STOPPED = "stopped in epoch"  # what a run says that was asked to stop and has saved
 
