@@ -71,7 +71,7 @@ def _verified(record: RunRecord, job: str, queue: Queue | None) -> State:
         ended = queue.find(job)
         return State("dead", _in_words(ended) if ended else "its job is gone", job)
     if record.host != socket.gethostname():
-        return State("running", f"on {record.host}, by its own word", job)
+        return State("running", f"on {record.host}, as its record says", job)
     if is_alive(record.pid, record.started):
         return State("running", job=job)
     return State("dead", "its process is gone", job)

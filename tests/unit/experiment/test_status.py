@@ -184,9 +184,9 @@ def test_without_slurm_the_process_tells(desk: Desk, capsys: pytest.CaptureFixtu
     assert {name: (row["state"], row["detail"]) for name, row in rows.items()} == {
         "aaaa0001": ("running", None),
         "aaaa0002": ("dead", "its process is gone"),
-        "aaaa0003": ("running", "on elsewhere, by its own word"),
+        "aaaa0003": ("running", "on elsewhere, as its record says"),
         "aaaa0004": ("dead", "its process is gone"),  # the number is another process's by now
-        "aaaa0005": ("running", "on elsewhere, by its own word"),
+        "aaaa0005": ("running", "on elsewhere, as its record says"),
     }
 
 
