@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from demucs.report.archive.pages import write_index, write_readme
 
     if args.signature is not None:
-        from demucs.report.archive.copies import archive
         from demucs.report.archive.excerpt import keep_sound, separate
+        from demucs.report.archive.kept_files import archive
 
         name = args.name or args.signature
         if not is_valid_name(name):
