@@ -54,7 +54,7 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Makes the report; returns the exit code."""
     from demucs.report.make import Options, make_report
-    from demucs.report.runs import find_run
+    from demucs.report.run_files import find_run
 
     options = Options(
         title=args.title, metric=args.metric, tracks=args.tracks, players=args.players,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demucs.experiment.run import finite_number
-from demucs.report.runs import Run
+from demucs.report.run_files import Run
 
 Epoch = Mapping[str, Any]
 STAGES = ("train", "valid")  # of every epoch; songs are tested only now and then

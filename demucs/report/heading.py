@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 import demucs
-from demucs.report.runs import Run
+from demucs.report.run_files import Run
 
 # What says where and how a run worked, and nothing of what it computed.
 LEFT_OUT = ("dora", "slurm", "hydra", "misc")

@@ -10,7 +10,7 @@ from demucs.console import Progress
 from demucs.errors import ConfigError, DemucsError
 from demucs.report.output_folder import PAGE, check_folder, new_folder
 from demucs.report.page import render
-from demucs.report.runs import Run, letter
+from demucs.report.run_files import Run, letter
 from demucs.report.song_table import check_names, chosen, not_measured
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from demucs.evaluation.metrics.names import DEFINITIONS
 from demucs.report.curves import curves
 from demucs.report.heading import differences, facts
 from demucs.report.output_folder import MARK
-from demucs.report.runs import Run, letter
+from demucs.report.run_files import Run, letter
 from demucs.report.score_tables import glance, summary
 from demucs.report.song_table import songs_table
 

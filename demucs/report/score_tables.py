@@ -7,7 +7,7 @@ from typing import Any
 from demucs.data.official import TEST_NAMES
 from demucs.evaluation.metrics.names import DEFINITIONS, VALUES, title
 from demucs.evaluation.results.published import published
-from demucs.report.runs import Run
+from demucs.report.run_files import Run
 
 
 def stems_of(runs: Sequence[Run]) -> list[str]:

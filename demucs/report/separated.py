@@ -15,7 +15,7 @@ from demucs.data.readers import MIXTURE, STEM_SUFFIX, StemFile, TrackReader, Wav
 from demucs.errors import AudioError, ConfigError, DatasetError, DemucsError
 from demucs.evaluation.separation import separate_track
 from demucs.report.liveliest import busiest
-from demucs.report.runs import Run
+from demucs.report.run_files import Run
 from demucs.report.sound import Excerpt, Signal
 
 MARGIN = 2.0  # seconds separated before and after the excerpt, so that its ends are as good

@@ -7,7 +7,7 @@ from demucs.audio import write_audio
 from demucs.audio.levels import common_gain
 from demucs.errors import ConfigError, DatasetError
 from demucs.files import atomic_path
-from demucs.report.runs import Run, find_run
+from demucs.report.run_files import Run, find_run
 from demucs.report.separated import (
     Span,
     load_models,
