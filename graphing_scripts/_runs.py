@@ -30,11 +30,11 @@ class Run:
         path: the file or folder it was read from.
         epochs: one entry an epoch, from the first: `train`, `valid` (with `main` and `ema_*` where
             they are known), `test`, `seconds`, each values by name; empty where a log lacks it.
-        notes: what is missing or unusual, to be told with the figure.
+        notes: what is missing or unusual, printed with the figure.
         facts: what else is known of: `signature`, `model`, `device`, `processes`, `threads`,
             `batch_size` (global), `channels`, `segment` (seconds), `planned` (epochs), `batches`
             (an epoch), `rates` (iterations per second by epoch, from the progress lines of a log),
-            `chosen_only` (a log that tells of each epoch the chosen state alone).
+            `chosen_only` (a log with only the chosen state of each epoch).
     """
 
     name: str

@@ -43,7 +43,7 @@ class Scores:
             aggregates are known.
         aggregates: by key and stem, or `mean` over stems: `sdr` is the mean over tracks, `sdr_med`
             the median.
-        notes: what is missing, to be told with the figure.
+        notes: what is missing, printed with the figure.
         data: which songs, as the results say; empty where they do not.
     """
 

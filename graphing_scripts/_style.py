@@ -17,7 +17,7 @@ from demucs.files import atomic_path
 # Names of runs and stems are words, not formulas: a `$` in them is a dollar.
 plt.rcParams["text.parse_math"] = False
 
-# Okabe-Ito colours: told apart by colour-blind readers and, with the markers, in grey.
+# Okabe-Ito colours: distinct for colour-blind readers and, with the markers, in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "^", "s", "D", "v", "P", "X"]
 LINES = ["-", "--", "-.", ":"]

@@ -6,7 +6,7 @@
 A run is a history.json, an experiment's folder or a log, with `N=` before it where it does not tell
 how many processes there were. Draws `scaling.png` and `.svg` into `--out` or the current folder.
 Examples a second are the batches of an epoch times the batch size, over the seconds that its
-training took (in a history); in a log, the steps a second that it tells times the batch size.
+training took (in a history); in a log, its steps a second times the batch size.
 The first epoch is left out where there are others, since it pays for the start.
 """
 
@@ -104,8 +104,8 @@ def examples_per_second(run: Run, size: int) -> list[float]:
         by_epoch.pop(1, None)
     if not by_epoch:
         raise ValueError(
-            f"{run.path} tells neither the steps a second nor, with the seconds, how many steps an "
-            "epoch has: give the experiment's folder or its log, and keep misc.num_prints above 0"
+            f"{run.path} has neither the steps a second nor, with the seconds, the number of steps "
+            "of an epoch: give the experiment's folder or its log, and keep misc.num_prints above 0"
         )
     return list(by_epoch.values())
 

@@ -106,7 +106,7 @@ def read_input(word: str) -> tuple[list[Scores], list[str]]:
             problems.append(str(error))
         raise ValueError("; or ".join(dict.fromkeys(problems))) from None
     if epoch is not None:
-        raise ValueError(f"{word}: a training tells the epochs itself: give {path} alone")
+        raise ValueError(f"{word}: a training has its own epochs: give {path} alone")
     scores_by_epoch = scores_of_run(run)
     notes = (
         [] if scores_by_epoch else [f"{run.name}: no test stage in its {len(run.epochs)} epochs"]

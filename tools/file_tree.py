@@ -60,7 +60,7 @@ OTHERS = {
     "tests/unit": "Properties, one room each.",
     "tests/unit/slow.txt": "The tests that `make quick` leaves out, as measured.",
     "tests/browser": "The report page, in a real browser.",
-    "conf": "What a training run can be told.",
+    "conf": "The configuration of a training run.",
     "conf/dset": "Variants `dset=NAME`: which songs.",
     "conf/semi": "Variants `semi=NAME`: how pseudo-labelled songs take part.",
     "conf/svd": "Variants `svd=NAME`: the penalty on singular values.",

@@ -38,7 +38,7 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _parse_words(argv: Sequence[str] | None) -> argparse.Namespace:
     args = _parser().parse_intermixed_args(argv)
-    # `--tracks A B test.shifts=2`: what is a setting is no track.
+    # `--tracks A B test.shifts=2`: a setting is not a track.
     for name in ("tracks", "metrics"):
         words = getattr(args, name) or []
         settings = [word for word in words if word.partition("=")[0] in KEYS]

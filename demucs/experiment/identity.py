@@ -13,7 +13,7 @@ class Experiment:
     Attributes:
         signature, name: of the experiment; the name lists its overrides, in short.
         folder: of all its files.
-        on_history: told the metrics of all epochs, at the start and after each.
+        on_history: called with the metrics of all epochs, at the start and after each.
     """
 
     signature: str

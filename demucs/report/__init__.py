@@ -1,6 +1,6 @@
 """Results as people read them: one HTML page for one or several runs, with its sounds.
 
-runs     finds the files of a run: history, evaluation, release, configuration, separated audio
+run_files  finds the files of a run: history, evaluation, release, configuration, separated audio
 heading, score_tables, curves, song_table   each makes the data of one section of the page
 liveliest, separated, sound, pictures   the players: which span of a song, its stems, files
 page     renders the data with the template in `page/`

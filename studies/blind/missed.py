@@ -6,7 +6,7 @@ from typing import Any
 from demucs.blind.scores.track import DEFINITIONS
 
 CALIBRATED = "calibration"
-SURE = 0.5  # Spearman among the songs of one teacher, below which a ranking is told as poor
+SURE = 0.5  # Spearman among the songs of one teacher, below which a ranking counts as poor
 SHORT = 0.05  # of the songs, that intervals may hold less than they are meant to
 
 

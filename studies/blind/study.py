@@ -82,7 +82,7 @@ def study(
         compare: regressors too, on the songs of calibration.
         heard: families of teachers that the network behind scores beyond `DEFINITIONS` was
             trained on; all, if None.
-        tell: is told what is being done.
+        tell: gets a line on each step.
 
     Raises:
         DatasetError: there is nothing to calibrate on, or to test on.

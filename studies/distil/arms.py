@@ -192,7 +192,7 @@ def _by_stem(results: Results) -> dict[str, float]:
 
 
 def table(trial: dict[str, Any]) -> str:
-    """Markdown: what the labels are worth, and for each test what the students have learnt."""
+    """Markdown: the quality of the labels, and for each test that of the students."""
     students = list(trial["students"].values())
     lines = ["Labels: songs, and the mean true nSDR in dB of the teacher's stems.", ""]
     lines += _labels(trial["songs"])

@@ -157,7 +157,7 @@ def test_the_epoch_can_be_said_and_has_to_be_known(tmp_path: Path) -> None:
     assert one.epoch == 12
     with pytest.raises(ValueError, match=r"its epoch is not known: give it, e.g. as 282="):
         script.read_input(str(DEMO / "evaluation.json"))
-    with pytest.raises(ValueError, match="tells the epochs itself"):
+    with pytest.raises(ValueError, match="has its own epochs"):
         script.read_input(f"12={DEMO / 'history.json'}")
     with pytest.raises(ValueError, match="No such file"):
         script.read_input(f"12={tmp_path / 'none'}")
