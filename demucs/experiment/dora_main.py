@@ -19,7 +19,7 @@ from demucs.experiment.cluster import find_world
 from demucs.experiment.record import LOG
 from demucs.experiment.run import ARGV
 from demucs.files import atomic_path
-from demucs.process.command import MEMORY, run_command, tell
+from demucs.process.command import MEMORY, print_error, run_command
 from demucs.process.signals import Asked, begin, exit_code, working
 
 
@@ -195,7 +195,7 @@ def ending_on_errors(memory: str = MEMORY) -> Iterator[None]:
         print(f"{why}; the same command continues from the last saved state", file=sys.stderr)
         sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
     except Exception as error:  # not left to Hydra, which shortens the traceback
-        tell(error, memory)
+        print_error(error, memory)
         sys.exit(1)
 
 

@@ -20,7 +20,7 @@ class SeparationExplorer(Explorer):  # type: ignore[misc]
     common: Sequence[str] = ()
 
     def __call__(self, launcher: Launcher) -> None:
-        """Lists the experiments; what the user can mend ends `dora grid` with one line."""
+        """Lists the experiments; an error that the user can correct ends `dora grid` with one line."""
         try:
             super().__call__(launcher)
         except DemucsError as error:
@@ -61,7 +61,7 @@ class SeparationExplorer(Explorer):  # type: ignore[misc]
         ]
 
     def process_sheep(self, sheep: Any, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """A row: what the experiment has beside the common overrides, and its metrics."""
+        """A row: the overrides of the experiment beyond the common ones, and its metrics."""
         common = set(self.common)
         words = [word for word in sheep.xp.argv if word not in common]
         return {"with": {"overrides": " ".join(words)}, **self.process_history(history)}

@@ -6,14 +6,14 @@ from pathlib import Path
 from demucs.errors import ConfigError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "slurm_scripts" / "train_slurm.sh"
-EPOCHS = 390  # what the script trains for when nothing is said
+EPOCHS = 390  # the default of the script
 BEGIN, END = "overrides=(", ")"
 
 
 def group_run(epochs: int = EPOCHS, script: Path = SCRIPT) -> list[str]:
     """The overrides of the group's run, from the array `overrides` at the head of `script`.
 
-    The script is their only home, so that a grid and `sbatch` never train two different things.
+    They are in the script alone, so that a grid and `sbatch` never train two different things.
 
     Raises:
         ConfigError: there is no such script (the package was installed without the repository),

@@ -1,8 +1,8 @@
-"""SLURM options of a grid: those of `slurm_scripts/train_slurm.sh`, as the site has it.
+"""SLURM options of a grid: those of `slurm_scripts/train_slurm.sh`, with the options of the site.
 
 Partition, account, time and the like are in the environment, by `. slurm_scripts/site.env`, under
 the names that sbatch itself reads (`SBATCH_PARTITION`, ...) and prefers to those in a job's script.
-Dora would add a partition and an amount of memory of its authors' cluster: both are taken out.
+Dora would add the partition and the memory of its authors' cluster: both are removed.
 """
 
 import os
@@ -19,7 +19,7 @@ CPUS_PER_TASK = 8
 GPUS_PER_NODE = 8  # Dora takes another node past so many
 
 
-def as_the_site_has_it(launcher: Launcher) -> None:
+def set_slurm_options(launcher: Launcher) -> None:
     """Asks SLURM for eight tasks with a GPU each, or for what the environment says.
 
     Options of `dora grid` count more: `-g` (GPUs), `-p` (partition), `--constraint`.
@@ -63,8 +63,8 @@ def cpu_tasks(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def more_overrides(environ: Mapping[str, str]) -> list[str]:
-    """Overrides for every experiment of a grid, by `DEMUCS_GRID_OVERRIDES`: to try it in small.
+def environment_overrides(environ: Mapping[str, str]) -> list[str]:
+    """Overrides for every experiment of a grid, in `DEMUCS_GRID_OVERRIDES`, e.g. to try it with a small model.
 
     Raises:
         ConfigError: they are not KEY=VALUE, quoted as for a shell.

@@ -1,6 +1,6 @@
-"""The group's run, and what each of its choices is worth: `dora grid group --dry_run`.
+"""The group's run and its ablations: `dora grid group --dry_run`.
 
-Each experiment after the first is the run with one choice taken back, and the last one is the run
+Each experiment after the first is the run with one choice reverted, and the last one is the run
 with another seed: a difference smaller than that between the seeds says nothing.
 """
 
@@ -11,7 +11,7 @@ from dora import Launcher
 
 from demucs.grids._explorers import SeparationExplorer
 from demucs.grids._group_run import group_run
-from demucs.grids._slurm import as_the_site_has_it, more_overrides
+from demucs.grids._slurm import environment_overrides, set_slurm_options
 
 ABLATIONS: list[dict[str, Any]] = [
     {"hdemucs.cac": True},  # complex as channels instead of amplitudes
@@ -28,8 +28,8 @@ ABLATIONS: list[dict[str, Any]] = [
 @SeparationExplorer
 def explorer(launcher: Launcher) -> None:
     """The run and its ablations, in one job array."""
-    as_the_site_has_it(launcher)
-    launcher.bind_(explorer.starts_from([*group_run(), *more_overrides(os.environ)]))
+    set_slurm_options(launcher)
+    launcher.bind_(explorer.starts_from([*group_run(), *environment_overrides(os.environ)]))
     with launcher.job_array():
         launcher()
         for ablation in ABLATIONS:

@@ -9,7 +9,7 @@ import os
 from dora import Launcher
 
 from demucs.grids._explorers import SeparationExplorer
-from demucs.grids._slurm import as_the_site_has_it, more_overrides
+from demucs.grids._slurm import environment_overrides, set_slurm_options
 
 COMMON = ["ema.epoch=[0.9,0.95]", "ema.batch=[0.9995,0.9999]", "epochs=600"]
 PENALTY = ["svd=base", "svd.penalty=1e-05"]
@@ -39,9 +39,9 @@ def experiments() -> list[list[str]]:
 @SeparationExplorer
 def explorer(launcher: Launcher) -> None:
     """All of the set, in one job array."""
-    as_the_site_has_it(launcher)
+    set_slurm_options(launcher)
     launcher.bind_(explorer.starts_from(COMMON))
-    tried_in_small = more_overrides(os.environ)
+    small = environment_overrides(os.environ)
     with launcher.job_array():
         for words in experiments():
-            launcher([*words, *tried_in_small])
+            launcher([*words, *small])

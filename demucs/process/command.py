@@ -65,7 +65,7 @@ def _outcome(main: Callable[[], object], loads: bool, memory: str) -> int:
         code = stop.code
     except Exception as error:
         leaving(1, bounded=True)
-        tell(error, memory)
+        print_error(error, memory)
         code = 1
     if isinstance(code, str):
         print(code, file=sys.stderr)
@@ -73,7 +73,7 @@ def _outcome(main: Callable[[], object], loads: bool, memory: str) -> int:
     return code if isinstance(code, int) else 0
 
 
-def tell(error: Exception, memory: str = MEMORY) -> None:
+def print_error(error: Exception, memory: str = MEMORY) -> None:
     """Prints the error on standard error: one line if there is a remedy, else the traceback too."""
     line = explained(error, memory)
     if line is None:

@@ -107,7 +107,7 @@ def find_run(
     noted = model.get("signature") or run.kept.get("signature")
     signature = str(noted or run.name) if is_place else run.name
     _read_release(run, signature, repo)
-    _say_what_is_missing(run, signature, outputs, repo, broken)
+    _note_missing(run, signature, outputs, repo, broken)
     if not run.is_shown and is_place and not _is_run(folder):
         raise ConfigError(f"the folder {as_folder} has no file of a run. {_present(outputs, repo)}")
     if not run.is_shown and run.folder is None and not (run.notes or broken):
@@ -227,7 +227,7 @@ def _read_results(run: Run, candidates: Sequence[Path], *, asked: bool) -> str:
     return "; ".join(broken)
 
 
-def _say_what_is_missing(run: Run, signature: str, outputs: Path, repo: Path, broken: str) -> None:
+def _note_missing(run: Run, signature: str, outputs: Path, repo: Path, broken: str) -> None:
     """Why there is no release and no evaluation, with a remedy where one can work."""
     experiment = outputs / "xps" / signature
     trained = (experiment / CHECKPOINT).exists()

@@ -15,7 +15,7 @@ from dora.explore import Herd
 from demucs.errors import ConfigError
 from demucs.grids import group, repro
 from demucs.grids._group_run import group_run
-from demucs.grids._slurm import as_the_site_has_it, cpu_tasks, more_overrides, setup
+from demucs.grids._slurm import cpu_tasks, environment_overrides, set_slurm_options, setup
 from demucs.train import main as train
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -93,7 +93,7 @@ def test_repro_has_both_families_two_seeds_and_six_changes() -> None:
 
 def test_a_grid_asks_for_what_the_script_asks_for() -> None:
     made = launcher()
-    as_the_site_has_it(made)
+    set_slurm_options(made)
     asked = made._slurm
     assert (asked.gpus, asked.cpus_per_gpu) == (8, 8)
     assert (asked.partition, asked.constraint, asked.mem_per_gpu) == (None, None, 0)
@@ -106,7 +106,7 @@ def test_a_grid_asks_for_what_the_script_asks_for() -> None:
 
 def test_options_of_dora_grid_count_more() -> None:
     made = launcher(gpus=2, partition="mine", constraint="big", setup=["module load cuda"])
-    as_the_site_has_it(made)
+    set_slurm_options(made)
     asked = made._slurm
     assert (asked.gpus, asked.partition, asked.constraint) == (2, "mine", "big")
     assert asked.setup[:2] == ["module load cuda", "export DEMUCS_WORLD_SIZE=2"]
@@ -116,7 +116,7 @@ def test_tasks_without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUCS_GRID_CPU_TASKS", "4")
     monkeypatch.setenv("DEMUCS_GPU_TYPE", "a100")
     made = launcher()
-    as_the_site_has_it(made)
+    set_slurm_options(made)
     asked = made._slurm
     assert (asked.gpus, asked.cpus_per_task) == (0, 4)
     assert asked.srun_args == ["--ntasks=4", "--ntasks-per-node=4", "--cpus-per-task=1"]
@@ -126,7 +126,7 @@ def test_tasks_without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_sites_kind_of_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUCS_GPU_TYPE", "a100")
-    as_the_site_has_it(launcher(gpus=16))
+    set_slurm_options(launcher(gpus=16))
     assert os.environ["SBATCH_GRES"] == "gpu:a100:8"
 
 
@@ -155,7 +155,7 @@ def test_a_wrong_number_of_tasks(value: str) -> None:
 )
 def test_wrong_overrides_of_a_grid(value: str, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
-        more_overrides({"DEMUCS_GRID_OVERRIDES": value})
+        environment_overrides({"DEMUCS_GRID_OVERRIDES": value})
 
 
 def test_an_error_ends_dora_grid_with_one_line(
