@@ -20,7 +20,7 @@ class SeparationExplorer(Explorer):  # type: ignore[misc]
     common: Sequence[str] = ()
 
     def __call__(self, launcher: Launcher) -> None:
-        """Lists the experiments; an error that the user can correct ends `dora grid` with one line."""
+        """Lists the experiments; an error of the user's ends `dora grid` with one line."""
         try:
             super().__call__(launcher)
         except DemucsError as error:

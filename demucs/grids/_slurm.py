@@ -64,7 +64,7 @@ def cpu_tasks(environ: Mapping[str, str]) -> int:
 
 
 def environment_overrides(environ: Mapping[str, str]) -> list[str]:
-    """Overrides for every experiment of a grid, in `DEMUCS_GRID_OVERRIDES`, e.g. to try it with a small model.
+    """Overrides for every experiment of a grid, in `DEMUCS_GRID_OVERRIDES`, e.g. for a small model.
 
     Raises:
         ConfigError: they are not KEY=VALUE, quoted as for a shell.
