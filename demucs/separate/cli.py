@@ -50,10 +50,10 @@ def main(opts: Sequence[str] | None = None) -> None:
     except (DemucsError, OSError) as error:
         if isinstance(error, OSError) and explain_os_error(error) is None:
             raise
-        _complain(message_of(error), options)
+        _complain(message_of(error), options.verbose)
         sys.exit(1)
     except KeyboardInterrupt as asked:
-        _complain(str(asked) or "interrupted", None)
+        _complain(str(asked) or "interrupted")
         sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
     if failed:
         sys.exit(1)
@@ -140,18 +140,21 @@ def _separate_all(options: Options) -> int:
             try:
                 outputs = names.of(track.name, stems, track.below)
                 if options.resume and not track.is_newer_than(list(outputs.values())):
-                    _say(f"Skipping track {track.path}: its stems are newer", options)
+                    _say(
+                        f"Skipping track {track.path}: its stems are newer",
+                        to_stderr=options.keeps_stdout_clean,
+                    )
                     summary.add(track.path, "skipped", stems=_texts(outputs))
                 else:
                     _separate_track(separator, track, outputs, options, progress, summary)
             except Exception as error:
-                _note_failure(track, error, options, summary)
+                _note_failure(track, error, summary, options.verbose)
         complete = True
     finally:
         summary.write(complete)
     failed = summary.count("failed")
     if failed:
-        _complain(f"{failed} of {len(summary.tracks)} tracks could not be separated", None)
+        _complain(f"{failed} of {len(summary.tracks)} tracks could not be separated")
     return failed
 
 
@@ -170,7 +173,7 @@ def _separate_track(
     """
     from demucs.separate.track import destination, open_writer, signals
 
-    _say(f"Separating track {track.path}", options)
+    _say(f"Separating track {track.path}", to_stderr=options.keeps_stdout_clean)
     began, rate = time.monotonic(), separator.samplerate
     with (
         track.opened() as file,
@@ -183,7 +186,9 @@ def _separate_track(
         total = block.total
         with open_writer(file, track.name.name, paths, block, rate, options) as writer:
             while block is not None:
-                writer.write(signals(block, separator.sources, options))
+                writer.write(
+                    signals(block, separator.sources, options.two_stems, options.other_method)
+                )
                 bar.update(block.end / rate, total / rate)
                 del block  # not to be held while the next one is worked on
                 block = next(blocks, None)
@@ -198,13 +203,13 @@ def _separate_track(
     )  # fmt: skip
 
 
-def _note_failure(track: Track, error: Exception, options: Options, summary: Summary) -> None:
+def _note_failure(track: Track, error: Exception, summary: Summary, verbose: bool) -> None:
     if isinstance(error, (DemucsError, OSError)):
         message = message_of(error)
     else:
         remedy = "; try a shorter --segment" if "out of memory" in str(error) else ""
         message = f"{track.path}: {type(error).__name__}: {error}{remedy}"
-    _complain(message, options)
+    _complain(message, verbose)
     summary.add(track.path, "failed", error=message)
 
 
@@ -221,14 +226,17 @@ def _names(tracks: Sequence[Track], options: Options) -> OutputNames:
 def _begun(arguments: Found, options: Options) -> Summary:
     """Prints what will be done, and begins the summary with the arguments that give no tracks."""
     if not options.to_stdout:
-        _say(f"Separated tracks will be stored in {options.folder.resolve()}", options)
+        _say(
+            f"Separated tracks will be stored in {options.folder.resolve()}",
+            to_stderr=options.keeps_stdout_clean,
+        )
     for notice in unused_flags(options):
-        _complain(notice, None)
+        _complain(notice)
     summary = Summary(options.model_name, options.folder, options.json)
     for note in arguments.notes:
-        _say(note, options)
+        _say(note, to_stderr=options.keeps_stdout_clean)
     for path, problem in arguments.problems:
-        _complain(problem, None)
+        _complain(problem)
         summary.add(path, "failed", error=problem)
     return summary
 
@@ -282,12 +290,12 @@ def _texts(outputs: dict[str, Path]) -> dict[str, str]:
     return {stem: str(path) for stem, path in outputs.items()}
 
 
-def _say(message: str, options: Options) -> None:
-    stream: TextIO = sys.stderr if options.keeps_stdout_clean else sys.stdout
+def _say(message: str, *, to_stderr: bool) -> None:
+    stream: TextIO = sys.stderr if to_stderr else sys.stdout
     print(message, file=stream, flush=True)
 
 
-def _complain(message: str, options: Options | None) -> None:
+def _complain(message: str, verbose: bool = False) -> None:
     print(f"demucs: {message}", file=sys.stderr, flush=True)
-    if options is not None and options.verbose and sys.exc_info()[0] is not None:
+    if verbose and sys.exc_info()[0] is not None:
         traceback.print_exc()

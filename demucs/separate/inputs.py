@@ -98,7 +98,7 @@ def find_tracks(options: Options) -> Found:
     notes: list[str] = []
 
     def add(track: Track) -> None:
-        first = tracks.setdefault(_key(track, options), track)
+        first = tracks.setdefault(_key(track, options.filename, options.extension), track)
         if first.path != track.path:
             notes.append(f"{track.path} is the same file as {first.path}, and is separated once")
 
@@ -111,7 +111,7 @@ def find_tracks(options: Options) -> Found:
             add(Track(path, _below(path, options.root)))
             continue
         count, before = 0, len(problems)
-        for file in _files(path, options, problems):
+        for file in _files(path, options.out, options.recursive, problems):
             count += 1
             add(Track(file, _below(file, options.root or path)))
         if not count and len(problems) == before:
@@ -121,12 +121,12 @@ def find_tracks(options: Options) -> Found:
     return Found(list(tracks.values()), problems, notes)
 
 
-def _key(track: Track, options: Options) -> Hashable:
+def _key(track: Track, pattern: str, extension: str) -> Hashable:
     """Equal for two names of one file whose stems would have the same names."""
     file = None if track.is_stdin else identity(track.path)
     if file is None:
         return track.path
-    return file, track.below / filled(options.filename, track.name, "stem", options.extension)
+    return file, track.below / filled(pattern, track.name, "stem", extension)
 
 
 def _below(path: Path, root: Path | None) -> Path:
@@ -137,9 +137,11 @@ def _below(path: Path, root: Path | None) -> Path:
     return Path() if Path(relative).parts[:1] == ("..",) else Path(relative)
 
 
-def _files(folder: Path, options: Options, problems: list[tuple[Path, str]]) -> Iterator[Path]:
+def _files(
+    folder: Path, out: Path, recursive: bool, problems: list[tuple[Path, str]]
+) -> Iterator[Path]:
     """The audio files of a folder in order, without hidden ones and earlier results."""
-    results = os.path.realpath(options.out)
+    results = os.path.realpath(out)
 
     def note_error(error: OSError) -> None:
         place = Path(os.fsdecode(error.filename))
@@ -152,7 +154,7 @@ def _files(folder: Path, options: Options, problems: list[tuple[Path, str]]) -> 
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if name[0] != ".") if options.recursive else []
+        folders[:] = sorted(name for name in folders if name[0] != ".") if recursive else []
         for name in sorted(names):
             if is_song(name):
                 yield Path(place) / name

@@ -53,18 +53,19 @@ def _encoding(path: Path, options: Options) -> Encoding:
     )
 
 
-def signals(block: Block, sources: list[str], options: Options) -> dict[str, Tensor]:
-    """The signals to write: all stems, or one and what is left."""
+def signals(
+    block: Block, sources: list[str], two_stems: str | None, other_method: str
+) -> dict[str, Tensor]:
+    """The signals to write, `[C, T]`: all stems, or the stem `two_stems` and the rest."""
     stems = dict(zip(sources, block.stems, strict=True))
-    chosen = options.two_stems
-    if chosen is None:
+    if two_stems is None:
         return stems
-    stem, others = stems[chosen], [wav for name, wav in stems.items() if name != chosen]
-    signals_to_write = {chosen: stem}
-    if options.other_method == "minus":
-        signals_to_write[f"no_{chosen}"] = block.mixture - stem
-    elif options.other_method == "add":
-        signals_to_write[f"no_{chosen}"] = sum(others, start=stem * 0)
+    stem, others = stems[two_stems], [wav for name, wav in stems.items() if name != two_stems]
+    signals_to_write = {two_stems: stem}
+    if other_method == "minus":
+        signals_to_write[f"no_{two_stems}"] = block.mixture - stem
+    elif other_method == "add":
+        signals_to_write[f"no_{two_stems}"] = sum(others, start=stem * 0)
     return signals_to_write
 
 
