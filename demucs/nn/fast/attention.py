@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.nn.dconv import LocalState
-from demucs.nn.fast.stretches import stretches
+from demucs.nn.fast.tiles import stretches
 
 
 class FastLocalState(nn.Module):

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from demucs.nn.fast.stretches import stretches
+from demucs.nn.fast.tiles import stretches
 
 
 class FoldedNorm(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from demucs.nn.fast.convolution import Convolution
-from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, stretches
+from demucs.nn.fast.tiles import FREQUENCY, TIME, cut, put, stretches
 from demucs.nn.fast.winograd import Winograd
 
 # measured: up to so many channels two convolutions are faster, and PyTorch's own GLU is slow

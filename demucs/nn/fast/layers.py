@@ -11,8 +11,8 @@ from demucs.nn.fast.dconv import FastDConv, copied
 from demucs.nn.fast.gated import Gated
 from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.pool import POOL
-from demucs.nn.fast.stretches import FREQUENCY, TIME, cut, put, room_like, stretches
 from demucs.nn.fast.strided import strided
+from demucs.nn.fast.tiles import FREQUENCY, TIME, cut, put, room_like, stretches
 from demucs.nn.layers import DecoderLayer, EncoderLayer
 
 

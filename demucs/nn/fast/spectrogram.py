@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from demucs.nn.fast.layout import copy_by_frames
-from demucs.nn.fast.stretches import stretches
+from demucs.nn.fast.tiles import stretches
 from demucs.nn.spectrogram import hann
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from demucs.nn.convolution import fold_weight, folded_length, pad
 from demucs.nn.fast.convolution import Convolution
 from demucs.nn.fast.layout import channels_last
-from demucs.nn.fast.stretches import TIME
+from demucs.nn.fast.tiles import TIME
 
 WORD = 8  # bytes that are copied as one number
 
