@@ -1,4 +1,4 @@
-"""What glibc does with memory between operations.
+"""Settings of glibc's allocator, which keep freed memory for the next operation.
 
 Large tensors otherwise come from fresh mappings, and the page faults were measured at a third of
 the time of a forward pass on a CPU.

@@ -1,4 +1,4 @@
-"""Models by name: what a configuration or a release says, made into a network."""
+"""Models by name: builds the network that a configuration or a release describes."""
 
 import inspect
 import json
@@ -30,7 +30,7 @@ BUILT_IN = frozenset(MODELS)  # those with a block of arguments in conf/config.y
 
 
 def register_model(name: str) -> Callable[[Network], Network]:
-    """Decorates a network of one's own, which is then `model=NAME` and may be in releases.
+    """Decorates a network of the user, which is then `model=NAME` and may be in releases.
 
     It takes at least the keywords `sources`, `audio_channels`, `samplerate` (Hz) and `segment`
     (seconds), keeps them as attributes, and maps mixtures `[B, C, T]` to stems `[B, S, C, T]`.
@@ -46,7 +46,11 @@ def register_model(name: str) -> Callable[[Network], Network]:
             raise ConfigError(
                 f"the model name {name!r} is taken by {taken.__qualname__}: choose another"
             )
-        missing = [one for one in GIVEN if one not in inspect.signature(model.__init__).parameters]
+        missing = [
+            argument
+            for argument in GIVEN
+            if argument not in inspect.signature(model.__init__).parameters
+        ]
         if missing:
             raise ConfigError(
                 f"{model.__qualname__} must take the arguments {', '.join(GIVEN)} to be the model "
@@ -59,7 +63,7 @@ def register_model(name: str) -> Callable[[Network], Network]:
 
 
 def find_model(name: object) -> type[nn.Module]:
-    """The class of a name, maybe of a plugin.
+    """The class with this name, which a plugin may have registered.
 
     Raises:
         ConfigError: nobody has registered it.

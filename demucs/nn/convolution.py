@@ -1,4 +1,4 @@
-"""Convolutions without products by padding, and without strides where they are in 16 bits.
+"""Convolutions that skip products with padding, and have no stride in 16 bits on a CPU.
 
 On processors with AMX, oneDNN (3.12, in torch 2.13) computes some strided convolutions in bfloat16
 wrong: with kernel 8, stride 4 and few channels (8 to 24), the output has nothing to do with the

@@ -1,4 +1,4 @@
-"""The networks in operations that other formats have: real numbers, and lengths known beforehand.
+"""Networks made of operations that other formats have: real numbers, and fixed lengths.
 
 They give the same numbers as the ordinary networks, up to rounding.
 """
@@ -32,8 +32,8 @@ def exportable(model: nn.Module) -> nn.Module:
     """
     networks = {Demucs: ExportableDemucs, HDemucs: ExportableHDemucs, HTDemucs: ExportableHTDemucs}
     if type(model) not in networks:
-        known = ", ".join(one.__name__ for one in networks)
-        raise ConfigError(f"{type(model).__name__} cannot be exported: it is none of {known}")
+        known = ", ".join(network.__name__ for network in networks)
+        raise ConfigError(f"{type(model).__name__} cannot be exported: choose one of {known}")
     kinds: dict[type, type] = {
         **networks,
         BLSTM: SlicedBLSTM,
@@ -52,15 +52,17 @@ def exportable(model: nn.Module) -> nn.Module:
 @contextmanager
 def positions_from_zero(model: nn.Module) -> Iterator[None]:
     """Transformers that begin to count at a random position begin at 0 meanwhile."""
-    found = [one for one in model.modules() if isinstance(one, CrossTransformer)]
-    shifts = [one.sin_random_shift for one in found]
-    for one in found:
-        one.sin_random_shift = 0
+    transformers = [
+        transformer for transformer in model.modules() if isinstance(transformer, CrossTransformer)
+    ]
+    shifts = [transformer.sin_random_shift for transformer in transformers]
+    for transformer in transformers:
+        transformer.sin_random_shift = 0
     try:
         yield
     finally:
-        for one, shift in zip(found, shifts, strict=True):
-            one.sin_random_shift = shift
+        for transformer, shift in zip(transformers, shifts, strict=True):
+            transformer.sin_random_shift = shift
 
 
 class InStages(nn.Module):

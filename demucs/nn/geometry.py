@@ -1,4 +1,4 @@
-"""The geometry of HDemucs: which kernel, stride and axis each layer has."""
+"""The geometry of HDemucs: kernel, stride and axis of each layer."""
 
 from dataclasses import dataclass, replace
 

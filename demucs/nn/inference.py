@@ -18,7 +18,7 @@ GPU_PRECISIONS = ("fp32", "tf32", "bf16")
 def inference_form(
     model: nn.Module, precision: str | None = None, device: torch.device | None = None
 ) -> nn.Module:
-    """The network, or a bag of the networks, as it is to run on a device.
+    """The form of a network, or of the networks of a bag, that runs on a device.
 
     Args:
         model: a network, or a bag, which has `with_networks`.
@@ -37,10 +37,10 @@ def inference_form(
 
 
 def cpu_form(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """A network that computes on a CPU what `model` computes in evaluation mode, faster.
+    """A faster form of `model` for a CPU, which computes the same in evaluation mode.
 
     Args:
-        model: is read and left as it is; later changes to it are not followed.
+        model: is not changed; later changes to it have no effect on the form.
         precision: "fp32" gives the same stems up to rounding (100 dB and more); "bf16" works
             with bfloat16 inside, for processors that multiply it.
 
@@ -60,21 +60,26 @@ def cpu_form(model: nn.Module, precision: str = "fp32") -> nn.Module:
     if precision == "bf16" and not has_bf16():
         raise ConfigError(
             "precision=bf16 needs a processor that multiplies bfloat16 (avx512_bf16 or amx_bf16), "
-            "and this one does not: it would be slower than fp32. Use fp32."
+            "which this one does not: it would be slower than fp32. Use fp32."
         )
     if isinstance(model, FastHDemucs):
         if model.dtype != CPU_PRECISIONS[precision]:
-            raise ConfigError(f"The network was prepared in {model.dtype}: prepare the plain one.")
+            raise ConfigError(
+                f"The network is already prepared in {model.dtype}, not in {precision}: give the "
+                "plain network."
+            )
         return model
     if type(model) is not HDemucs:
         if precision == "bf16":
-            raise ConfigError(f"precision=bf16: {type(model).__name__} has no such form; use fp32.")
+            raise ConfigError(
+                f"precision=bf16: {type(model).__name__} has no bf16 form on a CPU; use fp32."
+            )
         return model
     return FastHDemucs(model, CPU_PRECISIONS[precision])
 
 
 def gpu_form(network: nn.Module, precision: str | None, device: torch.device) -> nn.Module:
-    """`network` as it is to run on a GPU; None: tf32 where the GPU has it, else fp32.
+    """The form of `network` that runs on a GPU; precision None: tf32 if the GPU has it, else fp32.
 
     Raises:
         ConfigError: a precision that this GPU, or this kind of device, does not have.
@@ -101,12 +106,12 @@ def has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware, and oneDNN may have it do so."""
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # as under ONEDNN_MAX_CPU_ISA=AVX2
         return False
-    wanted = ("avx512_bf16", "amx_bf16")
+    flags = ("avx512_bf16", "amx_bf16")
     if hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
-        return any(bool(capabilities.get(name)) for name in wanted)
+        return any(bool(capabilities.get(name)) for name in flags)
     try:
-        words = set(Path("/proc/cpuinfo").read_text().split())
+        cpu_flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
         return False
-    return any(name in words for name in wanted)
+    return any(name in cpu_flags for name in flags)

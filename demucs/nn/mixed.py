@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 class Mixed(nn.Module):
-    """What `network` computes, in a precision; its transforms and stems are float32 in any case.
+    """A wrapper that runs `network` in a precision; its transforms and stems are always float32.
 
     `fp32` rounds to 32 bits everywhere. `tf32` lets convolutions, LSTMs and matrix products round
     their factors to 10 bits of mantissa, as PyTorch lets convolutions by default. `bf16` computes
     them in bfloat16 (automatic mixed precision); norms, sums over frames and the Fourier transforms
     stay in 32 bits.
 
-    All that is asked of it but `forward` is the network's own.
+    All attributes but `forward` are those of the network.
 
     Shape:
         mixture `[B, C, T]` float32 → stems `[B, S, C, T]` float32.
@@ -42,7 +42,7 @@ class Mixed(nn.Module):
 
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    """PyTorch's settings meanwhile, which are the process's and count when work is launched."""
+    """Sets PyTorch's flags for TensorFloat-32, which hold for the process, and restores them."""
     products, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, cudnn.allow_tf32
     products.allow_tf32 = cudnn.allow_tf32 = allowed

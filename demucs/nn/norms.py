@@ -1,4 +1,4 @@
-"""Norms that a single value goes through, as at the inside of a narrow network on one sample."""
+"""GroupNorm that accepts one value per channel, and moments of each example."""
 
 import torch
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class GroupNorm(nn.GroupNorm):
     """`torch.nn.GroupNorm`, with the same parameters and numbers.
 
-    PyTorch's own refuses one value in a channel, in evaluation too, though nothing depends on other
-    examples: a value less its own mean is 0, so that the bias comes out.
+    PyTorch's own raises an error for one value per channel, even in evaluation mode, where no other
+    example matters. Here the value minus its mean is 0, so that the output is the bias.
 
     Shape:
         `[B, C, ...]` → the same.

@@ -1,4 +1,4 @@
-"""Where a token is, as sines and cosines that are added to it.
+"""Position embeddings of tokens: sines and cosines that are added to them.
 
 Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762); in two dimensions half of the
 channels for each; with random shifts and scales, CAPE (Likhomanenko et al., arXiv:2106.03143).
@@ -22,9 +22,9 @@ def sine_positions(positions: Tensor, channels: int, max_period: float) -> Tenso
 def sine_positions_2d(
     channels: int, bins: int, frames: int, max_period: float, device: torch.device
 ) -> Tensor:
-    """`[channels, bins, frames]`: the first half tells the frame, the second the bin.
+    """`[channels, bins, frames]`: the first half encodes the frame, the second the bin.
 
-    Sine and cosine take turns.
+    Sine and cosine alternate.
     """
     half = channels // 2
     rates = torch.exp(torch.arange(0.0, half, 2, device=device) * -(math.log(max_period) / half))
@@ -50,7 +50,7 @@ def cape_positions(
     scale: float,
     device: torch.device,
 ) -> Tensor:
-    """Positions `[batch, length]`, at random shifted and stretched.
+    """Positions `[batch, length]`, randomly shifted and stretched.
 
     Args:
         normalize: count from the middle.

@@ -28,7 +28,7 @@ class RealSTFT(nn.Module):
         reflect: see `aligned_stft`.
 
     Raises:
-        ConfigError: a frame that is no multiple of 8.
+        ConfigError: a frame that is not a multiple of 8.
     """
 
     window: Tensor  # [nfft]
@@ -43,7 +43,7 @@ class RealSTFT(nn.Module):
     def __init__(self, nfft: int, aligned: bool, reflect: bool = True):
         super().__init__()
         if nfft % 8:
-            raise ConfigError(f"nfft={nfft} is no multiple of 8: the STFT cannot be exported")
+            raise ConfigError(f"nfft={nfft} is not a multiple of 8, so the STFT cannot be exported")
         self.hop, self.aligned, self.reflect = nfft // QUARTERS, aligned, reflect
         self.rows, self.columns = rows, columns = factors(nfft, multiple=2)
         over_rows, over_columns = _circle(rows, rows, rows), _circle(columns, columns // 2, columns)
@@ -119,8 +119,10 @@ def _turned(parts: Sequence[Tensor], turn: Tensor) -> tuple[Tensor, Tensor]:
 
 def factors(n: int, multiple: int = 1) -> tuple[int, int]:
     """Two factors of `n`, as near each other as there are, the second one of `multiple`."""
-    found = [m for m in range(1, math.isqrt(n) + 1) if n % m == 0]
-    pairs = [pair for m in found for pair in ((m, n // m), (n // m, m)) if pair[1] % multiple == 0]
+    divisors = [m for m in range(1, math.isqrt(n) + 1) if n % m == 0]
+    pairs = [
+        pair for m in divisors for pair in ((m, n // m), (n // m, m)) if pair[1] % multiple == 0
+    ]
     return min(pairs, key=sum)
 
 

@@ -1,4 +1,4 @@
-"""torchaudio's own HDemucs (`model=torch_hdemucs`), with what training and separation ask of one.
+"""torchaudio's own HDemucs (`model=torch_hdemucs`), with what training and separation need.
 
 It computes what `demucs.nn.HDemucs` does by default; its weights have other names. torchaudio is
 imported when a network is built, and by nothing else in this project.

@@ -1,4 +1,4 @@
-"""From magnitudes to complex spectrograms: the mixture's phase, refined by Wiener filtering.
+"""Wiener filtering: complex stems from magnitudes and the phase of the mixture.
 
 Reference: A. A. Nugraha, A. Liutkus, E. Vincent, "Multichannel audio source separation with deep
 neural networks", IEEE/ACM TASLP 24(9), 2016: expectation-maximisation of a multichannel Gaussian

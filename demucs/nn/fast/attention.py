@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from demucs.nn.dconv import LocalState
-from demucs.nn.fast.tiles import stretches
+from demucs.nn.fast.tiles import tiles
 
 
 class FastLocalState(nn.Module):
@@ -34,7 +34,7 @@ class FastLocalState(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [R, N, C]
-        out = torch.stack([self._attend(one) for one in rows])
+        out = torch.stack([self._attend(row) for row in rows])
         return out[:, None].permute(0, 3, 1, 2)
 
     def _attend(self, x: Tensor) -> Tensor:
@@ -47,11 +47,12 @@ class FastLocalState(nn.Module):
         slopes = rates @ self.orders  # [N, H]
         position = torch.arange(steps, dtype=torch.float32)
         mixed = torch.empty_like(x)
-        for start, stop in stretches(steps, 4 * steps):
+        for start, stop in tiles(steps, 4 * steps):
             distance = (position[start:stop, None] - position).abs_()
             for head, (q, k, v, out) in enumerate(
                 zip(
-                    *(one.chunk(self.heads, 1) for one in (query, key, content, mixed)), strict=True
+                    *(tensor.chunk(self.heads, 1) for tensor in (query, key, content, mixed)),
+                    strict=True,
                 )
             ):
                 scores = (q[start:stop] @ k.t()).float().mul_(self.scale)

@@ -59,8 +59,8 @@ class _Residual(nn.Module):
         self.narrow = Convolution(narrow, dtype)
         self.norm = copied(norm, torch.float32)
         self.middle = nn.ModuleList(
-            FastLocalState(one, dtype) if isinstance(one, LocalState) else copied(one, dtype)
-            for one in middle
+            FastLocalState(layer, dtype) if isinstance(layer, LocalState) else copied(layer, dtype)
+            for layer in middle
         )
         self.wide = Convolution(wide, dtype)
         self.wide_norm = copied(wide_norm, torch.float32)

@@ -1,4 +1,4 @@
-"""The norm of a wide layer, known from the narrow one before it.
+"""The norm of a wide layer, computed from the narrow layer before it.
 
 A convolution of one tap is a product with a matrix, so the mean and the variance of what it gives
 follow from the mean and the covariance of the few channels that it takes. With both known before,
@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from demucs.nn.fast.tiles import stretches
+from demucs.nn.fast.tiles import tiles
 
 
 class FoldedNorm(nn.Module):
@@ -39,7 +39,7 @@ class FoldedNorm(nn.Module):
     def add_gated(self, total: Tensor, hidden: Tensor) -> None:
         """Adds to `total` `[1, C, 1, N]`, in place, what follows from `hidden` `[1, H, 1, N]`."""
         rows, out = _rows(hidden), _rows(total)
-        spans = stretches(len(rows), 2 * out[:1].nbytes)
+        spans = tiles(len(rows), 2 * out[:1].nbytes)
         weight, bias = self._folded(*_moments(rows, spans))
         half = len(bias) // 2
         weight, bias = weight.to(total.dtype).t().contiguous(), bias.to(total.dtype)
@@ -67,7 +67,7 @@ def _rows(x: Tensor) -> Tensor:
 def _moments(rows: Tensor, spans: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """Mean `[H]` and covariance `[H, H]` of the rows `[N, H]`, in float64.
 
-    By stretches in float32, each around a mean of its own, so that nothing cancels.
+    By tiles in float32, each around a mean of its own, so that nothing cancels.
     """
     size = rows.shape[1]
     total = torch.zeros(size, dtype=torch.float64)
@@ -81,6 +81,6 @@ def _moments(rows: Tensor, spans: list[tuple[int, int]]) -> tuple[Tensor, Tensor
         parts.append((stop - start, mean.double()))
         total += (stop - start) * mean
     mean = total / len(rows)
-    for count, own in parts:
-        squares += count * torch.outer(own - mean, own - mean)
+    for count, part_mean in parts:
+        squares += count * torch.outer(part_mean - mean, part_mean - mean)
     return mean, squares / len(rows)

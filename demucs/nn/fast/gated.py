@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from demucs.nn.fast.convolution import Convolution
-from demucs.nn.fast.tiles import FREQUENCY, TIME, cut, put, stretches
+from demucs.nn.fast.tiles import FREQUENCY, TIME, cut, put, tiles
 from demucs.nn.fast.winograd import Winograd
 
 # measured: up to so many channels two convolutions are faster, and PyTorch's own GLU is slow
@@ -47,15 +47,15 @@ class Gated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.norm is not None:
-            return self.stretch(x, FREQUENCY, 0, x.shape[2])
+            return self.tile(x, FREQUENCY, 0, x.shape[2])
         axis = TIME if x.shape[2] == 1 else FREQUENCY
         size, out = x.shape[axis], None
-        for start, stop in stretches(size, 2 * x.nbytes // size):
-            out = put(out, self.stretch(x, axis, start, stop), axis, start, size)
+        for start, stop in tiles(size, 2 * x.nbytes // size):
+            out = put(out, self.tile(x, axis, start, stop), axis, start, size)
         assert out is not None
         return out
 
-    def stretch(
+    def tile(
         self, x: Tensor, axis: int, start: int, stop: int, plus: Tensor | None = None
     ) -> Tensor:
         """Positions `start` to `stop` along `axis` of the output, for `x` or `x + plus`."""

@@ -12,7 +12,7 @@ from demucs.nn.fast.gated import Gated
 from demucs.nn.fast.layout import channels_last
 from demucs.nn.fast.pool import POOL
 from demucs.nn.fast.strided import strided
-from demucs.nn.fast.tiles import FREQUENCY, TIME, cut, put, room_like, stretches
+from demucs.nn.fast.tiles import FREQUENCY, TIME, buffer_like, cut, put, tiles
 from demucs.nn.layers import DecoderLayer, EncoderLayer
 
 
@@ -59,7 +59,7 @@ class FastEncoder(nn.Module):
             return _added(self._rest(y), embedding)
         out: Tensor | None = None
         bytes_each = x.shape[0] * len(self.conv.bias) * x.element_size() * x.shape[5 - self.axis]
-        for start, stop in stretches(size, bytes_each):
+        for start, stop in tiles(size, bytes_each):
             y = self._convolved(x, start, stop)
             if self.by_frequency:
                 some = None if embedding is None else embedding[:, start:stop]
@@ -89,8 +89,8 @@ class FastEncoder(nn.Module):
         if self.axis == FREQUENCY or not self.rewrite.local:
             z: Tensor = self.rewrite(y)
             return z
-        for start, stop in stretches(y.shape[TIME], y.nbytes // y.shape[TIME]):
-            y[..., start:stop] = self.rewrite.stretch(y, TIME, start, stop)
+        for start, stop in tiles(y.shape[TIME], y.nbytes // y.shape[TIME]):
+            y[..., start:stop] = self.rewrite.tile(y, TIME, start, stop)
         return y
 
 
@@ -114,7 +114,7 @@ class FastDecoder(nn.Module):
             if shape.rewrite:
                 self.rewrite = fast_rewrite(layer, layer.norm1, dtype)
         plain = isinstance(layer.norm2, nn.Identity)
-        self.by_stretches = (
+        self.by_tiles = (
             plain
             and shape.kernel == 2 * shape.stride
             and self.dconv is None
@@ -122,13 +122,13 @@ class FastDecoder(nn.Module):
             and self.rewrite.norm is None
         )
         # A norm sees what will be cropped, so the crop cannot be left to the convolution.
-        early = shape.frequency and plain and not self.by_stretches
+        early = shape.frequency and plain and not self.by_tiles
         self.crop = 0 if early else shape.padding
-        padding = shape.stride if self.by_stretches else shape.padding if early else 0
+        padding = shape.stride if self.by_tiles else shape.padding if early else 0
         if TransposedOverTime.fits(layer.conv_tr):
             assert isinstance(layer.conv_tr, nn.ConvTranspose1d)
             self.conv_tr: nn.Module = TransposedOverTime(
-                layer.conv_tr, dtype, padded=not self.by_stretches
+                layer.conv_tr, dtype, padded=not self.by_tiles
             )
         else:
             self.conv_tr = Transposed(layer.conv_tr, dtype, padding)
@@ -141,8 +141,8 @@ class FastDecoder(nn.Module):
         if x is None:
             x, skip = skip, None
         assert x is not None
-        if self.by_stretches:
-            z, y = self._in_stretches(x, skip)
+        if self.by_tiles:
+            z, y = self._in_tiles(x, skip)
             POOL.give(x, skip)
         else:
             y = x if skip is None else x + skip
@@ -153,13 +153,13 @@ class FastDecoder(nn.Module):
         size = length if self.axis == TIME else z.shape[self.axis] - 2 * self.crop
         return z.narrow(self.axis, self.crop, size), y
 
-    def _in_stretches(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _in_tiles(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
         """All but the crop, where a position and the one before it give `stride` positions."""
         assert self.rewrite is not None
         axis, size = self.axis, x.shape[self.axis]
         out, before = None, None
-        for start, stop in stretches(size, 2 * x.nbytes // size):
-            y = self.rewrite.stretch(x, axis, start, stop, skip)
+        for start, stop in tiles(size, 2 * x.nbytes // size):
+            y = self.rewrite.tile(x, axis, start, stop, skip)
             both = (
                 cut(y, axis, -1, y.shape[axis]) if before is None else torch.cat([before, y], axis)
             )
@@ -168,7 +168,7 @@ class FastDecoder(nn.Module):
                 both = cut(both, axis, 0, both.shape[axis] + 1)
             z = self.conv_tr(channels_last(both))
             if out is None:
-                out = room_like(z, axis, self.stride * (size + 1))
+                out = buffer_like(z, axis, self.stride * (size + 1))
             place = out.narrow(axis, self.stride * start, z.shape[axis])
             if self.last:
                 place.copy_(z)

@@ -13,7 +13,7 @@ from demucs.nn.hdemucs import HDemucs
 from demucs.nn.layers import EncoderLayer
 from demucs.nn.norms import moments
 
-# what a caller of a separator may ask of it, and what the transforms need
+# attributes that callers of a separator read, and settings of the transforms
 SETTINGS = (
     "sources", "audio_channels", "samplerate", "segment", "nfft", "cac", "hybrid", "hybrid_old",
     "wiener_iters", "end_iters", "wiener_residual",
@@ -21,7 +21,7 @@ SETTINGS = (
 
 
 class FastHDemucs(HDemucs):
-    """What a trained HDemucs computes in evaluation mode, faster on a CPU.
+    """A fast CPU form of a trained HDemucs in evaluation mode.
 
     Holds copies of the weights in layouts of its own, so it has another state dict; it cannot be
     trained or moved to another device. Made by `demucs.nn.inference`.
@@ -95,7 +95,7 @@ class FastHDemucs(HDemucs):
     def _output(
         self, spectrum: Tensor, x: Tensor, mean: Tensor, std: Tensor, length: int
     ) -> Tensor:
-        """What the frequency branch gives, standardised, → waveforms `[B, S, C, length]`."""
+        """Standardised output of the frequency branch → waveforms `[B, S, C, length]`."""
         batch, _, bins, frames = x.shape
         x = channels_last(x).float().mul_(std).add_(mean)
         shape = (batch, len(self.sources), self.audio_channels)

@@ -1,8 +1,8 @@
-"""Memory of large tensors, used again by the next ones.
+"""A pool of the memory of large tensors, which the next tensors reuse.
 
-The system clears what it hands out, which takes longer than many a layer; malloc either gives large
-blocks back to it or lies them side by side with holes between. A network knows when it is done with
-a tensor, so it hands the memory on itself.
+The system clears the memory that it hands out, which takes longer than many layers; malloc either
+returns large blocks to it or fragments. A network knows when it no longer needs a tensor, so it
+returns the memory to this pool itself.
 """
 
 import math
@@ -11,12 +11,12 @@ import threading
 import torch
 from torch import Tensor
 
-LARGE = 16 * 2**20  # bytes from which it is worth it
-WASTE = 1.3  # at most so many times as much memory as asked for
+LARGE = 16 * 2**20  # bytes; smaller tensors are not pooled
+WASTE = 1.3  # a storage may be larger than asked for by this factor
 
 
 class Pool:
-    """Storages that nothing uses at present; safe to be used by several threads."""
+    """Unused storages; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._free: list[torch.UntypedStorage] = []
@@ -24,33 +24,33 @@ class Pool:
 
     def empty(self, shape: list[int], dtype: torch.dtype) -> Tensor:
         """A channels-last tensor `[B, C, F, N]` of any content."""
-        wanted = math.prod(shape) * dtype.itemsize
-        if wanted < LARGE:
+        size = math.prod(shape) * dtype.itemsize
+        if size < LARGE:
             return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
-        storage = self._find(wanted)
+        storage = self._find(size)
         if storage is None:
-            storage = torch.empty(wanted, dtype=torch.uint8).untyped_storage()
+            storage = torch.empty(size, dtype=torch.uint8).untyped_storage()
         _, channels, bins, frames = shape
         strides = (channels * bins * frames, 1, channels * frames, channels)
         return torch.empty(0, dtype=dtype).set_(storage, 0, tuple(shape), strides)
 
-    def _find(self, wanted: int) -> torch.UntypedStorage | None:
-        """A storage that fits; where there is none, room is made for a new one."""
+    def _find(self, size: int) -> torch.UntypedStorage | None:
+        """A storage that fits; if there is none, others are freed to make room for a new one."""
         with self._lock:
-            fits = [one for one in self._free if wanted <= one.nbytes() <= WASTE * wanted]
-            found = min(fits, key=lambda one: one.nbytes(), default=None)
-            if found is not None:
-                self._free = [one for one in self._free if one is not found]
-                return found
-            while self._free and wanted > 0:
-                wanted -= self._free.pop(0).nbytes()
+            fits = [storage for storage in self._free if size <= storage.nbytes() <= WASTE * size]
+            best = min(fits, key=lambda storage: storage.nbytes(), default=None)
+            if best is not None:
+                self._free = [storage for storage in self._free if storage is not best]
+                return best
+            while self._free and size > 0:
+                size -= self._free.pop(0).nbytes()
         return None
 
     def give(self, *tensors: Tensor | None) -> None:
-        """Hands over the memory of tensors that nobody will look at again."""
-        storages = [one.untyped_storage() for one in tensors if one is not None]
+        """Returns the memory of tensors that are not used again to the pool."""
+        storages = [tensor.untyped_storage() for tensor in tensors if tensor is not None]
         with self._lock:
-            self._free += [one for one in storages if one.nbytes() >= LARGE]
+            self._free += [tensor for tensor in storages if tensor.nbytes() >= LARGE]
 
     def clear(self) -> None:
         """Returns the memory to the system."""

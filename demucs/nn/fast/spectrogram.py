@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from demucs.nn.fast.layout import copy_by_frames
-from demucs.nn.fast.tiles import stretches
+from demucs.nn.fast.tiles import tiles
 from demucs.nn.spectrogram import hann
 
 
@@ -28,7 +28,7 @@ def inverse_stft(spectrum: Tensor, before: int, start: int, length: int) -> Tens
     nfft, hop = 2 * bins, bins // 2
     window = hann(nfft, spectrum.real)
     signal = window.new_zeros(channels, frames + 3, hop)
-    for first, last in stretches(frames, 4 * nfft * channels):
+    for first, last in tiles(frames, 4 * nfft * channels):
         spectra = spectrum.new_zeros(channels, last - first, bins + 1)
         copy_by_frames(spectra[..., :-1].transpose(-1, -2), spectrum[..., first:last])
         pieces = torch.fft.irfft(spectra, nfft, norm="ortho").mul_(window)
@@ -37,8 +37,8 @@ def inverse_stft(spectrum: Tensor, before: int, start: int, length: int) -> Tens
     squares = window.square().view(1, 1, 4, hop)
     _add_shifted(weight, squares.expand(1, frames + 2 * before, 4, hop))
     offset = start + nfft // 2
-    found = signal.view(channels, -1)[:, offset - before * hop :][:, :length]
-    return found.div_(weight.view(-1)[offset : offset + length])
+    span = signal.view(channels, -1)[:, offset - before * hop :][:, :length]
+    return span.div_(weight.view(-1)[offset : offset + length])
 
 
 def _add_shifted(signal: Tensor, pieces: Tensor) -> None:

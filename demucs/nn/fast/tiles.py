@@ -1,7 +1,7 @@
-"""One stretch of frequencies or of time after the other.
+"""Tiles: spans of frequencies or of time that a layer works on one after the other.
 
-What a layer makes between its input and its output then stays in the processor's cache, and needs
-no fresh memory from the system, which costs more than many of the products.
+The intermediate results of a layer then stay in the processor's cache, and need no new memory from
+the system, which costs more than many of the products.
 """
 
 from torch import Tensor
@@ -14,10 +14,10 @@ FREQUENCY, TIME = 2, 3  # dimensions of `[B, C, F, N]`
 BLOCK = 4 * 2**20  # bytes of a layer's output worked on at a time; a megabyte to 8 are as good
 
 
-def stretches(size: int, bytes_each: int) -> list[tuple[int, int]]:
-    """First and last (exclusive) of `size` positions of `bytes_each`, some at a time.
+def tiles(size: int, bytes_each: int) -> list[tuple[int, int]]:
+    """First and last (exclusive) position of each tile of `size` positions of `bytes_each`.
 
-    All but the last are multiples of 4, where so many fit.
+    All lengths but the last are multiples of 4, if that many fit.
     """
     step = max(1, BLOCK // max(1, bytes_each))
     step = step - step % 4 if step > 4 else step
@@ -52,18 +52,18 @@ def cut(
     return channels_last(inner)
 
 
-def room_like(y: Tensor, axis: int, size: int) -> Tensor:
-    """For a tensor as `y` with another `size` along `axis`; of any content."""
+def buffer_like(y: Tensor, axis: int, size: int) -> Tensor:
+    """An uninitialised buffer for a tensor like `y`, with another `size` along `axis`."""
     shape = list(y.shape)
     shape[axis] = size
     return POOL.empty(shape, y.dtype)
 
 
 def put(out: Tensor | None, y: Tensor, axis: int, start: int, size: int) -> Tensor:
-    """`out`, of `size` along `axis`, with `y` from `start` on; made where it is None."""
+    """`out`, of `size` along `axis`, with `y` from `start` on; a new tensor if `out` is None."""
     if out is None:
         if y.shape[axis] == size:
             return y
-        out = room_like(y, axis, size)
+        out = buffer_like(y, axis, size)
     out.narrow(axis, start, y.shape[axis]).copy_(y)
     return out

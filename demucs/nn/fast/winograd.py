@@ -79,7 +79,7 @@ class Winograd(nn.Module):
             x = channels_last(F.pad(x, (0, self.fill(frames))))
         inputs = [x[..., start::TILE][..., :tiles] for start in range(TILE + 2)]
         products = [
-            product(one) for product, one in zip(self.products, _to_products(inputs), strict=True)
+            product(sums) for product, sums in zip(self.products, _to_products(inputs), strict=True)
         ]
         batch, channels, bins, _ = products[0].shape
         out = x.new_empty(batch, bins, tiles, TILE, channels)

@@ -154,9 +154,9 @@ def test_bf16_without_such_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bf16_of_another_network_or_of_a_prepared_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "has_bf16", lambda: True)
-    with pytest.raises(ConfigError, match="Linear has no such form"):
+    with pytest.raises(ConfigError, match="Linear has no bf16 form"):
         cpu_form(nn.Linear(2, 2), "bf16")
-    with pytest.raises(ConfigError, match="prepare the plain one"):
+    with pytest.raises(ConfigError, match="give the plain network"):
         cpu_form(cpu_form(trained(**SMALL)), "bf16")
 
 

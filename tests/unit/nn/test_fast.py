@@ -20,7 +20,7 @@ from demucs.nn.fast import (
     layers,
     layout,
     pool,
-    stretches,
+    tiles,
     winograd,
 )  # fmt: skip
 from demucs.nn.fast.convolution import TransposedOverTime
@@ -49,7 +49,7 @@ def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("name", CASES)
 def test_same_stems(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Of one golden case: from whole layers, and from small stretches of them.
+    """Of one golden case: from whole layers, and from small tiles of them.
 
     Together, since filling a network and running the plain one take longer than what is compared.
     """
@@ -61,9 +61,9 @@ def test_same_stems(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with torch.no_grad():
         expected = model(mix)
         assert snr(expected, fast(mix)) >= 100
-        # Wide layers are cut into larger stretches: into thousands it takes a minute of a core.
+        # Wide layers are cut into larger tiles: into thousands it takes a minute of a core.
         block = 3000 * (kwargs.get("channels", 48) // 4) ** 2
-        monkeypatch.setattr(stretches, "BLOCK", block)
+        monkeypatch.setattr(tiles, "BLOCK", block)
         monkeypatch.setattr(dconv, "BLOCK", block)
         assert snr(expected, fast(mix)) >= 100
 
@@ -134,7 +134,7 @@ def test_transposed_convolution_of_two_taps(kernel: int, stride: int) -> None:
 
 @pytest.mark.parametrize("length", [128, 1000, 1024])
 def test_inverse_stft(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    monkeypatch.setattr(stretches, "BLOCK", 4000)
+    monkeypatch.setattr(tiles, "BLOCK", 4000)
     spectrum = stft(torch.randn(2, length), 64, 16)
     spectrum[:, -1] = 0  # the frequency that the network leaves out
     expected = istft(spectrum, 16, length)
@@ -204,7 +204,7 @@ def test_dconv_by_blocks(monkeypatch: pytest.MonkeyPatch, attn: bool) -> None:
 @pytest.mark.parametrize("offset", [0.0, 30.0])
 def test_folded_norm(monkeypatch: pytest.MonkeyPatch, offset: float) -> None:
     """Also where the mean is far larger than the deviation."""
-    monkeypatch.setattr(stretches, "BLOCK", 500)  # several stretches
+    monkeypatch.setattr(tiles, "BLOCK", 500)  # several tiles
     conv, norm = nn.Conv1d(3, 10, 1), nn.GroupNorm(1, 10)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
@@ -220,32 +220,32 @@ def test_folded_norm(monkeypatch: pytest.MonkeyPatch, offset: float) -> None:
     assert FoldedNorm.of(conv, nn.GroupNorm(2, 10)) is None
 
 
-@pytest.mark.parametrize("axis", [stretches.FREQUENCY, stretches.TIME])
+@pytest.mark.parametrize("axis", [tiles.FREQUENCY, tiles.TIME])
 def test_cut_and_put(axis: int) -> None:
     x = layout.channels_last(torch.randn(1, 3, 6, 6))
-    one = stretches.cut(x, axis, 2, 5)
+    one = tiles.cut(x, axis, 2, 5)
     assert torch.equal(one, x.narrow(axis, 2, 3))
-    around = stretches.cut(x, axis, -2, 7, sides=(1, 0), plus=x)
-    assert around.shape == ((1, 3, 9, 7) if axis == stretches.FREQUENCY else (1, 3, 7, 9))
+    around = tiles.cut(x, axis, -2, 7, sides=(1, 0), plus=x)
+    assert around.shape == ((1, 3, 9, 7) if axis == tiles.FREQUENCY else (1, 3, 7, 9))
     inner = around.narrow(axis, 2, 6).narrow(5 - axis, 1, 6)
     assert torch.equal(inner, 2 * x)
     assert around.count_nonzero() == inner.count_nonzero()
     out = None
     for start, stop in ((0, 4), (4, 6)):
-        out = stretches.put(out, x.narrow(axis, start, stop - start), axis, start, 6)
+        out = tiles.put(out, x.narrow(axis, start, stop - start), axis, start, 6)
     assert torch.equal(out, x)
 
 
-def test_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stretches, "BLOCK", 700)
-    assert stretches.stretches(10, 100) == [(0, 4), (4, 8), (8, 10)]
-    assert stretches.stretches(3, 1000) == [(0, 1), (1, 2), (2, 3)]
-    assert stretches.stretches(3, 1) == [(0, 3)]
+def test_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "BLOCK", 700)
+    assert tiles.tiles(10, 100) == [(0, 4), (4, 8), (8, 10)]
+    assert tiles.tiles(3, 1000) == [(0, 1), (1, 2), (2, 3)]
+    assert tiles.tiles(3, 1) == [(0, 3)]
 
 
 @pytest.mark.parametrize("steps", [1, 7, 40])
 def test_local_state_by_rows(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    monkeypatch.setattr(stretches, "BLOCK", 400)
+    monkeypatch.setattr(tiles, "BLOCK", 400)
     plain = LocalState(12)
     nn.init.normal_(plain.query_decay.weight)
     x = torch.randn(3, 12, steps)
