@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import sklearn
 
-from demucs.blind.calibration.activity import Activity
 from demucs.blind.calibration.conformal import Intervals, intervals
 from demucs.blind.calibration.features import Rows, common_names, matrix, rows_of
-from demucs.blind.calibration.regressors import Regressor
+from demucs.blind.calibration.regressors import Activity, Regressor
 from demucs.blind.calibration.settings import REGRESSOR, Settings, check
 from demucs.blind.calibration.tables import rows_from, rows_plain
 from demucs.blind.quality import Array, Quality
