@@ -16,10 +16,16 @@ import numpy as np
 import sklearn
 
 from demucs.blind.calibration.conformal import Intervals, intervals
-from demucs.blind.calibration.features import Rows, common_names, matrix, rows_of
+from demucs.blind.calibration.features import (
+    Rows,
+    common_names,
+    matrix,
+    rows_from,
+    rows_of,
+    rows_plain,
+)
 from demucs.blind.calibration.regressors import Activity, Regressor
 from demucs.blind.calibration.settings import REGRESSOR, Settings, check
-from demucs.blind.calibration.tables import rows_from, rows_plain
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Measures, Record
 from demucs.errors import ConfigError, DatasetError
