@@ -16,8 +16,7 @@ import scipy
 import sklearn
 
 from demucs.blind.calibration.features import LOUDNESS, common_names, extra_names
-from demucs.blind.calibration.model import Calibration
-from demucs.blind.calibration.settings import REGRESSOR
+from demucs.blind.calibration.model import REGRESSOR, Calibration
 from demucs.blind.quality import QUIET, Quality
 from demucs.blind.records import Record
 from demucs.blind.scores.track import DEFINITIONS

@@ -25,7 +25,6 @@ from demucs.blind.calibration.features import (
     rows_plain,
 )
 from demucs.blind.calibration.regressors import Activity, Regressor
-from demucs.blind.calibration.settings import REGRESSOR, Settings, check
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Measures, Record
 from demucs.errors import ConfigError, DatasetError
@@ -222,3 +221,41 @@ def thinned(rows: Rows, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     return rows.where(np.linspace(0, len(rows) - 1, most).round().astype(int))
+
+
+REGRESSOR = "signed_ridge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """See `demucs.blind.calibration.model.Calibration.fit`."""
+
+    sources: tuple[str, ...]
+    names: tuple[str, ...]  # scores
+    window: float  # seconds
+    target: str
+    coverage: float
+    seed: int
+    regressor: str
+    apart: str
+
+
+def check(settings: Settings, records: Sequence[Record]) -> None:
+    """Refuses settings that cannot work.
+
+    Raises:
+        ConfigError: with the value and what is allowed.
+        DatasetError: records whose windows differ in length.
+    """
+    if not 0 < settings.coverage < 1:
+        raise ConfigError(f"coverage {settings.coverage:g}: give a share between 0 and 1, as 0.9")
+    if settings.apart not in ("track", "family"):
+        raise ConfigError(f"apart {settings.apart!r}: track or family")
+    if not settings.names:
+        raise ConfigError("there is no score that every record has: collect the records anew")
+    other = [one for one in records if one.window != settings.window]
+    if other:
+        raise DatasetError(
+            f"the record of {other[0].track} has windows of {other[0].window:g} s, another of "
+            f"{settings.window:g} s: give records of one kind"
+        )
