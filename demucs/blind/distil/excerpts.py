@@ -1,7 +1,11 @@
 """Long files as excerpts, so that memory stays constant and good passages can be told from bad."""
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -27,3 +31,30 @@ def excerpts(length: int, samplerate: int, seconds: float) -> list[Excerpt]:
         return [Excerpt(0, 0, length)]
     edges = [length * k // count for k in range(count + 1)]
     return [Excerpt(k + 1, edges[k], edges[k + 1] - edges[k]) for k in range(count)]
+
+
+def cut(blocks: Iterable[Tensor], wanted: Sequence[Excerpt]) -> Iterator[tuple[Excerpt, Tensor]]:
+    """The samples `[C, frames]` of excerpts, in order, of a signal that comes in blocks `[C, n]`.
+
+    Only the excerpt at hand is held.
+    """
+    waiting = sorted(wanted, key=lambda one: one.start)
+    parts: list[Tensor] = []
+    position = 0
+    for block in blocks:
+        begin = 0
+        while waiting and begin < block.shape[-1]:
+            one = waiting[0]
+            first = max(begin, one.start - position)
+            last = min(one.start + one.frames - position, block.shape[-1])
+            if first >= block.shape[-1]:
+                break
+            parts.append(block[..., first:last].clone())
+            begin = last
+            if position + last == one.start + one.frames:
+                yield one, torch.cat(parts, dim=-1)
+                parts = []
+                waiting.pop(0)
+        position += block.shape[-1]
+        if not waiting:
+            return

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from demucs.blind.distil.cutting import cut
 from demucs.blind.distil.entry import Entry, Scored, path_of
-from demucs.blind.distil.excerpts import Excerpt, excerpts
+from demucs.blind.distil.excerpts import Excerpt, cut, excerpts
 from demucs.blind.distil.guard import Guard
 from demucs.blind.distil.judge import Judge
 from demucs.blind.distil.prepare import (

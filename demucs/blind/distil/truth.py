@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from demucs.audio import AudioSource
-from demucs.blind.distil.cutting import cut
-from demucs.blind.distil.excerpts import Excerpt
+from demucs.blind.distil.excerpts import Excerpt, cut
 from demucs.blind.quality import plain
 from demucs.errors import AudioError
 from demucs.evaluation.metrics.nsdr import nsdr

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import demucs
 from demucs.audio import AudioSource, write_audio
-from demucs.blind.distil.cutting import cut
+from demucs.blind.distil.excerpts import cut
 from demucs.blind.distil.prepare import peak_of
 from demucs.blind.distil.selection import Rule
 from demucs.blind.distil.songs import Song

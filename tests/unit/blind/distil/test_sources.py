@@ -12,9 +12,8 @@ from distil_support import RATE, PeakJudge, make_scoring, noise, score, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demucs.blind.distil.cutting import cut
 from demucs.blind.distil.entry import Entry, path_of
-from demucs.blind.distil.excerpts import excerpts
+from demucs.blind.distil.excerpts import cut, excerpts
 from demucs.blind.distil.licences import UNKNOWN, licence_of
 from demucs.blind.distil.place import run_of, take_place
 from demucs.blind.distil.sources import distinct, find_sources
