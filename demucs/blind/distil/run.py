@@ -32,8 +32,7 @@ from demucs.blind.distil.stages import (
     write_songs,
 )
 from demucs.blind.distil.stoppable import StoppableTeacher
-from demucs.blind.distil.writing import Writing
-from demucs.blind.distil.written import check_others
+from demucs.blind.distil.writing import Writing, check_others
 from demucs.blind.teacher import Teacher
 from demucs.console import bar
 from demucs.errors import ConfigError

@@ -20,8 +20,7 @@ from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.selection import Rule
 from demucs.blind.distil.songs import survey
 from demucs.blind.distil.stages import Part, entries_of, write_songs
-from demucs.blind.distil.writing import Writing
-from demucs.blind.distil.written import read_facts
+from demucs.blind.distil.writing import Writing, read_facts
 from demucs.blind.network import NetworkConfig, QualityNetwork, Trained, save_network
 from demucs.blind.records import Measures
 from demucs.blind.scores.track import DEFINITIONS
