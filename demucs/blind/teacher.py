@@ -1,6 +1,7 @@
 """The model whose stems are judged."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from demucs.evaluation import separate_track
 from demucs.evaluation.facts import weights_of
 from demucs.nn.inference import inference_form
+from demucs.process.signals import Interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +67,27 @@ class Teacher:
         length: Any = self.model.segment
         split = mixture.shape[-1] > float(length) * self.samplerate
         return separate_track(self.model, mixture, shifts=0, split=split, device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppableTeacher(Teacher):
+    """Separates as `teacher` does.
+
+    Attributes:
+        teacher: whose attributes it has.
+        stop: whether to end; asked before each separation.
+    """
+
+    teacher: Teacher
+    stop: Callable[[], bool]
+
+    @classmethod
+    def wrap(cls, teacher: Teacher, stop: Callable[[], bool]) -> "StoppableTeacher":
+        own = {one.name: getattr(teacher, one.name) for one in fields(teacher)}
+        return cls(**own, teacher=teacher, stop=stop)
+
+    def __call__(self, mixture: Tensor) -> Tensor:
+        """Raises Interrupted if it was asked to stop."""
+        if self.stop():
+            raise Interrupted
+        return self.teacher(mixture)

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.evaluation.metrics.bss_scores import bss_scores
-from demucs.evaluation.metrics.names import BSS_METRICS, GROUPS, title
+from demucs.evaluation.metrics.names import BSS_METRICS, GROUPS, Measured, title
 from demucs.evaluation.metrics.perceptual import log_wmse
 from demucs.evaluation.metrics.ratios import energy_ratios
 from demucs.evaluation.metrics.spectral import bleedless_and_fullness, l1_frequency
-from demucs.evaluation.metrics.windows import Measured
 
 Array = NDArray[Any]
 Values = dict[str, dict[str, float | None]]

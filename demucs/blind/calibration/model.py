@@ -36,6 +36,44 @@ FORMAT = "demucs-calibration-1"
 MOST_WINDOWS = 8000  # rows that a calibration learns windows from
 
 
+REGRESSOR = "signed_ridge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """See `demucs.blind.calibration.model.Calibration.fit`."""
+
+    sources: tuple[str, ...]
+    names: tuple[str, ...]  # scores
+    window: float  # seconds
+    target: str
+    coverage: float
+    seed: int
+    regressor: str
+    apart: str
+
+
+def check(settings: Settings, records: Sequence[Record]) -> None:
+    """Refuses settings that cannot work.
+
+    Raises:
+        ConfigError: with the value and what is allowed.
+        DatasetError: records whose windows differ in length.
+    """
+    if not 0 < settings.coverage < 1:
+        raise ConfigError(f"coverage {settings.coverage:g}: give a share between 0 and 1, as 0.9")
+    if settings.apart not in ("track", "family"):
+        raise ConfigError(f"apart {settings.apart!r}: track or family")
+    if not settings.names:
+        raise ConfigError("there is no score that every record has: collect the records anew")
+    other = [one for one in records if one.window != settings.window]
+    if other:
+        raise DatasetError(
+            f"the record of {other[0].track} has windows of {other[0].window:g} s, another of "
+            f"{settings.window:g} s: give records of one kind"
+        )
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Predicts a `Quality` from scores; made by `fit` or `load`."""
@@ -221,41 +259,3 @@ def thinned(rows: Rows, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     return rows.where(np.linspace(0, len(rows) - 1, most).round().astype(int))
-
-
-REGRESSOR = "signed_ridge"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """See `demucs.blind.calibration.model.Calibration.fit`."""
-
-    sources: tuple[str, ...]
-    names: tuple[str, ...]  # scores
-    window: float  # seconds
-    target: str
-    coverage: float
-    seed: int
-    regressor: str
-    apart: str
-
-
-def check(settings: Settings, records: Sequence[Record]) -> None:
-    """Refuses settings that cannot work.
-
-    Raises:
-        ConfigError: with the value and what is allowed.
-        DatasetError: records whose windows differ in length.
-    """
-    if not 0 < settings.coverage < 1:
-        raise ConfigError(f"coverage {settings.coverage:g}: give a share between 0 and 1, as 0.9")
-    if settings.apart not in ("track", "family"):
-        raise ConfigError(f"apart {settings.apart!r}: track or family")
-    if not settings.names:
-        raise ConfigError("there is no score that every record has: collect the records anew")
-    other = [one for one in records if one.window != settings.window]
-    if other:
-        raise DatasetError(
-            f"the record of {other[0].track} has windows of {other[0].window:g} s, another of "
-            f"{settings.window:g} s: give records of one kind"
-        )

@@ -31,9 +31,8 @@ from demucs.blind.distil.stages import (
     unwritten,
     write_songs,
 )
-from demucs.blind.distil.stoppable import StoppableTeacher
 from demucs.blind.distil.writing import Writing, check_others
-from demucs.blind.teacher import Teacher
+from demucs.blind.teacher import StoppableTeacher, Teacher
 from demucs.console import bar
 from demucs.errors import ConfigError
 from demucs.evaluation.output import check_device

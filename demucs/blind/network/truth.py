@@ -13,8 +13,8 @@ from torch import Tensor
 
 from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
+from demucs.evaluation.metrics.names import window_count
 from demucs.evaluation.metrics.ratios import energy_ratios
-from demucs.evaluation.metrics.windows import window_count
 
 RANGE = 40.0  # dB
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
+from demucs.evaluation.metrics.names import window_count
 from demucs.evaluation.metrics.ratios import energy_ratios
-from demucs.evaluation.metrics.windows import window_count
 
 WINDOW = 1.0  # seconds, of every score
 FLOOR = 1e-10  # of a mean square: -100 dB below full scale

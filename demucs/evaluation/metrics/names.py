@@ -3,6 +3,10 @@
 Nothing here computes; the formulas are in `ratios`, `bss_eval`, `spectral` and `perceptual`.
 """
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 EPSILON = 1e-7  # of nSDR
 
 # What one can ask for, and the values that it brings.
@@ -87,3 +91,17 @@ DEFINITIONS = {
 def title(name: str) -> str:
     """How a table calls a value or an aggregate: `sdr_med` stays as papers' tables know it."""
     return TITLES.get(name, name)
+
+
+# By metric: its values for the track `[S]`, and for its windows `[S, N]`; NaN where there is none.
+Measured = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+
+
+def window_count(frames: int, samplerate: int) -> int:
+    """Whole seconds in so many samples, as museval counts them; a shorter track is one window.
+
+    >>> window_count(3 * 44100 + 10, 44100), window_count(100, 44100)
+    (3, 1)
+    """
+    size = min(samplerate, frames)
+    return (frames - size) // size + 1

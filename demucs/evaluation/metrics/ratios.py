@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.metrics.names import EPSILON
-from demucs.evaluation.metrics.windows import Measured, window_count
+from demucs.evaluation.metrics.names import EPSILON, Measured, window_count
 
 Array = NDArray[Any]
 

@@ -15,7 +15,7 @@ import scipy.signal
 import scipy.sparse
 from numpy.typing import NDArray
 
-from demucs.evaluation.metrics.windows import Measured, window_count
+from demucs.evaluation.metrics.names import Measured, window_count
 
 Array = NDArray[Any]
 

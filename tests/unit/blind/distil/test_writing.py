@@ -17,9 +17,9 @@ from demucs.blind.distil.selection import Budget, Rule
 from demucs.blind.distil.songs import Survey, survey
 from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import Part, entries_of, summary_lines, unwritten, write_songs
-from demucs.blind.distil.stoppable import StoppableTeacher
 from demucs.blind.distil.writing import Writing, check_others, read_facts
 from demucs.blind.quality import Quality
+from demucs.blind.teacher import StoppableTeacher
 from demucs.data.tracks import tracks_in
 from demucs.errors import DatasetError
 from demucs.process.signals import Interrupted
