@@ -45,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Scores what is left of the songs, by each model."""
-    from demucs.blind.collect import collect, extend  # brings torch, which --help does not need
+    from demucs.blind.labelled_scores import (  # brings torch, which --help does not need
+        collect,
+        extend,
+    )
     from demucs.blind.teacher import Teacher
     from demucs.data import find_tracks
     from demucs.nn.allocator import tune_allocator

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from demucs.audio import write_audio
-from demucs.blind.collect import collect, extend
+from demucs.blind.labelled_scores import collect, extend
 from demucs.blind.quality import Quality
 from demucs.blind.records import Measures, Record, read_records
 from demucs.data import tracks_in
