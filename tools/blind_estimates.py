@@ -20,7 +20,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.blind.network.collect import SPLITS, collect_estimates
+from demucs.blind.network.estimate_sets import SPLITS, collect_estimates
 from demucs.process.command import run_command
 from demucs.process.tool import CONTINUES, make_parser, reports_errors
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from demucs.blind.network.collect import RECORD, read_stems
 from demucs.blind.network.corrupt import blend, leak
+from demucs.blind.network.estimate_sets import RECORD, read_stems
 from demucs.blind.network.features import FRAMES, Bands, Features, extract
 from demucs.blind.network.settings import DataConfig, SyntheticConfig
 from demucs.blind.network.truth import Targets, levels, targets

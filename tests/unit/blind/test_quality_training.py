@@ -11,8 +11,8 @@ import torch
 from quality_support import RATE, STEMS, write_songs, write_teacher
 
 from demucs.blind.network import NetworkConfig, load_network, predict
-from demucs.blind.network.collect import collect_estimates, read_stems
 from demucs.blind.network.corrupt import blend, leak
+from demucs.blind.network.estimate_sets import collect_estimates, read_stems
 from demucs.blind.network.examples import example, find_items
 from demucs.blind.network.features import Bands
 from demucs.blind.network.loss import LossConfig
