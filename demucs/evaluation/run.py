@@ -27,7 +27,7 @@ from demucs.evaluation.metrics.bss_scores import BACKENDS
 from demucs.evaluation.metrics.names import METRICS
 from demucs.evaluation.metrics.perceptual import package
 from demucs.evaluation.pool import ScoringPool
-from demucs.evaluation.results.collect import Collector, Stopped, reason_of
+from demucs.evaluation.results.gather import Collector, Stopped, reason_of
 from demucs.evaluation.results.progress import EvaluationProgress
 from demucs.evaluation.results.results import Results, TrackResult
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
