@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 import demucs
-from demucs.blind.network.examples import Item, teachers_of
 from demucs.blind.network.file import save_network
 from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.trained import Trained
+from demucs.blind.network.training_windows import Item, teachers_of
 from demucs.blind.network.validate import factors, judge, scores
 from demucs.experiment.identity import Experiment
 from demucs.release.provenance import song_mark
