@@ -71,8 +71,8 @@ def report(options: argparse.Namespace) -> None:
 
 def calibrate(options: argparse.Namespace) -> None:
     """Writes a calibration."""
-    from demucs.blind.calibration.features import common_names
     from demucs.blind.calibration.model import Calibration
+    from demucs.blind.calibration.rows import common_names
 
     records = [
         record for record in _records(options)

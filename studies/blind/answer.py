@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demucs.blind.calibration.features import LOUDNESS, meant
+from demucs.blind.calibration.rows import LOUDNESS, meant
 from demucs.blind.scores.track import DEFINITIONS
 from studies.blind.missed import (
     CALIBRATED,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from demucs.blind.calibration.features import common_names
+from demucs.blind.calibration.rows import common_names
 from demucs.blind.records import Record
 from studies.blind.rows import sheet_of
 from studies.blind.table_numbers import correlations

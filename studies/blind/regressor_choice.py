@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from demucs.blind.calibration.conformal import folds
-from demucs.blind.calibration.features import Rows, common_names, rows_of
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor
+from demucs.blind.calibration.rows import Rows, common_names, rows_of
 from demucs.blind.calibration.statistics import spearman
 from demucs.blind.quality import Array
 from demucs.blind.records import Record

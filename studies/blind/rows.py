@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from demucs.blind.calibration.features import rows_of
 from demucs.blind.calibration.model import Calibration
+from demucs.blind.calibration.rows import rows_of
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Record
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.calibration.features import LOUDNESS, meant
+from demucs.blind.calibration.rows import LOUDNESS, meant
 from demucs.blind.calibration.statistics import (
     Correlation,
     Found,

@@ -16,7 +16,8 @@ import numpy as np
 import sklearn
 
 from demucs.blind.calibration.conformal import Intervals, intervals
-from demucs.blind.calibration.features import (
+from demucs.blind.calibration.regressors import Activity, Regressor
+from demucs.blind.calibration.rows import (
     Rows,
     common_names,
     matrix,
@@ -24,7 +25,6 @@ from demucs.blind.calibration.features import (
     rows_of,
     rows_plain,
 )
-from demucs.blind.calibration.regressors import Activity, Regressor
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Measures, Record
 from demucs.errors import ConfigError, DatasetError

@@ -14,7 +14,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, QuantileRegressor, Ridge, RidgeCV
 
-from demucs.blind.calibration.features import sign
+from demucs.blind.calibration.rows import sign
 from demucs.blind.quality import Array
 from demucs.errors import ConfigError
 

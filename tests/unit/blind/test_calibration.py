@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from demucs.blind.calibration.features import rows_of
 from demucs.blind.calibration.model import Calibration, thinned
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor, Scaling
+from demucs.blind.calibration.rows import rows_of
 from demucs.blind.calibration.statistics import weighted_quantile
 from demucs.errors import ConfigError, DatasetError
 from studies.blind.regressor_choice import compared
