@@ -4,8 +4,14 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from demucs.blind.distil.guard import Guard
-from demucs.blind.distil.judge import PREDICTED, CalibratedJudge, Judge, NetworkJudge, RawJudge
 from demucs.blind.distil.licences import UNKNOWN
+from demucs.blind.distil.quality_judge import (
+    PREDICTED,
+    CalibratedJudge,
+    Judge,
+    NetworkJudge,
+    RawJudge,
+)
 from demucs.blind.distil.songs import Survey
 from demucs.blind.distil.writing import Writing
 from demucs.blind.scores.agreement import WINDOW

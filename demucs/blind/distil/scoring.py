@@ -10,7 +10,6 @@ from torch import Tensor
 from demucs.blind.distil.entry import Entry, Scored, path_of
 from demucs.blind.distil.excerpts import Excerpt, cut, excerpts
 from demucs.blind.distil.guard import Guard
-from demucs.blind.distil.judge import Judge
 from demucs.blind.distil.prepare import (
     MIN_SECONDS,
     SILENT_PEAK,
@@ -20,6 +19,7 @@ from demucs.blind.distil.prepare import (
     prepare,
     reason_of,
 )
+from demucs.blind.distil.quality_judge import Judge
 from demucs.blind.distil.sources import SourceFile
 from demucs.blind.distil.truth import TrueStems, true_quality
 from demucs.blind.quality import plain

@@ -43,7 +43,7 @@ class Writing:
         rule: how the songs were selected.
         threshold: from which value on they are kept.
         licence: the note on a file.
-        judge: whose numbers they are (`demucs.blind.distil.judge.Judge.about`).
+        judge: whose numbers they are (`demucs.blind.distil.quality_judge.Judge.about`).
         stop: whether to end; asked before each song.
     """
 
