@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 import demucs
+from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.file import save_network
-from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.trained import Trained

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Features
 from demucs.blind.network.loss import loss_of
-from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.network_export import export
 from demucs.blind.network.settings import QualityConfig

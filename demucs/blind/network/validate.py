@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from demucs.blind.calibration.statistics import group_weights, spearman, weighted_quantile
+from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Bands, Features, extract
 from demucs.blind.network.loss import LossConfig, loss_of
-from demucs.blind.network.memory import Memory
 from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.training_windows import Item, together
 from demucs.blind.network.truth import Targets

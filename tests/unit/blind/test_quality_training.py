@@ -13,9 +13,9 @@ from quality_support import RATE, STEMS, write_songs, write_teacher
 from demucs.blind.network import NetworkConfig, load_network, predict
 from demucs.blind.network.corrupt import blend, leak
 from demucs.blind.network.estimate_sets import collect_estimates, read_stems
+from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Bands
 from demucs.blind.network.loss import LossConfig
-from demucs.blind.network.memory import Memory
 from demucs.blind.network.settings import MiscConfig, OptimConfig, QualityConfig, SyntheticConfig
 from demucs.blind.network.train import train_network
 from demucs.blind.network.training_windows import example, find_items
