@@ -71,7 +71,7 @@ def report(options: argparse.Namespace) -> None:
 
 def calibrate(options: argparse.Namespace) -> None:
     """Writes a calibration."""
-    from demucs.blind.calibration.model import Calibration
+    from demucs.blind.calibration.calibration import Calibration
     from demucs.blind.calibration.rows import common_names
 
     records = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from demucs.blind.calibration.model import Calibration
+from demucs.blind.calibration.calibration import Calibration
 from demucs.blind.calibration.rows import rows_of
 from demucs.blind.quality import Array, Quality
 from demucs.blind.records import Record

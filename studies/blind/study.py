@@ -15,7 +15,7 @@ import numpy as np
 import scipy
 import sklearn
 
-from demucs.blind.calibration.model import REGRESSOR, Calibration
+from demucs.blind.calibration.calibration import REGRESSOR, Calibration
 from demucs.blind.calibration.rows import LOUDNESS, common_names, extra_names
 from demucs.blind.quality import QUIET, Quality
 from demucs.blind.records import Record

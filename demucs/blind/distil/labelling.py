@@ -21,7 +21,7 @@ from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256
 
 if TYPE_CHECKING:
-    from demucs.blind.calibration.model import Calibration
+    from demucs.blind.calibration.calibration import Calibration
 
 # Scores that rank songs by themselves: dB of agreement, of which more is better.
 QUALITIES = (
@@ -40,7 +40,7 @@ def make_judge(args: argparse.Namespace) -> Judge:
         DemucsError: a file that cannot be read.
     """
     if args.calibration is not None:
-        from demucs.blind.calibration.model import Calibration
+        from demucs.blind.calibration.calibration import Calibration
 
         calibration = Calibration.load(args.calibration)
         target = calibration.settings.target

@@ -37,7 +37,7 @@ class Judge(Protocol):
 
 
 class Predictor(Protocol):
-    """As `demucs.blind.calibration.model.Calibration`."""
+    """As `demucs.blind.calibration.calibration.Calibration`."""
 
     def predict(self, scores: Scores, sources: tuple[str, ...], window: float) -> Quality: ...
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from demucs.blind.calibration.model import Calibration, thinned
+from demucs.blind.calibration.calibration import Calibration, thinned
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor, Scaling
 from demucs.blind.calibration.rows import rows_of
 from demucs.blind.calibration.statistics import weighted_quantile

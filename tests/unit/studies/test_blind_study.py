@@ -287,7 +287,7 @@ def test_report_writes_numbers_and_page(folder, tmp_path, capsys):
 
 
 def test_calibrate_keeps_a_calibration(folder, tmp_path, capsys):
-    from demucs.blind.calibration.model import Calibration
+    from demucs.blind.calibration.calibration import Calibration
 
     path = tmp_path / "calibration.json"
     assert main(["calibrate", str(folder), "--out", str(path), "--families", "one"]) == 0

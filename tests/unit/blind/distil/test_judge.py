@@ -12,7 +12,7 @@ import torch
 from distil_support import RATE, SOURCES, Halves, make_scoring, make_teacher, noise, score, write
 from torch import nn
 
-from demucs.blind.calibration.model import Calibration
+from demucs.blind.calibration.calibration import Calibration
 from demucs.blind.distil import run as _distil_run
 from demucs.blind.distil.labelling import QUALITIES, check_judge, make_judge
 from demucs.blind.distil.manifest import read_manifest, write_manifest

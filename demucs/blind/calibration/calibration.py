@@ -41,7 +41,7 @@ REGRESSOR = "signed_ridge"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """See `demucs.blind.calibration.model.Calibration.fit`."""
+    """See `demucs.blind.calibration.calibration.Calibration.fit`."""
 
     sources: tuple[str, ...]
     names: tuple[str, ...]  # scores
