@@ -8,7 +8,7 @@ is what uses it:
 """
 
 from demucs.blind.network.file import load_network, save_network
-from demucs.blind.network.model import NetworkConfig, QualityNetwork
+from demucs.blind.network.quality_network import NetworkConfig, QualityNetwork
 from demucs.blind.network.trained import Trained, predict
 
 __all__ = [

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from demucs.blind.network.model import NetworkConfig, QualityNetwork
+from demucs.blind.network.quality_network import NetworkConfig, QualityNetwork
 from demucs.blind.network.trained import Trained
 from demucs.errors import ConfigError, ModelNotFoundError, ReleaseError
 from demucs.files import atomic_path

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from demucs.blind.network.model import Beliefs, Output
+from demucs.blind.network.quality_network import Beliefs, Output
 from demucs.blind.network.truth import Targets
 from demucs.errors import ConfigError
 

@@ -11,7 +11,7 @@ import torch
 import demucs
 from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.file import save_network
-from demucs.blind.network.model import QualityNetwork
+from demucs.blind.network.quality_network import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.trained import Trained
 from demucs.blind.network.training_windows import Item, teachers_of

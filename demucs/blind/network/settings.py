@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from demucs.blind.network.loss import LossConfig
-from demucs.blind.network.model import NetworkConfig
+from demucs.blind.network.quality_network import NetworkConfig
 from demucs.errors import ConfigError
 
 

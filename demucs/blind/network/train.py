@@ -18,8 +18,8 @@ from torch.nn.utils import clip_grad_norm_
 from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Features
 from demucs.blind.network.loss import loss_of
-from demucs.blind.network.model import QualityNetwork
 from demucs.blind.network.network_export import export
+from demucs.blind.network.quality_network import QualityNetwork
 from demucs.blind.network.settings import QualityConfig
 from demucs.blind.network.training_windows import example, find_items, summary, together
 from demucs.blind.network.truth import Targets

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from demucs.blind.network.features import Features, extract
-from demucs.blind.network.model import QualityNetwork
+from demucs.blind.network.quality_network import QualityNetwork
 from demucs.blind.quality import Quality
 from demucs.blind.scores.agreement import WINDOW
 from demucs.errors import ConfigError

@@ -10,7 +10,7 @@ from demucs.blind.calibration.statistics import group_weights, spearman, weighte
 from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Bands, Features, extract
 from demucs.blind.network.loss import LossConfig, loss_of
-from demucs.blind.network.model import QualityNetwork
+from demucs.blind.network.quality_network import QualityNetwork
 from demucs.blind.network.training_windows import Item, together
 from demucs.blind.network.truth import Targets
 from demucs.blind.quality import Array

@@ -18,7 +18,7 @@ from demucs.blind.network import (
 )
 from demucs.blind.network.features import FRAMES, PLANES, Bands, Features, extract
 from demucs.blind.network.loss import LossConfig, loss_of
-from demucs.blind.network.model import pooled
+from demucs.blind.network.quality_network import pooled
 from demucs.blind.network.truth import Targets, targets, truth_of
 from demucs.blind.network.validate import Judged, factors
 from demucs.blind.quality import Quality
