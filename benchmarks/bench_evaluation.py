@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from demucs.evaluation import evaluate
 from demucs.evaluation.metrics.bss_eval import bss_windows
-from demucs.evaluation.metrics.names import BSS_METRICS
+from demucs.evaluation.metrics.definitions import BSS_METRICS
 
 RATE = 44100
 Array = NDArray[Any]

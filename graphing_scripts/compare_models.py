@@ -28,7 +28,7 @@ from _style import COLOURS, footnotes, parser, save, say, warn
 sys.path.insert(1, str(Path(__file__).parents[1]))  # for the package, where it is not installed
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import VALUES, title
+from demucs.evaluation.metrics.definitions import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
 from demucs.evaluation.results.results import Results
 from demucs.process.command import run_command

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from demucs.console import number, table
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import VALUES, title
+from demucs.evaluation.metrics.definitions import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
 from demucs.evaluation.results.published import published_text
 from demucs.evaluation.results.results import Results

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import VALUES
+from demucs.evaluation.metrics.definitions import VALUES
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
 from demucs.process.tool import make_parser, reports_errors

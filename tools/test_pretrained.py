@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import METRICS
+from demucs.evaluation.metrics.definitions import METRICS
 from demucs.evaluation.options import KEYS, read_settings
 from demucs.evaluation.release_test import run
 from demucs.process.command import run_command

@@ -24,7 +24,7 @@ import demucs
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.evaluation.metrics.bss_scores import BACKENDS
-from demucs.evaluation.metrics.names import METRICS
+from demucs.evaluation.metrics.definitions import METRICS
 from demucs.evaluation.metrics.perceptual import package
 from demucs.evaluation.pool import ScoringPool
 from demucs.evaluation.results.gather import Collector, Stopped, reason_of

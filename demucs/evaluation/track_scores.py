@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.evaluation.metrics.bss_scores import bss_scores
-from demucs.evaluation.metrics.names import BSS_METRICS, GROUPS, Measured, title
+from demucs.evaluation.metrics.definitions import BSS_METRICS, GROUPS, Measured, title
 from demucs.evaluation.metrics.perceptual import log_wmse
 from demucs.evaluation.metrics.ratios import energy_ratios
 from demucs.evaluation.metrics.spectral import bleedless_and_fullness, l1_frequency
@@ -66,7 +66,7 @@ def score_track(
 
     Args:
         track: its signals.
-        metrics: keys of `demucs.evaluation.metrics.names.GROUPS`.
+        metrics: keys of `demucs.evaluation.metrics.definitions.GROUPS`.
         backend: of SDR, ISR, SIR and SAR: `own` or `museval`.
         baseline: measure the mixture as the estimate of every stem too.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from demucs.console import clock
 from demucs.errors import MissingToolError
-from demucs.evaluation.metrics.names import DEFINITIONS
+from demucs.evaluation.metrics.definitions import DEFINITIONS
 from demucs.report.curves import curves
 from demucs.report.heading import differences, facts
 from demucs.report.output_folder import MARK

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from demucs.data.official import TEST_NAMES
-from demucs.evaluation.metrics.names import DEFINITIONS, VALUES, title
+from demucs.evaluation.metrics.definitions import DEFINITIONS, VALUES, title
 from demucs.evaluation.results.published import published
 from demucs.report.run_files import Run
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import DEFINITIONS, title
+from demucs.evaluation.metrics.definitions import DEFINITIONS, title
 from demucs.evaluation.results.results import TrackResult
 from demucs.report.run_files import Run
 from demucs.report.score_tables import measured, stems_of

@@ -25,7 +25,7 @@ from demucs.console import bar
 from demucs.data import Track, find_tracks
 from demucs.data.readers import WavFolder
 from demucs.errors import ConfigError, DatasetError
-from demucs.evaluation.metrics.names import window_count
+from demucs.evaluation.metrics.definitions import window_count
 from demucs.files import atomic_path
 from demucs.pretrained import get_model
 

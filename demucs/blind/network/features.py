@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import window_count
+from demucs.evaluation.metrics.definitions import window_count
 
 FRAMES = 16  # in a window
 FRAME = 0.1  # seconds of an STFT frame

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
-from demucs.evaluation.metrics.names import window_count
+from demucs.evaluation.metrics.definitions import window_count
 from demucs.evaluation.metrics.ratios import energy_ratios
 
 RANGE = 40.0  # dB

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
-from demucs.evaluation.metrics.names import window_count
+from demucs.evaluation.metrics.definitions import window_count
 from demucs.evaluation.metrics.ratios import energy_ratios
 
 WINDOW = 1.0  # seconds, of every score

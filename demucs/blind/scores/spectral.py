@@ -7,7 +7,7 @@ from torch import Tensor
 from demucs.blind.quality import QUIET, Array
 from demucs.blind.records import Measures
 from demucs.blind.scores.agreement import level
-from demucs.evaluation.metrics.names import window_count
+from demucs.evaluation.metrics.definitions import window_count
 
 FRAME = 2048  # samples of an STFT frame; the hop is a quarter
 BAND = 9  # bins of a neighbourhood in frequency

@@ -18,7 +18,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from demucs.evaluation.metrics.bss_filters import TAPS, distortion_filters
-from demucs.evaluation.metrics.names import BSS_METRICS, window_count
+from demucs.evaluation.metrics.definitions import BSS_METRICS, window_count
 
 Array = NDArray[Any]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.evaluation.metrics.bss_eval import bss_windows
-from demucs.evaluation.metrics.names import BSS_METRICS, Measured, window_count
+from demucs.evaluation.metrics.definitions import BSS_METRICS, Measured, window_count
 
 Array = NDArray[Any]
 

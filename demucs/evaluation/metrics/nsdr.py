@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import EPSILON
+from demucs.evaluation.metrics.definitions import EPSILON
 
 
 def nsdr(references: Tensor, estimates: Tensor) -> Tensor:

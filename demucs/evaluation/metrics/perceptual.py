@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.errors import MissingToolError
-from demucs.evaluation.metrics.names import Measured, window_count
+from demucs.evaluation.metrics.definitions import Measured, window_count
 
 Array = NDArray[Any]
 

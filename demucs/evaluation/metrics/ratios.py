@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demucs.evaluation.metrics.names import EPSILON, Measured, window_count
+from demucs.evaluation.metrics.definitions import EPSILON, Measured, window_count
 
 Array = NDArray[Any]
 
 
 def energy_ratios(references: Array, estimates: Array, samplerate: int) -> Measured:
-    """nSDR and SI-SDR in dB; see `demucs.evaluation.metrics.names.DEFINITIONS`.
+    """nSDR and SI-SDR in dB; see `demucs.evaluation.metrics.definitions.DEFINITIONS`.
 
     Both follow from four sums over channels and samples, so these are taken second by second.
 

@@ -1,7 +1,7 @@
 """L1-frequency, bleedless and fullness: differences of spectrograms.
 
 As the Music-Source-Separation-Training project defines them, whose leaderboards they come from; see
-`demucs.evaluation.metrics.names.DEFINITIONS`. Spectrograms are made a few frames at a time, so that
+`demucs.evaluation.metrics.definitions.DEFINITIONS`. Spectrograms are made a few frames at a time, so that
 a song takes the memory of its mel bands only.
 """
 
@@ -15,7 +15,7 @@ import scipy.signal
 import scipy.sparse
 from numpy.typing import NDArray
 
-from demucs.evaluation.metrics.names import Measured, window_count
+from demucs.evaluation.metrics.definitions import Measured, window_count
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import VALUES
+from demucs.evaluation.metrics.definitions import VALUES
 from demucs.evaluation.results.aggregate import Interval, bootstrap, interval, plain
 from demucs.evaluation.results.results import Results
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.errors import ConfigError
-from demucs.evaluation.metrics.names import DEFINITIONS, VALUES
+from demucs.evaluation.metrics.definitions import DEFINITIONS, VALUES
 from demucs.evaluation.results.aggregate import column
 from demucs.evaluation.results.leaks import leaks
 from demucs.files import atomic_path

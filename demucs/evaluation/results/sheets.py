@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from demucs.evaluation.metrics.names import VALUES
+from demucs.evaluation.metrics.definitions import VALUES
 from demucs.evaluation.results.results import Results
 from demucs.files import atomic_path
 

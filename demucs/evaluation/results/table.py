@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demucs.console import WIDTH, number, table
-from demucs.evaluation.metrics.names import DEFINITIONS, title
+from demucs.evaluation.metrics.definitions import DEFINITIONS, title
 from demucs.evaluation.results.results import Results
 
 # Tables of their own, each narrow enough for a terminal; the JSON has every median too.

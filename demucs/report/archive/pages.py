@@ -7,7 +7,7 @@ from typing import Any
 
 from demucs.errors import ConfigError
 from demucs.evaluation import Results
-from demucs.evaluation.metrics.names import DEFINITIONS
+from demucs.evaluation.metrics.definitions import DEFINITIONS
 from demucs.files import atomic_path
 
 RESULT = "result.json"

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from demucs.evaluation.metrics.names import DEFINITIONS, GROUPS, METRICS, VALUES
+from demucs.evaluation.metrics.definitions import DEFINITIONS, GROUPS, METRICS, VALUES
 from demucs.evaluation.metrics.perceptual import log_wmse
 from demucs.evaluation.metrics.ratios import energy_ratios
 from demucs.evaluation.metrics.spectral import _mel_bank, bleedless_and_fullness, l1_frequency
