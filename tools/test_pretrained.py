@@ -19,8 +19,8 @@ from pathlib import Path
 
 from demucs.errors import ConfigError
 from demucs.evaluation.metrics.definitions import METRICS
-from demucs.evaluation.options import KEYS, read_settings
 from demucs.evaluation.release_test import run
+from demucs.evaluation.test_options import KEYS, read_settings
 from demucs.process.command import run_command
 from demucs.process.tool import make_parser, reports_errors
 from demucs.release.names import DEFAULT_FOLDER

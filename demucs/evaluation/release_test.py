@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.metrics.definitions import METRICS
-from demucs.evaluation.options import Settings, find_root, read_settings
 from demucs.evaluation.output import check_device, check_place, finished, keep_other
 from demucs.evaluation.results.table import results_text
+from demucs.evaluation.test_options import Settings, find_root, read_settings
 from demucs.release.names import DEFAULT_FOLDER, folder_name
 
 if TYPE_CHECKING:
