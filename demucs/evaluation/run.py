@@ -26,10 +26,10 @@ from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.evaluation.metrics.bss_scores import BACKENDS
 from demucs.evaluation.metrics.definitions import METRICS
 from demucs.evaluation.metrics.perceptual import package
-from demucs.evaluation.pool import ScoringPool
 from demucs.evaluation.results.gather import Collector, Stopped, reason_of
 from demucs.evaluation.results.progress import EvaluationProgress
 from demucs.evaluation.results.results import Results, TrackResult
+from demucs.evaluation.scoring_pool import ScoringPool
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
 from demucs.evaluation.track_scores import Track
 from demucs.release.provenance import song_mark

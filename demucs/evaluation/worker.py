@@ -1,4 +1,4 @@
-"""A process that scores tracks for `demucs.evaluation.pool`, until its input ends.
+"""A process that scores tracks for `demucs.evaluation.scoring_pool`, until its input ends.
 
 Each request is one line of JSON (what `ScoringPool` puts into it) and then three arrays of
 little-endian float32, mixture, references and estimates; each answer is one line of JSON.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from demucs.errors import DemucsError
-from demucs.evaluation.pool import ScoringPool
+from demucs.evaluation.scoring_pool import ScoringPool
 from demucs.evaluation.track_scores import Track
 
 RATE = 2000

@@ -75,7 +75,7 @@ def test_signals_of_a_whole_job_leave_the_processes_of_a_pool_to_their_parent() 
     [
         "with process_pool(1) as pool:\n"
         "    print(pool.submit(os.getpid).result(), flush=True); time.sleep(60)",
-        "from demucs.evaluation.pool import _Process\n"
+        "from demucs.evaluation.scoring_pool import _Process\n"
         "one = _Process(); print(one._process.pid, flush=True); time.sleep(60)",
         "from demucs.data.loader import _settle\n"
         "import torch.utils.data as d\n"
