@@ -27,8 +27,8 @@ from demucs.evaluation.metrics.bss_scores import BACKENDS
 from demucs.evaluation.metrics.definitions import METRICS
 from demucs.evaluation.metrics.perceptual import package
 from demucs.evaluation.results.gather import Collector, Stopped, reason_of
-from demucs.evaluation.results.progress import EvaluationProgress
 from demucs.evaluation.results.results import Results, TrackResult
+from demucs.evaluation.results.track_progress import EvaluationProgress
 from demucs.evaluation.scoring_pool import ScoringPool
 from demucs.evaluation.separation import EvalTrack, How, load_track, save_stems, separate_track
 from demucs.evaluation.track_scores import Track

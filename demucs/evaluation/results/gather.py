@@ -7,8 +7,8 @@ from concurrent.futures import Future, wait
 from dataclasses import asdict
 
 from demucs.errors import DemucsError
-from demucs.evaluation.results.progress import EvaluationProgress
 from demucs.evaluation.results.results import Results, TrackResult
+from demucs.evaluation.results.track_progress import EvaluationProgress
 from demucs.evaluation.track_scores import TrackScores
 
 logger = logging.getLogger(__name__)
