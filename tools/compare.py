@@ -19,7 +19,7 @@ from demucs.console import number, table
 from demucs.errors import ConfigError
 from demucs.evaluation.metrics.definitions import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
-from demucs.evaluation.results.published import published_text
+from demucs.evaluation.results.published_rows import published_text
 from demucs.evaluation.results.results import Results
 from demucs.files import atomic_path
 from demucs.process.command import run_command

@@ -177,7 +177,7 @@ def _measure(
 
 def report(results: "Results", out: Path, settings: Settings, *, published: bool) -> int:
     """Prints the results; returns the exit code."""
-    from demucs.evaluation.results.published import published_text
+    from demucs.evaluation.results.published_rows import published_text
 
     print(results_text(results))
     if published:

@@ -6,7 +6,7 @@ from typing import Any
 
 from demucs.data.official import TEST_NAMES
 from demucs.evaluation.metrics.definitions import DEFINITIONS, VALUES, title
-from demucs.evaluation.results.published import published
+from demucs.evaluation.results.published_rows import published
 from demucs.report.run_files import Run
 
 

@@ -11,7 +11,7 @@ from demucs.errors import ConfigError
 from demucs.evaluation import Results, TrackResult
 from demucs.evaluation.results.aggregate import bootstrap, column, interval
 from demucs.evaluation.results.comparison import compare, doubts
-from demucs.evaluation.results.published import published, published_text
+from demucs.evaluation.results.published_rows import published, published_text
 from demucs.evaluation.results.sheets import write_sheets
 from demucs.evaluation.results.table import results_text
 from tools import compare as command
