@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parse_options(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    from demucs.blind.distil.run import run
+    from demucs.blind.distil.distillation import run
 
     try:
         return run(args)

@@ -13,7 +13,7 @@ from distil_support import RATE, SOURCES, Halves, make_scoring, make_teacher, no
 from torch import nn
 
 from demucs.blind.calibration.calibration import Calibration
-from demucs.blind.distil import run as _distil_run
+from demucs.blind.distil import distillation as _distil_run
 from demucs.blind.distil.labelling import QUALITIES, check_judge, make_judge
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.quality_judge import NetworkJudge, RawJudge
