@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from demucs.evaluation.evaluator import evaluate
     from demucs.evaluation.metrics.definitions import DEFINITIONS, METRICS
     from demucs.evaluation.metrics.nsdr import nsdr
     from demucs.evaluation.results.results import Results, TrackResult
-    from demucs.evaluation.run import evaluate
     from demucs.evaluation.separation import EvalTrack, separate_track
 
 __all__ = [
