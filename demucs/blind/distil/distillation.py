@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from demucs.blind.distil.candidates import Song, Survey, survey
 from demucs.blind.distil.guard import Guard, make_guard
 from demucs.blind.distil.labelling import (
     about_teacher,
@@ -21,7 +22,6 @@ from demucs.blind.distil.licences import licence_of
 from demucs.blind.distil.manifest import FILE, write_manifest
 from demucs.blind.distil.place import check_folder, run_of, settings_in, take_place
 from demucs.blind.distil.scoring import Scoring
-from demucs.blind.distil.songs import Song, Survey, survey
 from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import (
     Part,

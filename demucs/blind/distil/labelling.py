@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from demucs.blind.distil.candidates import Survey
 from demucs.blind.distil.guard import Guard
 from demucs.blind.distil.licences import UNKNOWN
 from demucs.blind.distil.quality_judge import (
@@ -12,7 +13,6 @@ from demucs.blind.distil.quality_judge import (
     NetworkJudge,
     RawJudge,
 )
-from demucs.blind.distil.songs import Survey
 from demucs.blind.distil.writing import Writing
 from demucs.blind.scores.agreement import WINDOW
 from demucs.blind.scores.track import DEFINITIONS, score_track

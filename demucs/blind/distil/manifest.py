@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import demucs
+from demucs.blind.distil.candidates import Song, Survey
 from demucs.blind.distil.entry import Entry
-from demucs.blind.distil.songs import Song, Survey
 from demucs.blind.distil.sources import SourceFile
 from demucs.blind.distil.writing import Writing
 from demucs.files import atomic_path

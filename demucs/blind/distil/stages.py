@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from demucs.blind.distil.candidates import Song, Survey
 from demucs.blind.distil.entry import Entry
 from demucs.blind.distil.scoring import Scoring
-from demucs.blind.distil.songs import Song, Survey
 from demucs.blind.distil.sources import SourceFile
 from demucs.blind.distil.writing import Writing
 from demucs.console import Progress

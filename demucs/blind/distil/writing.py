@@ -16,10 +16,10 @@ from torch import Tensor
 
 import demucs
 from demucs.audio import AudioSource, write_audio
+from demucs.blind.distil.candidates import Song
 from demucs.blind.distil.excerpts import cut
 from demucs.blind.distil.prepare import peak_of
 from demucs.blind.distil.selection import Rule
-from demucs.blind.distil.songs import Song
 from demucs.blind.teacher import Teacher
 from demucs.data.readers import MIXTURE
 from demucs.data.tracks import LABELS_FILE

@@ -14,11 +14,11 @@ from torch import nn
 
 from demucs.blind.calibration.calibration import Calibration
 from demucs.blind.distil import distillation as _distil_run
+from demucs.blind.distil.candidates import survey
 from demucs.blind.distil.labelling import QUALITIES, check_judge, make_judge
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.quality_judge import NetworkJudge, RawJudge
 from demucs.blind.distil.selection import Rule
-from demucs.blind.distil.songs import survey
 from demucs.blind.distil.stages import Part, entries_of, write_songs
 from demucs.blind.distil.writing import Writing, read_facts
 from demucs.blind.network import NetworkConfig, QualityNetwork, Trained, save_network

@@ -12,9 +12,9 @@ import torch
 from distil_support import RATE, SOURCES, Halves, PeakJudge, make_scoring, noise, score, write
 
 from demucs.blind.distil import writing
+from demucs.blind.distil.candidates import Survey, survey
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.selection import Budget, Rule
-from demucs.blind.distil.songs import Survey, survey
 from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import Part, entries_of, summary_lines, unwritten, write_songs
 from demucs.blind.distil.writing import Writing, check_others, read_facts
