@@ -9,7 +9,7 @@ from demucs.blind.scores import disagreement
 from demucs.blind.scores.agreement import agreement, mean_of
 from demucs.blind.scores.mixture_scores import correlation, loudness, residual
 from demucs.blind.scores.reseparation import cycle, reseparation, self_cycle
-from demucs.blind.scores.spectral import spectral_sanity
+from demucs.blind.scores.spectrogram_scores import spectral_sanity
 from demucs.blind.teacher import Teacher
 
 DEFINITIONS = {
