@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from demucs.blind.calibration.conformal import folds
+from demucs.blind.calibration.rank_statistics import spearman
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor
 from demucs.blind.calibration.rows import Rows, common_names, rows_of
-from demucs.blind.calibration.statistics import spearman
 from demucs.blind.quality import Array
 from demucs.blind.records import Record
 

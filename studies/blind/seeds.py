@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.calibration.statistics import FEWEST
+from demucs.blind.calibration.rank_statistics import FEWEST
 from studies.blind.table_numbers import number_of
 
 STAGE = re.compile(r"(?P<run>.+)_(?P<stage>\d+)$")

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from demucs.blind.calibration.rows import LOUDNESS, meant
-from demucs.blind.calibration.statistics import (
+from demucs.blind.calibration.rank_statistics import (
     Correlation,
     Found,
     correlation,
     mean_over,
     resamples,
 )
+from demucs.blind.calibration.rows import LOUDNESS, meant
 from studies.blind.rows import Sheet
 from studies.blind.usefulness import activity_auc, calibration, risk_coverage
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from demucs.blind.calibration.statistics import FEWEST
+from demucs.blind.calibration.rank_statistics import FEWEST
 from demucs.blind.quality import Array
 
 KEPT = tuple(n / 20 for n in range(1, 21))  # shares of the stems that are kept

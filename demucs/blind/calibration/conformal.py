@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from demucs.blind.calibration.rank_statistics import group_weights, weighted_quantile
 from demucs.blind.calibration.regressors import Regressor
 from demucs.blind.calibration.rows import Rows
-from demucs.blind.calibration.statistics import group_weights, weighted_quantile
 from demucs.blind.quality import Array
 
 FOLDS = 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from demucs.blind.calibration.statistics import group_weights, spearman, weighted_quantile
+from demucs.blind.calibration.rank_statistics import group_weights, spearman, weighted_quantile
 from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Bands, Features, extract
 from demucs.blind.network.loss import LossConfig, loss_of

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from demucs.blind.calibration.calibration import Calibration, thinned
+from demucs.blind.calibration.rank_statistics import weighted_quantile
 from demucs.blind.calibration.regressors import REGRESSORS, Regressor, Scaling
 from demucs.blind.calibration.rows import rows_of
-from demucs.blind.calibration.statistics import weighted_quantile
 from demucs.errors import ConfigError, DatasetError
 from studies.blind.regressor_choice import compared
 from tests.unit.blind_records import SOURCES, WINDOWS, make_records

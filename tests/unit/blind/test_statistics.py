@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from demucs.blind.calibration.statistics import (
+from demucs.blind.calibration.rank_statistics import (
     Found,
     correlation,
     mean_over,
