@@ -16,6 +16,7 @@ from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
 from demucs.training.distributed.group import ProcessGroup
 from demucs.training.monitor.epoch_line import describe
 from demucs.training.monitor.monitor import Monitor
+from demucs.training.online_teacher import OnlineTeacher
 from demucs.training.optim.optimizer import build_optimiser, parameter_groups
 from demucs.training.optim.precision import compiled
 from demucs.training.optim.quantise import Quantiser
@@ -31,7 +32,6 @@ from demucs.training.stages.valid import valid_stage
 from demucs.training.start import start_from
 from demucs.training.state import TrainingState, new_averages
 from demucs.training.step import DivergedError, Step
-from demucs.training.teacher import OnlineTeacher
 
 logger = logging.getLogger(__name__)
 

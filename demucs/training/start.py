@@ -11,10 +11,10 @@ from demucs.nn import torchaudio_network
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint
 from demucs.training.monitor.reference import Reference
+from demucs.training.online_teacher import load_teacher
 from demucs.training.optim.optimizer import load_optimiser
 from demucs.training.run_config import RunConfig
 from demucs.training.state import TrainingState
-from demucs.training.teacher import load_teacher
 from demucs.training.transfer import load_matching
 
 logger = logging.getLogger(__name__)

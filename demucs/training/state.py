@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from demucs.errors import CheckpointError
 from demucs.training.config.schema import EmaConfig
+from demucs.training.online_teacher import OnlineTeacher
 from demucs.training.optim.ema import Best, WeightAverage
 from demucs.training.optim.optimizer import load_optimiser
 from demucs.training.step import Step
-from demucs.training.teacher import OnlineTeacher
 
 
 def cpu_state(model: nn.Module) -> dict[str, Tensor]:
