@@ -9,7 +9,7 @@ from torch import Tensor
 from demucs.blind.quality import Quality
 from demucs.blind.records import Measures, Record
 from demucs.blind.scores.agreement import WINDOW, level
-from demucs.blind.scores.track import score_track
+from demucs.blind.scores.song_scores import score_track
 from demucs.blind.teacher import Teacher
 from demucs.data import Track
 from demucs.errors import ConfigError

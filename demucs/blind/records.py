@@ -38,7 +38,7 @@ class Record:
         seconds: length of the song.
         sources: names of the stems, in the order of S.
         window: seconds of a window.
-        scores: by name (see `demucs.blind.scores.track.DEFINITIONS`).
+        scores: by name (see `demucs.blind.scores.song_scores.DEFINITIONS`).
         truth: by name, `nsdr` and `sdr` in dB and `level`, of the true stem, in dB below full
             scale; empty without ground truth.
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from demucs.blind.calibration.rows import LOUDNESS, meant
-from demucs.blind.scores.track import DEFINITIONS
+from demucs.blind.scores.song_scores import DEFINITIONS
 from studies.blind.missed import (
     CALIBRATED,
     by_stem,

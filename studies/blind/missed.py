@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demucs.blind.scores.track import DEFINITIONS
+from demucs.blind.scores.song_scores import DEFINITIONS
 
 CALIBRATED = "calibration"
 SURE = 0.5  # Spearman among the songs of one teacher, below which a ranking counts as poor

@@ -19,7 +19,7 @@ from demucs.blind.calibration.calibration import REGRESSOR, Calibration
 from demucs.blind.calibration.rows import LOUDNESS, common_names, extra_names
 from demucs.blind.quality import QUIET, Quality
 from demucs.blind.records import Record
-from demucs.blind.scores.track import DEFINITIONS
+from demucs.blind.scores.song_scores import DEFINITIONS
 from demucs.errors import DatasetError
 from studies.blind.notes import chosen, notes, nothing
 from studies.blind.regressor_choice import compared

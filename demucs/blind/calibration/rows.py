@@ -8,7 +8,7 @@ import numpy as np
 
 from demucs.blind.quality import QUIET, Array, from_plain, plain
 from demucs.blind.records import Measures, Record
-from demucs.blind.scores.track import DEFINITIONS, LOW_IS_GOOD
+from demucs.blind.scores.song_scores import DEFINITIONS, LOW_IS_GOOD
 from demucs.errors import ConfigError, DatasetError
 
 LOUDNESS = ("level", "level_gap", "active_share")  # what every other score has to know more than

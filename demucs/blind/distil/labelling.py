@@ -15,7 +15,7 @@ from demucs.blind.distil.quality_judge import (
 )
 from demucs.blind.distil.writing import Writing
 from demucs.blind.scores.agreement import WINDOW
-from demucs.blind.scores.track import DEFINITIONS, score_track
+from demucs.blind.scores.song_scores import DEFINITIONS, score_track
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256

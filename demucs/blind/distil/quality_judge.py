@@ -50,7 +50,7 @@ class CalibratedJudge:
     """Predicted nSDR of scores.
 
     Attributes:
-        score: `demucs.blind.scores.track.score_track`.
+        score: `demucs.blind.scores.song_scores.score_track`.
         calibration: turns the scores into dB.
         window: seconds of their windows.
         settings: names the calibration.
@@ -73,7 +73,7 @@ class RawJudge:
     """One score as it is, in its own unit, without an interval.
 
     Attributes:
-        score: `demucs.blind.scores.track.score_track`.
+        score: `demucs.blind.scores.song_scores.score_track`.
         by: name of the score.
         window: seconds of its windows.
     """

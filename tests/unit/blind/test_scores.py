@@ -7,8 +7,8 @@ import torch
 from demucs.blind.scores.agreement import MOST, agreement, level
 from demucs.blind.scores.mixture_scores import correlation, loudness, residual
 from demucs.blind.scores.reseparation import cycle, reseparation, reseparation_matrix, self_cycle
+from demucs.blind.scores.song_scores import DEFINITIONS, disagreement, score_track
 from demucs.blind.scores.spectrogram_scores import spectral_sanity
-from demucs.blind.scores.track import DEFINITIONS, disagreement, score_track
 from tests.unit.blind_teachers import RATE, Separator, Teacher, bands, halves, song, teacher
 
 HALF = 10 * np.log10(4)  # of an estimate that lacks half of the amplitude

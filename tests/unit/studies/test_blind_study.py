@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from demucs.blind.scores.track import DEFINITIONS
+from demucs.blind.scores.song_scores import DEFINITIONS
 from demucs.errors import DatasetError
 from studies.blind.answer import _worse_than_level, answer, negative
 from studies.blind.missed import missed_goals, short_intervals, unsure_within

@@ -23,7 +23,7 @@ from demucs.blind.distil.stages import Part, entries_of, write_songs
 from demucs.blind.distil.writing import Writing, read_facts
 from demucs.blind.network import NetworkConfig, QualityNetwork, Trained, save_network
 from demucs.blind.records import Measures
-from demucs.blind.scores.track import DEFINITIONS
+from demucs.blind.scores.song_scores import DEFINITIONS
 from demucs.blind.teacher import Teacher
 from demucs.errors import ConfigError
 from demucs.release.provenance import file_sha256
