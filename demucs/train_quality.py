@@ -67,7 +67,7 @@ def _entry_point(function: Callable[[DictConfig], None]) -> _EntryPoint:
 def main(cfg: DictConfig) -> None:
     """Trains the quality network with the configuration that Dora and Hydra give."""
     with ending_on_errors(memory="give a smaller batch_size or misc.memory, or more memory"):
-        from demucs.blind.network.train import train_network
+        from demucs.blind.network.quality_training import train_network
 
         values, xp = plain(cfg), get_xp()
         config = _read(values, int(os.environ.get("WORLD_SIZE", "1")))

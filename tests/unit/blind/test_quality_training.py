@@ -16,8 +16,8 @@ from demucs.blind.network.estimate_sets import collect_estimates, read_stems
 from demucs.blind.network.feature_cache import Memory
 from demucs.blind.network.features import Bands
 from demucs.blind.network.loss import LossConfig
+from demucs.blind.network.quality_training import train_network
 from demucs.blind.network.settings import MiscConfig, OptimConfig, QualityConfig, SyntheticConfig
-from demucs.blind.network.train import train_network
 from demucs.blind.network.training_windows import example, find_items
 from demucs.blind.network.validate import Judged, factors, halves, judge, scores
 from demucs.errors import CheckpointError, ConfigError, DatasetError, DemucsError
