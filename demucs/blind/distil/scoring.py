@@ -21,7 +21,7 @@ from demucs.blind.distil.prepare import (
 )
 from demucs.blind.distil.quality_judge import Judge
 from demucs.blind.distil.sources import SourceFile
-from demucs.blind.distil.truth import TrueStems, true_quality
+from demucs.blind.distil.true_nsdr import TrueStems, true_quality
 from demucs.blind.quality import plain
 from demucs.blind.teacher import Teacher
 from demucs.errors import AudioError, ConfigError, DemucsError
