@@ -22,6 +22,7 @@ from demucs.blind.distil.licences import licence_of
 from demucs.blind.distil.manifest import FILE, write_manifest
 from demucs.blind.distil.place import check_folder, run_of, settings_in, take_place
 from demucs.blind.distil.scoring import Scoring
+from demucs.blind.distil.song_writing import Writing, check_others
 from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import (
     Part,
@@ -31,7 +32,6 @@ from demucs.blind.distil.stages import (
     unwritten,
     write_songs,
 )
-from demucs.blind.distil.writing import Writing, check_others
 from demucs.blind.teacher import StoppableTeacher, Teacher
 from demucs.console import bar
 from demucs.errors import ConfigError

@@ -13,7 +13,7 @@ from demucs.blind.distil.quality_judge import (
     NetworkJudge,
     RawJudge,
 )
-from demucs.blind.distil.writing import Writing
+from demucs.blind.distil.song_writing import Writing
 from demucs.blind.scores.agreement import WINDOW
 from demucs.blind.scores.song_scores import DEFINITIONS, score_track
 from demucs.blind.teacher import Teacher

@@ -11,8 +11,8 @@ import numpy as np
 import demucs
 from demucs.blind.distil.candidates import Song, Survey
 from demucs.blind.distil.entry import Entry
+from demucs.blind.distil.song_writing import Writing
 from demucs.blind.distil.sources import SourceFile
-from demucs.blind.distil.writing import Writing
 from demucs.files import atomic_path
 
 FORMAT = "demucs-distilled-manifest-1"

@@ -9,8 +9,8 @@ import numpy as np
 from demucs.blind.distil.candidates import Song, Survey
 from demucs.blind.distil.entry import Entry
 from demucs.blind.distil.scoring import Scoring
+from demucs.blind.distil.song_writing import Writing
 from demucs.blind.distil.sources import SourceFile
-from demucs.blind.distil.writing import Writing
 from demucs.console import Progress
 from demucs.evaluation.results.shards import share_of
 

@@ -19,8 +19,8 @@ from demucs.blind.distil.labelling import QUALITIES, check_judge, make_judge
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.quality_judge import NetworkJudge, RawJudge
 from demucs.blind.distil.selection import Rule
+from demucs.blind.distil.song_writing import Writing, read_facts
 from demucs.blind.distil.stages import Part, entries_of, write_songs
-from demucs.blind.distil.writing import Writing, read_facts
 from demucs.blind.network import NetworkConfig, QualityNetwork, Trained, save_network
 from demucs.blind.records import Measures
 from demucs.blind.scores.song_scores import DEFINITIONS

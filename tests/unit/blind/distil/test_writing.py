@@ -11,13 +11,13 @@ import soundfile
 import torch
 from distil_support import RATE, SOURCES, Halves, PeakJudge, make_scoring, noise, score, write
 
-from demucs.blind.distil import writing
+from demucs.blind.distil import song_writing as writing
 from demucs.blind.distil.candidates import Survey, survey
 from demucs.blind.distil.manifest import read_manifest, write_manifest
 from demucs.blind.distil.selection import Budget, Rule
+from demucs.blind.distil.song_writing import Writing, check_others, read_facts
 from demucs.blind.distil.sources import distinct, find_sources
 from demucs.blind.distil.stages import Part, entries_of, summary_lines, unwritten, write_songs
-from demucs.blind.distil.writing import Writing, check_others, read_facts
 from demucs.blind.quality import Quality
 from demucs.blind.teacher import StoppableTeacher
 from demucs.data.tracks import tracks_in
