@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from demucs.errors import ReleaseError
 from demucs.files import check_readable
-from demucs.release import licences
+from demucs.release import public_licences as licences
 from demucs.release.names import PICKLED, PLAIN, name_of
 from demucs.release.remote import (
     catalogue,

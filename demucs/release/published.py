@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from demucs.errors import ConfigError, MissingToolError, ModelNotFoundError, ReleaseError
 from demucs.nn import MODELS, ModelSpec, build_model
-from demucs.release import licences, torchaudio_weights
+from demucs.release import public_licences as licences
+from demucs.release import torchaudio_weights
 from demucs.release.info import ReleaseInfo
 from demucs.release.names import PICKLED, PLAIN
 from demucs.release.provenance import file_sha256

@@ -23,7 +23,7 @@ import yaml
 
 from demucs.errors import ReleaseError
 from demucs.files import atomic_path
-from demucs.release import licences
+from demucs.release import public_licences as licences
 from demucs.release.names import PLAIN
 
 if TYPE_CHECKING:  # models are listed without torch

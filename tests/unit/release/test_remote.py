@@ -20,7 +20,8 @@ from demucs.evaluation import Results
 from demucs.nn import build_model
 from demucs.pretrained import get_model
 from demucs.release import download as downloads
-from demucs.release import licences, remote, torchaudio_weights
+from demucs.release import public_licences as licences
+from demucs.release import remote, torchaudio_weights
 from demucs.release.download import DownloadError, download
 from demucs.release.listing import list_entries
 from tools import test_pretrained

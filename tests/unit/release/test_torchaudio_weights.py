@@ -10,7 +10,8 @@ import torch
 from demucs.errors import ReleaseError
 from demucs.nn import build_model
 from demucs.pretrained import get_model
-from demucs.release import ReleaseFolder, licences, read_release, torchaudio_weights
+from demucs.release import ReleaseFolder, read_release, torchaudio_weights
+from demucs.release import public_licences as licences
 from tools.convert import main as convert
 
 NAMES = Path(__file__).parents[2] / "golden" / "torchaudio" / "names.json"
