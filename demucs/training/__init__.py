@@ -4,7 +4,7 @@ from demucs.experiment.identity import Experiment
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from demucs.training.config.schema import TrainConfig
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.run import check_config, run_training
 from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver

@@ -4,7 +4,7 @@ from typing import Any
 
 from demucs.data.changes import Change, Summary, changes, joined
 from demucs.errors import DatasetError
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.state import TrainingState
 
 

@@ -16,7 +16,7 @@ from demucs.nn import build_model
 from demucs.nn.allocator import tune_allocator
 from demucs.process.cores import core_count
 from demucs.process.signals import Interrupted, noting
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.distributed.rendezvous import LostPeerError
 from demucs.training.run_config import RunConfig, read_config
 from demucs.training.solver import Solver

@@ -13,7 +13,7 @@ from torch import nn
 from demucs.nn import build_model
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.monitor.epoch_line import describe
 from demucs.training.monitor.monitor import Monitor
 from demucs.training.online_teacher import OnlineTeacher

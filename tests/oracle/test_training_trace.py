@@ -22,7 +22,7 @@ from demucs.data.augment import StemDraw
 from demucs.nn import build_model
 from demucs.training import read_config
 from demucs.training.distributed.averages import Averages
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.optim.ema import best_name, swapped_state
 from demucs.training.optim.optimizer import build_optimiser
 from demucs.training.optim.svd import penalised_matrices, svd_penalty

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 
 
 class Averages:

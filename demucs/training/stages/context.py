@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from demucs.training.config.schema import TrainConfig
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.monitor.monitor import Monitor
 from demucs.training.optim.quantise import Quantiser
 from demucs.training.run_config import RunConfig

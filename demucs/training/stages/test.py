@@ -15,7 +15,7 @@ from demucs.evaluation import Results, TrackResult, evaluate
 from demucs.evaluation.results.shards import share_of
 from demucs.evaluation.results.table import results_text
 from demucs.training.config.schema import TestConfig
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.optim.quantise import judged
 from demucs.training.stages.context import Context, Metrics
 from demucs.training.stages.stop import Stop

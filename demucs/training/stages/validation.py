@@ -10,7 +10,7 @@ from demucs.console import tracked
 from demucs.evaluation import nsdr
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.averages import Averages
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.losses import stem_losses, weighted_mean
 from demucs.training.songs import Excerpt
 from demucs.training.stages.stop import Stop

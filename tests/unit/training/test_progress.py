@@ -7,7 +7,7 @@ import pytest
 
 from demucs.console import tracked
 from demucs.errors import ConfigError
-from demucs.training.distributed.group import ProcessGroup
+from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.monitor.epoch_line import describe
 
 Log: TypeAlias = pytest.LogCaptureFixture
