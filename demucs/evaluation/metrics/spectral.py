@@ -1,8 +1,8 @@
 """L1-frequency, bleedless and fullness: differences of spectrograms.
 
 As the Music-Source-Separation-Training project defines them, whose leaderboards they come from; see
-`demucs.evaluation.metrics.definitions.DEFINITIONS`. Spectrograms are made a few frames at a time, so that
-a song takes the memory of its mel bands only.
+`demucs.evaluation.metrics.definitions.DEFINITIONS`. Spectrograms are made a few frames at a time,
+so that a song takes the memory of its mel bands only.
 """
 
 from collections.abc import Iterator
