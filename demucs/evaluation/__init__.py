@@ -25,12 +25,12 @@ __all__ = [
     "separate_track",
 ]
 _HOMES = {
-    "DEFINITIONS": "metrics.names",
-    "METRICS": "metrics.names",
+    "DEFINITIONS": "metrics.definitions",
+    "METRICS": "metrics.definitions",
     "EvalTrack": "separation",
     "Results": "results.results",
     "TrackResult": "results.results",
-    "evaluate": "run",
+    "evaluate": "evaluator",
     "nsdr": "metrics.nsdr",
     "separate_track": "separation",
 }
