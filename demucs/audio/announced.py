@@ -1,4 +1,4 @@
-"""How many bytes of samples the header of an uncompressed file announces, and how many there are.
+"""Sizes that headers of uncompressed files announce, and the bytes that are there.
 
 For wav, RF64, w64, aiff, caf and au files. libsndfile reads a file that was cut off as a short one
 and says nothing, and some writers to a pipe leave lengths that mean nothing: none at all, or the

@@ -1,4 +1,4 @@
-"""What an audio file consists of: one stream of sound or several that follow each other.
+"""The layout of an audio file: one stream of sound or several that follow each other.
 
 libsndfile reads the first of them, and believes what headers tell of lengths; here is looked at
 what the file itself shows.

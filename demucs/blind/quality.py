@@ -1,4 +1,4 @@
-"""What is believed of the stems of one song: the quality, without ground truth."""
+"""Quality of the stems of one song, as predicted without ground truth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What was measured of one song, separated by one teacher; kept as one JSON file."""
+"""Measurements of one song, separated by one teacher; kept as one JSON file."""
 
 import json
 from collections.abc import Mapping

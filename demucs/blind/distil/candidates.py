@@ -1,4 +1,4 @@
-"""What is known of each file, put together: which songs there could be, and which are kept."""
+"""Candidates for training data: the songs that files could give, and those that are kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What is known of one file once it is scored: one JSON file, kept until it no longer holds."""
+"""The record of a scored file: one JSON file, kept until it no longer holds."""
 
 import json
 from collections.abc import Mapping

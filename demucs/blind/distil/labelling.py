@@ -1,4 +1,4 @@
-"""Who separates and who judges in tools.distil, and what is to be said of them."""
+"""The teacher and the judge of tools.distil, and their description."""
 
 import argparse
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Who says how good a teacher's stems are: calibrated scores, a raw score, or anything alike."""
+"""Judges of a teacher's stems: calibrated scores, a raw score, or anything alike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which excerpts become training data: by quality, by chance, or by the truth."""
+"""Selection of excerpts for training: by quality, by chance, or by the truth."""
 
 import random
 import re

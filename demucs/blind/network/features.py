@@ -1,4 +1,4 @@
-"""What the network hears: band levels of mixture, estimate and the rest, in 1 s windows.
+"""Input of the quality network: band levels of mixture, estimate and the rest, in 1 s windows.
 
 Bands and frames are laid out in Hz and seconds, so the sample rate does not matter.
 

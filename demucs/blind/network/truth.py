@@ -1,4 +1,4 @@
-"""What is true of estimates whose references are known, in 1 s windows.
+"""Targets of the quality network: SDR and activity of estimates with references, in 1 s windows.
 
 `active`: a stem plays in a window where its level is above -60 dB full scale, and at most 40 dB
 below the loudest window of the mixture; it plays in a song if it does in any window. Levels are

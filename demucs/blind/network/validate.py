@@ -1,4 +1,4 @@
-"""How well a network predicts, on validation songs, and the factors that make its intervals."""
+"""Validation of a quality network, and the factors that make its intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How well two estimates of the same stem agree, in dB, for a song and each second of it."""
+"""Agreement of two estimates of the same stem, in dB, for a song and each second of it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Whether a stem's spectrogram looks like sound: bandwidth, holes and musical noise."""
+"""Scores of a stem's spectrogram: bandwidth, holes and musical noise."""
 
 import numpy as np
 import torch

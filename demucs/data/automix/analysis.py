@@ -1,4 +1,4 @@
-"""What automix must know of a song: beats, bars, pitch classes, and what plays how loud when.
+"""Analysis of a song for automix: beats, bars, pitch classes, and the level of each stem over time.
 
 The result is kept as JSON beside a fingerprint of the song's files, so that a song is analysed
 once and again only after it has changed.

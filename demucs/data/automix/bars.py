@@ -1,4 +1,4 @@
-"""Which beats begin a bar: those where the harmony changes and something low is struck."""
+"""Bar lines: the beats where the harmony changes and something low is struck."""
 
 from fractions import Fraction
 from itertools import pairwise

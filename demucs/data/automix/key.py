@@ -1,4 +1,4 @@
-"""Which pitch classes sound in a song, and the key that they speak for.
+"""Pitch classes of a song, and the key that they suggest.
 
 The peaks of the spectra are sorted into pitch classes (chroma). Two songs go together at the
 transposition at which their chromas are most alike; this needs no key, so it works for modes too.

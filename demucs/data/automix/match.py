@@ -1,4 +1,4 @@
-"""Which stems of which songs go together: the plan of a new song.
+"""Matching stems of different songs: the plan of a new song.
 
 One song, the host, gives the beat, the key, the balance and one stem. Every other stem comes from
 another song, whose tempo and key a small change brings to the host's.

@@ -1,4 +1,4 @@
-"""When something starts to sound: the onset envelope of a signal.
+"""The onset envelope of a signal.
 
 Spectral flux: how much louder, in all, the bands of a spectrum get from one moment to the next, on
 a logarithmic scale (Bello et al., "A tutorial on onset detection in music signals", 2005).

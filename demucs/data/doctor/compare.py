@@ -1,4 +1,4 @@
-"""What the tracks of a dataset show together: the same song twice, and stems in wrong places."""
+"""Comparison of the tracks of a dataset: the same song twice, and stems in wrong places."""
 
 from collections.abc import Iterator, Sequence
 

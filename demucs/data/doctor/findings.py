@@ -1,4 +1,4 @@
-"""What the doctor says: one finding for each problem."""
+"""Findings of the doctor: one for each problem."""
 
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""What one file shows by itself, measured block by block: level, silence, clipping, offset."""
+"""Measurements of one file, block by block: level, silence, clipping, offset."""
 
 import math
 from dataclasses import dataclass

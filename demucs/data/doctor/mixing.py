@@ -1,4 +1,4 @@
-"""What the files of a track show together: the sum of the stems, and stems that are the same."""
+"""Comparison of the files of a track: the sum of the stems, and stems that are the same."""
 
 from dataclasses import dataclass
 
