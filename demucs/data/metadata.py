@@ -1,4 +1,4 @@
-"""What training must know of a track before it reads one: length, and mean and deviation.
+"""Metadata of tracks that training needs before it reads them: length, mean and deviation.
 
 Each track is checked while it is measured. Results are kept as JSON beside a fingerprint of the
 files (paths, sizes, times) and of what was asked for, so a changed file is measured again.

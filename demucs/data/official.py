@@ -1,4 +1,4 @@
-"""What the MUSDB18 authors fixed: the validation songs and the order of streams in a stem file.
+"""The official MUSDB18 lists: validation songs, and the order of streams in a stem file.
 
 Both are read from the configuration file inside the `musdb` package. The package itself is not
 imported for it, because its import needs ffmpeg, which a folder of wav files does not. The names of

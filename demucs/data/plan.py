@@ -1,4 +1,4 @@
-"""Who is played when: the order of segments in an epoch, and the remix of their stems."""
+"""The plan of an epoch: the order of segments, and the remix of their stems."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where the samples of one track come from: a folder of audio files, or one MUSDB18 stem file.
+"""Readers of one track's samples: a folder of audio files, or one MUSDB18 stem file.
 
 Of wav, flac and stem files the frames that are asked for are decoded, not the file. Tensors are
 `[C, T]` float32 with the channels of the file; frames past the end are left out.

@@ -1,4 +1,4 @@
-"""What evaluation asks of a model, and what it writes down about it."""
+"""Attributes of a model that evaluation needs and records."""
 
 from dataclasses import dataclass
 from typing import Any

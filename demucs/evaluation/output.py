@@ -1,4 +1,4 @@
-"""Where the results of an evaluation go, what is there already, and whether it can start."""
+"""Output files of an evaluation: where they go, what is there, and whether it can start."""
 
 import sys
 from collections.abc import Sequence

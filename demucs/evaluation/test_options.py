@@ -1,4 +1,4 @@
-"""What an evaluation is told as KEY=VALUE, and where it finds its songs."""
+"""Options of an evaluation, given as KEY=VALUE, and the songs that they name."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where the tracks are: splits, folders of files, stem files, and loose files of other datasets."""
+"""Tracks of a dataset on disk: splits, folders of files, stem files, files of other datasets."""
 
 import os
 from collections.abc import Mapping, Sequence

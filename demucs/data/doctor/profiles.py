@@ -1,4 +1,4 @@
-"""What stems of a name sound like: energy in bands, and how it moves, over the dataset."""
+"""Spectral profiles of stems by name: energy in bands and its movement, over the dataset."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What is said where a model may have been trained on the songs that it is evaluated on."""
+"""Warnings where a model may have been trained on the songs that it is evaluated on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an evaluation found, with the definitions of its numbers."""
+"""Results of an evaluation, with the definitions of its numbers."""
 
 import hashlib
 import json
