@@ -54,38 +54,39 @@ from demucs.release.listing import ModelEntry, list_entries
 
 __all__ = ["Block", "ModelEntry", "Separator", "list_entries", "list_models", "save_audio"]
 
-_KEEP: Any = object()  # "as it was", where None is a value
+_KEEP: Any = object()  # leaves a parameter unchanged, where None is a value
 
 
 class Separator:
     """Separates files and tensors with one model.
 
-    Where the device's memory does not suffice for a chunk, it and all later ones are cut in half,
-    with a warning in the log.
+    If the device runs out of memory on a chunk, this chunk and all later ones are halved, with a
+    warning in the log.
 
     Args:
         model: name or signature of a release, or several for a bag (`A,B`; see
             `demucs.pretrained.get_model`), or a network that is already loaded, which is not
             modified; on a CPU its weights are taken as they are now.
         repo: folder of releases; None is `./release_models`.
-        device: where chunks are worked on; None is a CUDA device if there is one, else the CPU.
-        shifts: mean over so many random delays of up to half a second (deterministic); 0: none.
-        overlap: share of a chunk that the next one covers again, in [0, 1).
-        split: work chunk by chunk, in constant memory on the device.
+        device: the device to compute on; None is a CUDA device if there is one, else the CPU.
+        shifts: average over this number of random delays of up to half a second, which are the
+            same in every run; 0 disables them.
+        overlap: fraction of a chunk that the next one covers again, in [0, 1).
+        split: separate chunk by chunk, in constant memory on the device.
         segment: length of a chunk in seconds; None is the model's own.
-        jobs: chunks worked on at a time, in threads; on the CPU only.
+        jobs: chunks separated at the same time, in threads; on the CPU only.
         progress: show a bar.
         callback: called before and after each chunk with a dict, see `demucs.apply.apply_model`;
             to abort, raise `KeyboardInterrupt` in it.
-        callback_arg: items of yours for that dict.
+        callback_arg: further items for that dict.
         lean: hold the weights only once, in the form that runs on this device; `model` is that form
-            then, and the device is not to be changed.
-        precision: of the computations; the transforms are in 32 bits in any case. None is "fp32"
+            then, and the device must not be changed.
+        precision: of the network; the transforms always have 32 bits. None is "fp32"
             on a CPU and "tf32" on a GPU that has it. "bf16" is faster, with an error around 45 dB
             below the stems, on a CPU that multiplies it and on a GPU of the Ampere generation or
             later.
-        batch: chunks that the network is given at once; None: on a GPU what suits its memory, one
-            on a CPU. Halved, with a warning, if they do not fit.
+        batch: chunks in a batch; None: as many as the memory of a GPU allows, one on a CPU. Halved,
+            with a warning, if the batch does not fit.
 
     Raises:
         ModelNotFoundError: no such model in `repo`.
@@ -94,7 +95,7 @@ class Separator:
             device, or a precision that it does not have.
 
     A separator can be copied (`copy.deepcopy`), pickled and sent to another process: the copy gives
-    the same stems, bit for bit. A callback is pickled by its name, so it is a function of a module.
+    the same stems, bit for bit. A callback is pickled by its name, so give a function of a module.
     """
 
     def __init__(
@@ -182,10 +183,10 @@ class Separator:
         callback: Callback | None = _KEEP,
         callback_arg: Mapping[str, Any] | None = _KEEP,
     ) -> None:
-        """Changes the parameters that are given, which mean what they mean for the class.
+        """Changes the given parameters, whose meaning is that of the class.
 
         Raises:
-            ConfigError: one of another type or out of its range; then nothing is changed.
+            ConfigError: a parameter of another type or out of its range; then nothing is changed.
         """
         given = {
             "device": device,
@@ -205,7 +206,7 @@ class Separator:
         self._options.update(checked)
 
     def _prepare_for(self, device: torch.device) -> nn.Module:
-        """What runs on `device`: on a CPU the fast form of the model, made once."""
+        """The form of the model that runs on `device`, which is made once."""
         kind = device.type
         if self._prepared is None or self._prepared_for != kind:
             self._prepared, self._prepared_for = (
@@ -228,13 +229,13 @@ class Separator:
             sr: its sample rate in Hz, converted to the model's; None: it has the model's.
 
         Returns:
-            The mixture as the model heard it and the stems by name, each `[C, T']`, with the
+            The mixture as given to the model and the stems by name, each `[C, T']`, with the
             channels and the sample rate of the model.
 
         Raises:
             AudioError: not a `[C, T]` signal with at least one sample, samples that are infinite
                 or not numbers, or channels that cannot be converted.
-            ConfigError: a sample rate that is none, or parameters out of their range.
+            ConfigError: an invalid sample rate, or parameters out of their range.
         """
         rate = self.samplerate if sr is None else samplerate_of("sr", sr)
         _check_signal(wav)
@@ -256,7 +257,7 @@ class Separator:
         if mixture.shape[-1] == 0:
             raise AudioError(
                 f"Cannot separate {wav.shape[-1]} samples at {rate} Hz: "
-                f"not one is left at {self.samplerate} Hz."
+                f"not one is left at {self.samplerate} Hz. Give a longer signal."
             )
         whole, mean, scale = normalise(mixture)
         try:
@@ -286,23 +287,23 @@ class Separator:
     ) -> Iterator[Block]:
         """Separates a file of any length, a block at a time, in constant memory.
 
-        The file is read twice: first for the mean and the deviation that the model wants removed.
-        The blocks put together are what `separate_audio_file` gives, but for rounding.
+        The file is read twice: first for the mean and the deviation that are removed for the model.
+        The concatenated blocks are the result of `separate_audio_file`, up to rounding.
 
         Args:
             file: as in `separate_audio_file`.
-            consistency: have the stems sum to the mixture: what they lack of it is shared out
-                equally (`demucs.audio.share_residual`).
+            consistency: make the stems sum to the mixture, by adding an equal share of the residual
+                to each (`demucs.audio.share_residual`).
 
         Yields:
             `Block`s with `mixture` `[C, T_block]`, `stems` `[S, C, T_block]` in the order of
             `sources`, the first sample `start` and the samples of the whole track, `total`. They
-            follow each other without gaps. Their lengths vary, up to about a chunk's, and lie on
-            the CPU, with the channels and the sample rate of the model.
+            follow each other without gaps. Their lengths vary, up to about a chunk's; their
+            tensors are on the CPU, with the channels and the sample rate of the model.
 
         Raises:
-            AudioError: the file cannot be read, before the first block; or it changes meanwhile.
-            ConfigError: arguments of another type, at once; parameters out of their range.
+            AudioError: the file cannot be read (before the first block), or changes meanwhile.
+            ConfigError: arguments of another type (at once), or parameters out of their range.
         """
         return self._blocks(path_of("file", file), flag("consistency", consistency))
 
@@ -321,7 +322,7 @@ class Separator:
                 if consistency:
                     block = replace(block, stems=share_residual(block.mixture, block.stems))
                 yield block
-                del block  # not to be held while the next one is worked on
+                del block  # frees its memory while the next one is separated
         finally:
             release_memory()
 
@@ -401,16 +402,16 @@ def save_audio(
 
     Args:
         bitrate: of an mp3, 8 to 320 kbit/s.
-        clip: how integers are kept inside full scale: rescale, clamp, tanh or none. It looks at
-            this signal alone: for the stems of one track, scale all by
+        clip: how integers are kept inside full scale: rescale, clamp, tanh or none. It is applied
+            to this signal alone: scale all stems of one track by
             `demucs.audio.common_gain(stems.values())` first.
         bits_per_sample: 16, 24 or 32.
-        as_float: 32-bit floats instead, exactly as they are.
+        as_float: write 32-bit floats instead, unchanged.
         preset: of an mp3, 2 (best) to 7 (fastest).
 
     Raises:
-        ConfigError: a value that is none of these, or that the format cannot hold.
-        AudioError: the file cannot be written, or the samples are none or not finite.
+        ConfigError: another value than these, or one that the format does not support.
+        AudioError: the file cannot be written, or there are no samples, or some are not finite.
     """
     rate = samplerate_of("samplerate", samplerate)
     _check_signal(wav)
@@ -427,7 +428,7 @@ def save_audio(
 
 
 def list_models(repo: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Path | str]]:
-    """The names that `Separator` knows; `list_entries` says more of each.
+    """The names that `Separator` accepts; `list_entries` gives their metadata.
 
     Args:
         repo: folder of models; None is `./release_models` and the published models.

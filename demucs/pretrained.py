@@ -1,4 +1,4 @@
-"""Trained models by name."""
+"""Loading of trained models by name: `get_model`."""
 
 import os
 from difflib import get_close_matches

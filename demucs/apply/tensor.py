@@ -59,23 +59,23 @@ def apply_model(
             `valid_length(length)`, the length it wants its input padded to. A bag has `models`
             and `weights` (`[model][source]`): the weighted mean of its models' stems.
         mix: the mixture, already normalised; it is never modified.
-        shifts: if positive, the mean over that many random delays of up to half a second.
-        split: work chunk by chunk; otherwise on the whole mixture at once.
+        shifts: average over this number of random delays of up to half a second; 0 disables them.
+        split: separate chunk by chunk; otherwise the whole mixture at once.
         overlap: fraction of a chunk that the next one covers again, in [0, 1).
         transition_power: exponent of the triangular overlap window of a chunk; at least 1.
         progress: show a bar, in seconds of audio.
-        device: where the model and single chunks are put; all else stays where `mix` is.
-        num_workers: chunks worked on at a time, in threads; on the CPU only.
+        device: of the model and the chunks; all else stays on the device of `mix`.
+        num_workers: chunks separated at the same time, in threads; on the CPU only.
         segment: length of a chunk in seconds, instead of the model's own.
         callback: called with a dict before and after each chunk: `callback_arg` and
             `model_idx_in_bag`, `shift_idx`, `segment_offset` (samples), `state` ("start" or
             "end"), `audio_length` (samples), `models`. It may raise to abort.
         seed: of the random delays: equal seeds give equal stems.
         rng: the source of the delays, instead of a new one from `seed`.
-        guard: remembers, from one call to the next, what fits the device's memory. A batch that
-            does not fit is halved, then a chunk, and so are those after it, with a warning.
-        batch: chunks that a network is given at once; None: on a GPU what suits its memory, one
-            elsewhere. The stems are the same up to rounding.
+        guard: keeps, from one call to the next, the limits set by running out of memory. A batch
+            that does not fit is halved, then a chunk, and so are later ones, with a warning.
+        batch: chunks in a batch; None: as many as the memory of a GPU allows, one elsewhere. The
+            stems are the same up to rounding.
 
     Returns:
         Stems in the order of `model.sources`, on the device of `mix`.
@@ -129,7 +129,7 @@ def _run(pass_: Pass, mix: Tensor, power: float, runner: Runner, bar: "tqdm[Any]
         total[..., offset : offset + length] += weight[:length] * stems
         norm[offset : offset + length] += weight[:length]
         bar.update(min(pass_.stride, pass_.length - offset))
-        del chunk, stems  # not to be held while the next one is worked on
+        del chunk, stems  # frees its memory while the next one is separated
     return total.div_(norm)
 
 

@@ -190,7 +190,7 @@ def _separate_track(
                     signals(block, separator.sources, options.two_stems, options.other_method)
                 )
                 bar.update(block.end / rate, total / rate)
-                del block  # not to be held while the next one is worked on
+                del block  # frees its memory while the next one is separated
                 block = next(blocks, None)
     if writer.gain < 1:
         _log.info("%s: all stems scaled by %.4f", track.name.name, writer.gain)
