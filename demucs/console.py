@@ -153,7 +153,7 @@ class Progress:
         count: how many pieces there are.
         total: the sum of their sizes.
         pieces: what they are called in the bar.
-        tells: the bar shows what was said of the last one.
+        tells: the bar shows the message of the last piece.
         show: False for nothing at all.
     """
 
@@ -176,16 +176,16 @@ class Progress:
         self._bar = bar(total=count, title=title, show=show and not self._lines, bar_format=layout)
 
     def done(
-        self, name: str, said: str, size: float, *, new: bool = True, quick: bool = False
+        self, name: str, message: str, size: float, *, new: bool = True, quick: bool = False
     ) -> None:
-        """One is finished.
+        """A piece is finished.
 
         Args:
             name: of it.
-            said: what there is to say.
+            message: its outcome.
             size: of it.
             new: False if it had been finished before; then it gets no line.
-            quick: it was no work, and says nothing of the rate.
+            quick: it took no work, and does not count for the rate.
         """
         self._count += 1
         self._finished += size
@@ -194,11 +194,11 @@ class Progress:
         spent = time.monotonic() - self._began
         left = time_left(spent, self._worked, self._total - self._finished)
         times = f"{clock(spent)} spent, {clock(left) if self._worked else '?'} left"
-        postfix = f" {said[:40]}, {times}" if self._tells else times
+        postfix = f" {message[:40]}, {times}" if self._tells else times
         self._bar.set_postfix_str(postfix, refresh=False)
         self._bar.update()
         if self._lines and new:
-            sys.stderr.write(f"[{self._count}/{self._all}] {name}: {said} ({times})\n")
+            sys.stderr.write(f"[{self._count}/{self._all}] {name}: {message} ({times})\n")
             sys.stderr.flush()
 
     def __enter__(self) -> "Progress":

@@ -12,7 +12,6 @@ from demucs.process.signals import begin
 if __name__ == "__main__":
     begin()  # before the imports below
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from demucs.data.readers import STEM_SUFFIX, StemFile
 from demucs.errors import DatasetError, DemucsError, message_of
 from demucs.files import atomic_path, check_tree
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser, reports_errors
 
 
 def find_stem_files(source: Path) -> list[tuple[Path, Path]]:
@@ -69,11 +69,10 @@ def decode(file: Path, folder: Path, *, subtype: str = "PCM_16") -> tuple[int, i
     return written, clipped
 
 
+@reports_errors()
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="tools.decode_stems", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = make_parser("tools.decode_stems", __doc__)
     parser.add_argument("src", type=Path, help=f"folder with {STEM_SUFFIX} files, or one of them")
     parser.add_argument("dst", type=Path, help="folder for the wav files")
     parser.add_argument(
@@ -81,11 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     written, clipped, failed = 0, 0, 0
-    try:
-        pairs = find_stem_files(args.src)
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+    pairs = find_stem_files(args.src)
     shown = bar(pairs, title="decode", unit="track")
     for file, folder in shown:
         try:

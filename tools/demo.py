@@ -28,6 +28,7 @@ from demucs.errors import DemucsError
 from demucs.files import atomic_path
 from demucs.process.children import Commands
 from demucs.process.command import run_command
+from demucs.process.tool import make_parser
 
 VARIANT = ["dset=demo", "variant=demo"]
 SONGS = ["--train", "40", "--valid", "3", "--test", "4", "--seconds", "24", "--seed", "0"]
@@ -50,8 +51,7 @@ def main() -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 -m tools.demo", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = make_parser("tools.demo", __doc__)
     parser.add_argument("--root", type=Path, default=Path("demo"), help="folder for all files")
     parser.add_argument("--minutes", type=positive, metavar="N", help="most that it may take")
     parser.add_argument("overrides", nargs="*", help="Dora overrides of the training")

@@ -10,10 +10,11 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from demucs.errors import DemucsError, message_of
 from demucs.process.command import run_command
+from demucs.process.tool import reports_errors
 from demucs.release.bagfile import bag_of_name
 from demucs.release.hub_cache import is_hub
 from demucs.release.names import model_files, name_of
@@ -24,7 +25,7 @@ def place(name: str, folder: Path) -> str | None:
     """ "local", "published" or None.
 
     Raises:
-        DemucsError: a list of models that is none, such as one with a wrong weight.
+        DemucsError: a list of models that is not one, e.g. with a wrong weight.
     """
     local = {name_of(file) for file in model_files(folder)}
     if name in local:
@@ -38,15 +39,14 @@ def place(name: str, folder: Path) -> str | None:
     return "published" if all(name in local or is_remote(name) for name in names) else None
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
+@reports_errors()
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if len(arguments) != 2:
         print(__doc__)
-        return 0 if "--help" in sys.argv else 2
-    try:
-        print(place(sys.argv[1], Path(sys.argv[2])) or "")
-    except (DemucsError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        return 1
+        return 0 if "--help" in arguments else 2
+    print(place(arguments[0], Path(arguments[1])) or "")
     return 0
 
 
