@@ -18,7 +18,7 @@ from pathlib import Path
 
 from demucs.experiment.record import outputs_folder
 from demucs.process.command import run_command
-from demucs.process.tool import reports_errors
+from demucs.process.tool import make_parser, reports_errors
 from demucs.release import (
     DEFAULT_FOLDER,
     DEFAULT_LICENCE,
@@ -108,10 +108,7 @@ def export_one(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m tools.export",
-        description="Make a release of a training run, or a bag of several.",
-    )
+    parser = make_parser("tools.export", __doc__)
     parser.add_argument(
         "signatures",
         nargs="+",
