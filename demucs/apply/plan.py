@@ -100,10 +100,10 @@ def sub_models_of(
     weights = getattr(model, "weights", None) if hasattr(model, "models") else None
     sub_models = []
     for index, module in enumerate(modules):
-        wanted = int(module.audio_channels)
-        if channels != wanted:
+        expected = int(module.audio_channels)
+        if channels != expected:
             raise ConfigError(
-                f"The mixture has {channels} channels and the model takes {wanted}: "
+                f"The mixture has {channels} channels and the model takes {expected}: "
                 "convert it first (demucs.audio.convert_audio)."
             )
         rate = int(module.samplerate)

@@ -54,7 +54,7 @@ def save_onnx(
     """
     onnx, runtime = _package("onnx"), _package("onnxruntime")
     length = segment_length(model, segment)
-    size = sum(one.numel() * one.element_size() for one in model.state_dict().values())
+    size = sum(item.numel() * item.element_size() for item in model.state_dict().values())
     if size > MAX_BYTES:
         raise ConfigError(f"{size / 1e9:.1f} GB of weights: an ONNX file holds at most 2 GB")
     with positions_from_zero(model), atomic_path(path) as temporary:
@@ -70,10 +70,10 @@ def save_onnx(
         del graph
         mix = probe(int(model.audio_channels), length, int(model.samplerate))  # type: ignore[arg-type]
         with torch.no_grad():
-            wanted = model(mix)
+            expected = model(mix)
         session = open_session(runtime, temporary)
-        found = torch.from_numpy(session.run(["stems"], {"mix": mix.numpy()})[0])
-        ratio = lowest_snr(wanted, found)
+        output = torch.from_numpy(session.run(["stems"], {"mix": mix.numpy()})[0])
+        ratio = lowest_snr(expected, output)
         if not ratio >= MIN_SNR:
             raise ReleaseError(
                 f"{path} is not written: onnxruntime {runtime.__version__} gives stems that are "
@@ -165,7 +165,7 @@ class _StaticShapes(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        return torch.Size([int(one) for one in out]) if func == self._GET else out
+        return torch.Size([int(item) for item in out]) if func == self._GET else out
 
 
 class _Traced(nn.Module):

@@ -74,11 +74,11 @@ def load_torchaudio(state: Any, spec: ModelSpec) -> nn.Module:
     if not isinstance(state, Mapping):
         raise ValueError(f"it holds a {type(state).__name__}, not tensors by name")
     model = build_empty(spec)
-    own = model.state_dict()
+    present = model.state_dict()
     unused = f"time_encoder.{len(model.tencoder) - 1}.norm1."  # type: ignore[arg-type]
-    used = {name: one for name, one in state.items() if not str(name).startswith(unused)}
-    _check(used, {_name_there(name): tensor for name, tensor in own.items()})
-    weights = {name: state[_name_there(name)].to(own[name].dtype) for name in own}
+    used = {name: tensor for name, tensor in state.items() if not str(name).startswith(unused)}
+    _check(used, {_name_there(name): tensor for name, tensor in present.items()})
+    weights = {name: state[_name_there(name)].to(present[name].dtype) for name in present}
     model.load_state_dict(weights, assign=True)
     return model
 

@@ -52,9 +52,9 @@ def main(opts: Sequence[str] | None = None) -> None:
             raise
         _complain(message_of(error), options.verbose)
         sys.exit(1)
-    except KeyboardInterrupt as asked:
-        _complain(str(asked) or "interrupted")
-        sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
+    except KeyboardInterrupt as interrupt:
+        _complain(str(interrupt) or "interrupted")
+        sys.exit(exit_code(interrupt.name) if isinstance(interrupt, Asked) else 130)
     if failed:
         sys.exit(1)
 
