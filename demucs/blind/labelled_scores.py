@@ -109,15 +109,15 @@ def extend(
         DatasetError: there is no record of a track.
     """
     where = folder / teacher.name / kind / split
-    found = {track.name: Record.load(where / f"{track.name}.json") for track in tracks}
+    records = {track.name: Record.load(where / f"{track.name}.json") for track in tracks}
 
     def lacks(record: Record) -> bool:
         heard = hear is None or NETWORK in record.scores
         return not heard or (sdr and "sdr" not in record.truth)
 
-    left = [track for track in tracks if lacks(found[track.name])]
+    left = [track for track in tracks if lacks(records[track.name])]
     for track in show(left):
-        record = found[track.name]
+        record = records[track.name]
         mixture, references = track.load()
         estimates = teacher(mixture)
         scores = dict(record.scores)

@@ -58,7 +58,7 @@ class Quality:
 def plain(values: Array) -> Any:
     """An array as nested lists for JSON, rounded to four decimals; null where it is not finite."""
     if values.ndim:
-        return [plain(one) for one in values]
+        return [plain(value) for value in values]
     return round(float(values), 4) if np.isfinite(values) else None
 
 

@@ -93,7 +93,7 @@ class Record:
                 raise ValueError(f"its format is not {FORMAT}")
             content["sources"] = tuple(content["sources"])
             for name in ("scores", "truth"):
-                content[name] = {key: _measures(one) for key, one in content[name].items()}
+                content[name] = {key: _measures(values) for key, values in content[name].items()}
             return cls(**content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
@@ -109,10 +109,10 @@ def read_records(folder: str | Path) -> list[Record]:
     """
     if Path(folder).exists():
         check_readable(Path(folder))
-    found = [Record.load(path) for path in sorted(Path(folder).glob("**/*.json"))]
-    if not found:
+    records = [Record.load(path) for path in sorted(Path(folder).glob("**/*.json"))]
+    if not records:
         raise DatasetError(f"{folder} holds no records of blind scores (*.json)")
-    return found
+    return records
 
 
 def _plain(measures: Mapping[str, Measures]) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class Teacher:
         models = getattr(self.model, "models", ())
         if len(models) < 2:  # it would be compared with itself
             return []
-        return [Teacher.of(one, f"{self.name}[{n}]", self.device) for n, one in enumerate(models)]
+        return [
+            Teacher.of(model, f"{self.name}[{n}]", self.device) for n, model in enumerate(models)
+        ]
 
     @torch.no_grad()
     def __call__(self, mixture: Tensor) -> Tensor:
@@ -83,8 +85,8 @@ class StoppableTeacher(Teacher):
 
     @classmethod
     def wrap(cls, teacher: Teacher, stop: Callable[[], bool]) -> "StoppableTeacher":
-        own = {one.name: getattr(teacher, one.name) for one in fields(teacher)}
-        return cls(**own, teacher=teacher, stop=stop)
+        attributes = {field.name: getattr(teacher, field.name) for field in fields(teacher)}
+        return cls(**attributes, teacher=teacher, stop=stop)
 
     def __call__(self, mixture: Tensor) -> Tensor:
         """Raises Interrupted if it was asked to stop."""

@@ -116,23 +116,23 @@ def evaluate(
         collector = Collector(results, bar, on_track, should_stop)
         for track, loaded in _loaded_ahead(own, facts, stack):
             collector.look()
-            found = TrackResult()
+            result = TrackResult()
             try:
                 mixture, stems = loaded.result()
-                found.seconds = mixture.shape[-1] / facts.samplerate
-                found.seen = song_mark(track.name, mixture.shape[-1]) in facts.songs
+                result.seconds = mixture.shape[-1] / facts.samplerate
+                result.seen = song_mark(track.name, mixture.shape[-1]) in facts.songs
                 seed = zlib.crc32(track.name.encode())
                 estimates = separate_track(model, mixture, **asdict(how), seed=seed)
                 if save_dir is not None:
                     save_stems(save_dir, track.name, estimates, facts)
             except Exception as error:
                 logger.debug("track %s failed", track.name, exc_info=True)
-                found.failed = reason_of(error)
-                collector.finish(track.name, found)
+                result.failed = reason_of(error)
+                collector.finish(track.name, result)
                 continue
             collector.collect(leave=in_others)  # the pool would wait too, but deaf to a stop
             future = pool.submit(_scored(mixture, stems, estimates, facts))
-            collector.wait_for(track.name, found, future)
+            collector.wait_for(track.name, result, future)
         collector.collect(leave=0)
     results.complete = all(track.name in results.tracks for track in tracks)
     return results

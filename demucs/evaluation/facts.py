@@ -11,8 +11,8 @@ from demucs.release import weights_sha256
 def weights_of(model: nn.Module) -> str:
     """The sha256 of a model's weights: what its release says, or computed."""
     release = getattr(model, "release", None)
-    found = getattr(release, "provenance", {}).get("weights_sha256")
-    return str(found or weights_sha256(model.state_dict()))
+    checksum = getattr(release, "provenance", {}).get("weights_sha256")
+    return str(checksum or weights_sha256(model.state_dict()))
 
 
 @dataclass(frozen=True)

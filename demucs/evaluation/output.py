@@ -62,7 +62,7 @@ def finished(out: Path, data: dict[str, Any], tracks: "Sequence[Track]") -> "Res
     except ConfigError:
         return None
     same = all(results.data.get(key) == data[key] for key in ("run", "files"))
-    same = same and set(results.tracks) == {one.name for one in tracks}
+    same = same and set(results.tracks) == {track.name for track in tracks}
     same = same and out.with_suffix(".csv").exists()
     return results if same and results.complete and not results.failed() else None
 

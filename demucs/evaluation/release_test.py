@@ -82,15 +82,15 @@ def find_songs(root: Path, split: str, model: Any) -> "tuple[list[Track], list[s
     wanted = {"sources": model.sources, "samplerate": model.samplerate,
               "channels": model.audio_channels, "on_bad": bad.append}  # fmt: skip
     if split == "test" and not (root / "test").is_dir():
-        found = tracks_in(root, **wanted)
+        tracks = tracks_in(root, **wanted)
     else:
-        found = find_tracks(root, split, **wanted)  # type: ignore[arg-type]
+        tracks = find_tracks(root, split, **wanted)  # type: ignore[arg-type]
     for problem in bad:
         print(f"error: left out: {problem}", file=sys.stderr)
     bad = [problem.replace(f"{root}/", "") for problem in bad]  # no place of this machine
-    if not found:
+    if not tracks:
         raise DatasetError(f"{root}: no {split} track is left to evaluate on.")
-    return found, bad
+    return tracks, bad
 
 
 def _key(args: argparse.Namespace, settings: Settings, model: Any, root: Path) -> dict[str, Any]:
@@ -197,14 +197,14 @@ def report(results: "Results", out: Path, settings: Settings, *, published: bool
     return 1 if failed or results.data.get("left_out") else 0
 
 
-def select(found: Sequence[Any], names: Sequence[str] | None, at_most: int | None) -> list[Any]:
+def select(tracks: Sequence[Any], names: Sequence[str] | None, at_most: int | None) -> list[Any]:
     """The tracks that are asked for.
 
     Raises:
         DatasetError: a name that is not there.
         ConfigError: a number below one.
     """
-    there = {track.name: track for track in found}
+    there = {track.name: track for track in tracks}
     missing = [name for name in names or [] if name not in there]
     if missing:
         raise DatasetError(
@@ -212,7 +212,7 @@ def select(found: Sequence[Any], names: Sequence[str] | None, at_most: int | Non
         )
     if at_most is not None and at_most < 1:
         raise ConfigError(f"--max-tracks {at_most}: give at least 1.")
-    chosen = [there[name] for name in dict.fromkeys(names)] if names else list(found)
+    chosen = [there[name] for name in dict.fromkeys(names)] if names else list(tracks)
     return chosen[:at_most]
 
 

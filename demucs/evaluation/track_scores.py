@@ -73,23 +73,23 @@ def score_track(
     Raises:
         MissingToolError: a package that a metric needs is not installed.
     """
-    found: Measured = {}
+    measured: Measured = {}
     truth, guess, rate = track.references, track.estimates, track.samplerate
     with np.errstate(invalid="ignore"):  # NaN in an estimate
         if {"nsdr", "si_sdr"} & set(metrics):
             ratios = energy_ratios(truth, guess, rate)
-            found |= {name: both for name, both in ratios.items() if name in metrics}
+            measured |= {name: both for name, both in ratios.items() if name in metrics}
         if "sdr" in metrics:
-            found |= bss_scores(truth, guess, rate, backend)
+            measured |= bss_scores(truth, guess, rate, backend)
         if "l1_freq" in metrics:
-            found |= l1_frequency(truth, guess, rate)
+            measured |= l1_frequency(truth, guess, rate)
         if "fullness" in metrics:
-            found |= bleedless_and_fullness(truth, guess, rate)
+            measured |= bleedless_and_fullness(truth, guess, rate)
         if "log_wmse" in metrics:
-            found |= log_wmse(track.mixture, truth, guess, rate)
-    scores = TrackScores(audio=_fingerprint(track), notes=_notes(track, found))
+            measured |= log_wmse(track.mixture, truth, guess, rate)
+    scores = TrackScores(audio=_fingerprint(track), notes=_notes(track, measured))
     for metric in (value for group in metrics for value in GROUPS[group]):
-        whole, windows = found[metric]
+        whole, windows = measured[metric]
         scores.values[metric] = dict(zip(track.sources, map(_plain, whole), strict=True))
         scores.windows[metric] = {
             stem: [_plain(value) for value in row]
@@ -114,12 +114,12 @@ def _fingerprint(track: Track) -> str:
     return digest.hexdigest()[:16]
 
 
-def _notes(track: Track, found: Measured) -> list[str]:
+def _notes(track: Track, measured: Measured) -> list[str]:
     """For each stem and reason, the values that it lacks."""
     notes = []
     for index, name in enumerate(track.sources):
         lacking: dict[str, list[str]] = {}
-        for metric, (whole, _) in found.items():
+        for metric, (whole, _) in measured.items():
             if not np.isfinite(whole[index]):
                 reason = _reason(track.references[index], track.estimates[index], metric)
                 lacking.setdefault(reason, []).append(title(metric))

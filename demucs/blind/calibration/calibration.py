@@ -66,7 +66,7 @@ def check(settings: Settings, records: Sequence[Record]) -> None:
         raise ConfigError(f"apart {settings.apart!r}: track or family")
     if not settings.names:
         raise ConfigError("there is no score that every record has: collect the records anew")
-    other = [one for one in records if one.window != settings.window]
+    other = [record for record in records if record.window != settings.window]
     if other:
         raise DatasetError(
             f"the record of {other[0].track} has windows of {other[0].window:g} s, another of "
@@ -179,7 +179,7 @@ class Calibration:
                 have another length.
         """
         self._check(sources, window)
-        stem = np.array([self.settings.sources.index(one) for one in sources])
+        stem = np.array([self.settings.sources.index(source) for source in sources])
         values = matrix(scores, self.settings.names)
         parts = matrix(scores, self.settings.names, windows=True)
         count = len(parts) // len(stem)
@@ -202,7 +202,7 @@ class Calibration:
         )
 
     def _check(self, sources: Sequence[str], window: float) -> None:
-        unknown = [one for one in sources if one not in self.settings.sources]
+        unknown = [source for source in sources if source not in self.settings.sources]
         if unknown:
             raise ConfigError(
                 f"the calibration knows the stems {', '.join(self.settings.sources)}, not "

@@ -42,10 +42,10 @@ class Intervals:
 
         K songs can vouch for a coverage of K/(K+1) at most: 0.9 takes nine.
         """
-        guesses = np.stack([one.predict(values, stem) for one in self.models])  # [M, R]
+        guesses = np.stack([model.predict(values, stem) for model in self.models])  # [M, R]
         low, high = np.full(len(stem), np.nan), np.full(len(stem), np.nan)
-        for row, one in enumerate(stem):
-            mine = self.stem == one
+        for row, model in enumerate(stem):
+            mine = self.stem == model
             guess, error, weight = guesses[self.model[mine], row], self.error[mine], self.weight
             high[row] = weighted_quantile(guess + error, weight[mine], self.coverage)
             low[row] = -weighted_quantile(error - guess, weight[mine], self.coverage)
@@ -101,9 +101,9 @@ def folds(rows: Rows, seed: int, apart: str = "track") -> Iterator[tuple[Array, 
     for fold in range(min(FOLDS, len(tracks))):
         out = np.isin(rows.track, tracks[fold::FOLDS])
         for family in families if several else [None]:
-            mine = rows.family == family if several else np.ones(len(rows), bool)
-            others = ~mine if several else mine
-            fitted, left = np.flatnonzero(~out & others), np.flatnonzero(out & mine)
+            of_family = rows.family == family if several else np.ones(len(rows), bool)
+            others = ~of_family if several else of_family
+            fitted, left = np.flatnonzero(~out & others), np.flatnonzero(out & of_family)
             if len(fitted) and len(left):
                 yield fitted, left
 

@@ -35,8 +35,8 @@ class Found:
         """
         rest = draws[1:][np.isfinite(draws[1:])]
         value = float(draws[0])
-        told = np.isfinite(value) and len(rest) * 2 >= len(draws) > 1 and songs > 1
-        low, high = np.percentile(rest, SHARES) if told else (np.nan, np.nan)
+        is_known = np.isfinite(value) and len(rest) * 2 >= len(draws) > 1 and songs > 1
+        low, high = np.percentile(rest, SHARES) if is_known else (np.nan, np.nan)
         return cls(
             value=value, low=float(low), high=float(high), rows=rows, songs=songs, reason=reason
         )
@@ -89,8 +89,8 @@ def correlation(
         weights: `resamples` of the rows, `[1 + B, n]`.
     """
     known = np.isfinite(score) & np.isfinite(truth)
-    for one in controls:
-        known &= np.isfinite(one)
+    for control in controls:
+        known &= np.isfinite(control)
     rows, count = int(known.sum()), len(np.unique(songs[known]))
     reason = unfit(score[known], truth[known])
     if reason:
@@ -100,7 +100,7 @@ def correlation(
             spearman=none, partial=none, kendall=float("nan"), draws=empty, partial_draws=empty
         )
     simple, partial = rank_correlations(
-        score[known], truth[known], [one[known] for one in controls], weights[:, known]
+        score[known], truth[known], [control[known] for control in controls], weights[:, known]
     )
     why = "" if np.isfinite(partial[0]) else "it is itself a matter of loudness"
     return Correlation(
@@ -138,8 +138,8 @@ def rank_correlations(
     The partial one is that of the ranks of score and truth after the best linear function of the
     controls' ranks is taken from both. It is NaN where nothing of the score is left.
     """
-    controls = [one for one in controls if np.ptp(one) > 0]
-    ranks = np.stack([weighted_ranks(one, weights) for one in (score, truth, *controls)])
+    controls = [control for control in controls if np.ptp(control) > 0]
+    ranks = np.stack([weighted_ranks(control, weights) for control in (score, truth, *controls)])
     matrix = _correlation_matrix(ranks, weights)
     simple = matrix[:, 0, 1]
     if not controls:
@@ -201,10 +201,10 @@ def mean_over(draws: Sequence[Array], rows: int, songs: int) -> Found:
 
     In a resample where some of them have none, of the rest.
     """
-    told = [one for one in draws if np.isfinite(one[0])]
-    if not told:
+    finite = [draw for draw in draws if np.isfinite(draw[0])]
+    if not finite:
         return Found.none("none of the parts has a value", rows, songs)
-    parts = np.array(told)
+    parts = np.array(finite)
     known = np.isfinite(parts)
     count = known.sum(0)
     mean = np.where(known, parts, 0).sum(0) / np.maximum(1, count)

@@ -127,25 +127,25 @@ class Regressor:
 
     def fit(self, values: Array, stem: Array, target: Array) -> "Regressor":
         """Of `[R, F]` scores, `[R]` stems and `[R]` finite targets in dB."""
-        for one in np.unique(stem):
-            rows = stem == one
+        for number in np.unique(stem):
+            rows = stem == number
             scaling = Scaling.of(values[rows])
             middle = float(target[rows].mean())
             model = REGRESSORS[self.name]([*self.signs, *[0] * len(scaling.gaps)])
             if rows.sum() > 1:
                 model.fit(scaling(values[rows]), target[rows] - middle)
-            self.parts[int(one)] = (scaling, middle, model if rows.sum() > 1 else None)
+            self.parts[int(number)] = (scaling, middle, model if rows.sum() > 1 else None)
         return self
 
     def predict(self, values: Array, stem: Array) -> Array:
         """dB, `[R]`; NaN for a stem that was not in the fit."""
-        found = np.full(len(stem), np.nan)
-        for one, (scaling, middle, model) in self.parts.items():
-            rows = stem == one
+        predicted = np.full(len(stem), np.nan)
+        for number, (scaling, middle, model) in self.parts.items():
+            rows = stem == number
             if rows.any():
                 change = model.predict(scaling(values[rows])) if model else 0.0
-                found[rows] = middle + change
-        return found
+                predicted[rows] = middle + change
+        return predicted
 
 
 # Chosen on songs of calibration with a family of teachers left out: eight scores (gaps, agreement,

@@ -52,7 +52,7 @@ class Rows:
 
     def where(self, chosen: Array) -> "Rows":
         """The rows of a mask or of indices."""
-        return Rows(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
+        return Rows(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
 def rows_of(
@@ -70,22 +70,22 @@ def rows_of(
         DatasetError: it has no truth, or other stems than `sources`.
     """
     parts: list[tuple[Array, ...]] = []
-    for one in records:
-        check_truth(one, sources, target)
-        values = matrix(one.scores, names, windows=windows)
-        truth = [one.truth[name] for name in (target, "level")]
+    for record in records:
+        check_truth(record, sources, target)
+        values = matrix(record.scores, names, windows=windows)
+        truth = [record.truth[name] for name in (target, "level")]
         goal, level = (each.windows if windows else each.track for each in truth)
         stems, *rest = goal.shape
         repeats = rest[0] if rest else 1
         facts = [np.repeat(np.array(fact), stems * repeats) for fact in
-                 (one.track, one.teacher, one.family)]  # fmt: skip
+                 (record.track, record.teacher, record.family)]  # fmt: skip
         parts.append(
             (values, np.repeat(np.arange(stems), repeats), *facts, goal.ravel(), level.ravel())
         )
     if not parts:
         raise DatasetError("there are no records: collect some with tools.blind_scores")
     joined = [np.concatenate([part[n] for part in parts]) for n in range(len(parts[0]))]
-    named = dict(zip((one.name for one in fields(Rows)), joined, strict=True))
+    named = dict(zip((record.name for record in fields(Rows)), joined, strict=True))
     for name in ("target", "level"):
         named[name] = named[name].round(DECIMALS)
     return Rows(**named)
@@ -110,7 +110,7 @@ def matrix(scores: Mapping[str, Measures], names: Sequence[str], *, windows: boo
 
 def common_names(records: Sequence[Record]) -> tuple[str, ...]:
     """The scores of `DEFINITIONS` that every record has: what `score_track` gives for each."""
-    return tuple(name for name in DEFINITIONS if all(name in one.scores for one in records))
+    return tuple(name for name in DEFINITIONS if all(name in record.scores for record in records))
 
 
 def extra_names(records: Sequence[Record]) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def extra_names(records: Sequence[Record]) -> tuple[str, ...]:
     first = records[0].scores if records else {}
     return tuple(
         name for name in first
-        if name not in DEFINITIONS and all(name in one.scores for one in records)
+        if name not in DEFINITIONS and all(name in record.scores for record in records)
     )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def rows_from(content: Mapping[str, Any]) -> Rows:
     stem = np.array(content["stem"], dtype=np.int64)
     named = {name: np.array(content[name]["names"])[content[name]["index"]] for name in NAMES}
     numbers = {name: from_plain(content[name]) for name in ("values", "target", "level")}
-    if any(len(one) != len(stem) for one in (*named.values(), *numbers.values())):
+    if any(len(column) != len(stem) for column in (*named.values(), *numbers.values())):
         raise ValueError("its columns have different lengths")
     return Rows(
         values=numbers["values"],

@@ -53,10 +53,10 @@ def survey(files: Sequence[tuple[SourceFile, Entry]], samplerate: int, rule: Rul
         if first.setdefault(entry.audio_sha256, file.file) != file.file:
             again[file.file] = first[entry.audio_sha256]
             continue
-        for one in entry.excerpts:
-            if one.skipped is None:
-                name = one.excerpt.name(file.name)
-                seconds = one.excerpt.frames / samplerate
-                songs[name] = Song(name, file, entry, one, seconds, value_of(one, rule))
-    candidates = [Candidate(one.name, one.seconds, one.value) for one in songs.values()]
+        for scored in entry.excerpts:
+            if scored.skipped is None:
+                name = scored.excerpt.name(file.name)
+                seconds = scored.excerpt.frames / samplerate
+                songs[name] = Song(name, file, entry, scored, seconds, value_of(scored, rule))
+    candidates = [Candidate(scored.name, scored.seconds, scored.value) for scored in songs.values()]
     return Survey(files, songs, again, select(candidates, rule), rule)

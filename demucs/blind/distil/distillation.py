@@ -183,7 +183,7 @@ def _command(args: argparse.Namespace) -> str:
     words = ["python3", "-m", "tools.distil", str(args.folder), str(args.out), "-n", args.name]
     words += ["--repo", args.repo] if args.repo else []
     judges = {"--calibration": args.calibration, "--network": args.network, "--by": args.by}
-    words += [str(one) for pair in judges.items() if pair[1] is not None for one in pair]
+    words += [str(word) for pair in judges.items() if pair[1] is not None for word in pair]
     words += ["--excerpt", f"{args.excerpt:g}", "--min-seconds", f"{args.min_seconds:g}"]
     words += ["--truth"] if args.truth else []
     for folder in args.guard or []:

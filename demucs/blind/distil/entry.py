@@ -87,8 +87,8 @@ class Entry:
 
     def save(self, path: Path) -> None:
         """Writes it, whole or not at all."""
-        content = {one.name: getattr(self, one.name) for one in fields(self)}
-        content["excerpts"] = [one.to_dict() for one in self.excerpts]
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content["excerpts"] = [field.to_dict() for field in self.excerpts]
         with atomic_path(path) as temporary:
             text = json.dumps({"format": FORMAT, **content}, ensure_ascii=True)
             temporary.write_text(text, encoding="utf-8")
@@ -101,7 +101,9 @@ class Entry:
             if content.pop("format") != FORMAT:
                 return None
             content["notes"] = tuple(content["notes"])
-            content["excerpts"] = tuple(Scored.from_dict(one) for one in content["excerpts"])
+            content["excerpts"] = tuple(
+                Scored.from_dict(excerpt) for excerpt in content["excerpts"]
+            )
             return cls(**content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

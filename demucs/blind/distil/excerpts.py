@@ -38,21 +38,21 @@ def cut(blocks: Iterable[Tensor], wanted: Sequence[Excerpt]) -> Iterator[tuple[E
 
     Only the excerpt at hand is held.
     """
-    waiting = sorted(wanted, key=lambda one: one.start)
+    waiting = sorted(wanted, key=lambda excerpt: excerpt.start)
     parts: list[Tensor] = []
     position = 0
     for block in blocks:
         begin = 0
         while waiting and begin < block.shape[-1]:
-            one = waiting[0]
-            first = max(begin, one.start - position)
-            last = min(one.start + one.frames - position, block.shape[-1])
+            excerpt = waiting[0]
+            first = max(begin, excerpt.start - position)
+            last = min(excerpt.start + excerpt.frames - position, block.shape[-1])
             if first >= block.shape[-1]:
                 break
             parts.append(block[..., first:last].clone())
             begin = last
-            if position + last == one.start + one.frames:
-                yield one, torch.cat(parts, dim=-1)
+            if position + last == excerpt.start + excerpt.frames:
+                yield excerpt, torch.cat(parts, dim=-1)
                 parts = []
                 waiting.pop(0)
         position += block.shape[-1]

@@ -51,8 +51,8 @@ class Guard:
     def by_name(self, file: SourceFile) -> str | None:
         """Why a file is refused for its name, or its folders'; None if it is not."""
         path = PurePosixPath(file.file)
-        for one in (path.stem, *path.parts[:-1], f"{path.parent.name} {path.stem}"):
-            plain = plain_name(one)
+        for text in (path.stem, *path.parts[:-1], f"{path.parent.name} {path.stem}"):
+            plain = plain_name(text)
             for name, song in self.names.items():
                 if plain == name or (len(name) >= _LONG and name in plain):
                     return f"named as the test song {song!r}"
@@ -186,11 +186,11 @@ def _sums(streams: Sequence[Stream]) -> Iterator[Tensor]:
 
 
 def _mark(place: Place) -> str:
-    found = []
+    marks = []
     for name, source in sorted(place.sources.items()):
         facts = source.path.stat()
-        found.append(f"{name} {facts.st_size}/{facts.st_mtime_ns}")
-    return ", ".join(found)
+        marks.append(f"{name} {facts.st_size}/{facts.st_mtime_ns}")
+    return ", ".join(marks)
 
 
 def _load(path: Path | None, count: int) -> list[Landmarks] | None:

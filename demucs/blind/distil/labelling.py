@@ -81,8 +81,8 @@ def _fitted_on(calibration: "Calibration") -> dict[str, Any]:
         "coverage": settings.coverage,
         "sources": list(settings.sources),
         "scores": list(settings.names),
-        "teachers": sorted({str(one) for one in rows.teacher}),
-        "families": sorted({str(one) for one in rows.family}),
+        "teachers": sorted({str(name) for name in rows.teacher}),
+        "families": sorted({str(name) for name in rows.family}),
     }
 
 
@@ -140,22 +140,22 @@ def about_teacher(teacher: Teacher, model: Any) -> dict[str, Any]:
 
 def warnings_of(seen: Survey, writing: Writing, teacher: dict[str, Any], guard: Guard) -> list[str]:
     """What one should know before training on the songs."""
-    found = []
+    lines = []
     said = teacher["test_set_seen"]
     if said is None:
-        found.append(
+        lines.append(
             f"nothing is recorded of what the teacher {teacher['name']} was trained on: it may "
             "have seen the test set, and hand it on"
         )
     elif said != "no":
-        found.append(f"the teacher {teacher['name']} has perhaps seen the test set ({said})")
+        lines.append(f"the teacher {teacher['name']} has perhaps seen the test set ({said})")
     if not guard.songs:
-        found.append("no test songs to compare with: give --guard DATASET/test, or DEMUCS_MUSDB")
+        lines.append("no test songs to compare with: give --guard DATASET/test, or DEMUCS_MUSDB")
     unknown = {song.file.file for song in seen.kept if writing.licence(song) == UNKNOWN}
     if unknown:
-        found.append(
+        lines.append(
             f"the licence of {len(unknown)} files is unknown: give --licence, or a licences.json"
         )
     if not seen.kept:
-        found.append("nothing is kept: lower --threshold, or raise --budget")
-    return found
+        lines.append("nothing is kept: lower --threshold, or raise --budget")
+    return lines

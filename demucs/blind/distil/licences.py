@@ -24,9 +24,9 @@ def licence_of(path: Path, root: Path, general: str | None = None) -> str:
     folder = path.parent
     while True:
         table = _table(folder / TABLE)
-        found = table.get(path.relative_to(folder).as_posix()) or table.get("*") or _text(folder)
-        if found:
-            return found
+        licence = table.get(path.relative_to(folder).as_posix()) or table.get("*") or _text(folder)
+        if licence:
+            return licence
         if folder == root or folder == folder.parent:
             return general or UNKNOWN
         folder = folder.parent

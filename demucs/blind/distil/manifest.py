@@ -85,18 +85,18 @@ def _file(
         reason = f"the same samples as {survey.again[file.file]}"
         return {**facts, "status": "skipped", "reason": reason}
     songs = []
-    for one in entry.excerpts:
-        name = one.excerpt.name(file.name)
+    for scored in entry.excerpts:
+        name = scored.excerpt.name(file.name)
         if name in survey.songs:
             songs.append(_song(survey.songs[name], writing, name in kept))
         else:
-            songs.append({"name": name, "status": "skipped", "reason": one.skipped})
-    states = {one["status"] for one in songs}
+            songs.append({"name": name, "status": "skipped", "reason": scored.skipped})
+    states = {scored["status"] for scored in songs}
     status = next((s for s in ("kept", "not selected") if s in states), "skipped")
-    found = {**facts, "status": status, "songs": songs}
+    content = {**facts, "status": status, "songs": songs}
     if status == "skipped":
-        found["reason"] = songs[0]["reason"] if songs else "nothing of it could be judged"
-    return found
+        content["reason"] = songs[0]["reason"] if songs else "nothing of it could be judged"
+    return content
 
 
 def _song(song: Song, writing: Writing, kept: bool) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _why(song: Song, writing: Writing) -> str:
 
 def _summary(files: Sequence[Mapping[str, Any]], survey: Survey) -> dict[str, Any]:
     count = {
-        status: sum(one["status"] == status for one in files)
+        status: sum(file["status"] == status for file in files)
         for status in ("kept", "not selected", "skipped", "refused")
     }
     values = [song.value for song in survey.kept if song.value is not None]

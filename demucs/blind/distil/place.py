@@ -59,21 +59,21 @@ def check_folder(out: Path) -> None:
 def settings_in(out: Path) -> dict[str, Any]:
     """The settings of a folder; empty where there are none."""
     try:
-        found = json.loads((out / FILE).read_text(encoding="utf-8"))
+        content = json.loads((out / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], start: str = "") -> list[str]:
-    found = []
+    changes = []
     for key in sorted(old.keys() | new.keys()):
-        one, two = old.get(key), new.get(key)
-        if isinstance(one, dict) and isinstance(two, dict):
-            found += _differences(one, two, f"{start}{key}.")
-        elif one != two:
-            found.append(f"{start}{key}: {_shown(one)} → {_shown(two)}")
-    return found
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changes += _differences(before, after, f"{start}{key}.")
+        elif before != after:
+            changes.append(f"{start}{key}: {_shown(before)} → {_shown(after)}")
+    return changes
 
 
 def _shown(value: Any) -> str:

@@ -116,14 +116,14 @@ class Scoring:
 
     def _judged(self, file: SourceFile, entry: Entry, ready: Prepared) -> Entry:
         """The entry with all its excerpts."""
-        done = {one.excerpt: one for one in entry.excerpts}
+        done = {scored.excerpt: scored for scored in entry.excerpts}
         wanted = excerpts(ready.audio.length, self.teacher.samplerate, self.excerpt)
-        left = [one for one in wanted if one not in done]
+        left = [scored for scored in wanted if scored not in done]
         saved = time.monotonic()
 
         def gathered(*, complete: bool) -> Entry:
-            found = tuple(done[one] for one in wanted if one in done)
-            return replace(entry, excerpts=found, complete=complete)
+            scored_excerpts = tuple(done[scored] for scored in wanted if scored in done)
+            return replace(entry, excerpts=scored_excerpts, complete=complete)
 
         try:
             for excerpt, mixture, true in self._excerpts(file, ready, left):
@@ -170,7 +170,7 @@ class Scoring:
         return Scored(
             excerpt=excerpt,
             quality=quality,
-            scores={name: plain(one.track) for name, one in scores.items()},
+            scores={name: plain(measures.track) for name, measures in scores.items()},
             truth=None if true is None else true_quality(true, stems),
         )
 

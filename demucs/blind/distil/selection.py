@@ -145,19 +145,19 @@ def value_of(scored: Scored, rule: Rule) -> float | None:
 
 def select(candidates: Sequence[Candidate], rule: Rule) -> Selection:
     """Selects; the order of `candidates` makes no difference."""
-    songs = sorted(candidates, key=lambda one: one.name)
+    songs = sorted(candidates, key=lambda song: song.name)
     if rule.by == "random":
         random.Random(rule.seed).shuffle(songs)
     elif rule.by != "all":
-        known = [(one.value, one) for one in songs if one.value is not None]
+        known = [(song.value, song) for song in songs if song.value is not None]
         known.sort(key=lambda pair: -pair[0])
-        songs = [one for value, one in known if rule.threshold is None or value >= rule.threshold]
-    songs = _fitting(songs, sum(one.seconds for one in candidates), rule.budget)
-    values = [one.value for one in songs if one.value is not None]
+        songs = [song for value, song in known if rule.threshold is None or value >= rule.threshold]
+    songs = _fitting(songs, sum(song.seconds for song in candidates), rule.budget)
+    values = [song.value for song in songs if song.value is not None]
     threshold = rule.threshold
     if rule.by in ("score", "oracle") and rule.budget is not None and values:
         threshold = max(min(values), -np.inf if threshold is None else threshold)
-    return Selection(tuple(one.name for one in songs), threshold)
+    return Selection(tuple(song.name for song in songs), threshold)
 
 
 def _fitting(songs: Sequence[Candidate], total: float, budget: Budget | None) -> list[Candidate]:
@@ -168,12 +168,12 @@ def _fitting(songs: Sequence[Candidate], total: float, budget: Budget | None) ->
         return list(songs[: int(budget.amount)])
     left = budget.amount * (total if budget.kind == "share" else 1.0) + 1e-6
     kept = []
-    for one in songs:
-        if one.seconds <= left:
-            left -= one.seconds
-            kept.append(one)
+    for song in songs:
+        if song.seconds <= left:
+            left -= song.seconds
+            kept.append(song)
     return kept
 
 
 def _array(truth: Mapping[str, Sequence[float | None]], name: str) -> Array:
-    return np.array([np.nan if one is None else one for one in truth[name]], dtype=np.float64)
+    return np.array([np.nan if value is None else value for value in truth[name]], dtype=np.float64)

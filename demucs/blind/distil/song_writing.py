@@ -225,10 +225,10 @@ FACTS = LABELS_FILE
 def read_facts(folder: Path) -> dict[str, Any] | None:
     """The `distilled.json` of a song; None where there is none, or a broken one."""
     try:
-        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        content = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
 
 
 def check_others(folder: Path, kept: Sequence[str], *, prune: bool) -> list[str]:
@@ -242,7 +242,7 @@ def check_others(folder: Path, kept: Sequence[str], *, prune: bool) -> list[str]
         return []
     names = set(kept)
     others = sorted(
-        one.name for one in folder.iterdir() if one.name[0] != "." and one.name not in names
+        entry.name for entry in folder.iterdir() if entry.name[0] != "." and entry.name not in names
     )
     foreign = [name for name in others if read_facts(folder / name) is None]
     if foreign:

@@ -63,16 +63,16 @@ def find_sources(folder: Path, *, skip: Path | None = None) -> list[SourceFile]:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise DatasetError(f"{folder} {what}: give a folder of audio files")
-    found = [(path, stems) for path, stems in _walk(folder, skip)]
-    if not found:
+    pairs = [(path, stems) for path, stems in _walk(folder, skip)]
+    if not pairs:
         raise DatasetError(
             f"{folder} holds no audio ({', '.join(SONG_SUFFIXES)}): give another folder"
         )
-    files = [path.relative_to(folder).as_posix() for path, _ in found]
-    names = _names(files, [bool(path.stem == MIXTURE) for path, _ in found])
+    files = [path.relative_to(folder).as_posix() for path, _ in pairs]
+    names = _names(files, [bool(path.stem == MIXTURE) for path, _ in pairs])
     return [
         SourceFile(path, file, name, *_size(path), stems)
-        for (path, stems), file, name in zip(found, files, names, strict=True)
+        for (path, stems), file, name in zip(pairs, files, names, strict=True)
     ]
 
 
@@ -81,19 +81,19 @@ def distinct(files: Sequence[SourceFile]) -> tuple[list[SourceFile], dict[str, s
 
     Only files of one size are read.
     """
-    sizes = Counter(one.bytes for one in files)
+    sizes = Counter(file.bytes for file in files)
     first: dict[str, str] = {}
     kept, again = [], {}
-    for one in files:
-        if one.bytes and sizes[one.bytes] > 1:
+    for file in files:
+        if file.bytes and sizes[file.bytes] > 1:
             try:
-                digest = file_sha256(one.path)
+                digest = file_sha256(file.path)
             except OSError:  # reading it tells what is wrong
-                digest = one.file
-            if first.setdefault(digest, one.file) != one.file:
-                again[one.file] = first[digest]
+                digest = file.file
+            if first.setdefault(digest, file.file) != file.file:
+                again[file.file] = first[digest]
                 continue
-        kept.append(one)
+        kept.append(file)
     return kept, again
 
 
@@ -121,10 +121,10 @@ def _walk(folder: Path, skip: Path | None) -> Iterable[tuple[Path, Mapping[str, 
 
 def _size(path: Path) -> tuple[int, str]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, ""
-    return found.st_size, f"{found.st_size}/{found.st_mtime_ns}"
+    return status.st_size, f"{status.st_size}/{status.st_mtime_ns}"
 
 
 def _names(files: Sequence[str], mixtures: Sequence[bool]) -> list[str]:

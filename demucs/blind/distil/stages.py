@@ -101,9 +101,9 @@ def _said(entry: Entry) -> str:
     if entry.skipped is not None:
         return f"{'refused' if entry.refused else 'skipped'}: {entry.skipped}"
     lows = []
-    for one in entry.excerpts:
-        if one.quality is not None:
-            playing = one.quality.sdr[np.nan_to_num(one.quality.active) >= 0.5]
+    for scored in entry.excerpts:
+        if scored.quality is not None:
+            playing = scored.quality.sdr[np.nan_to_num(scored.quality.active) >= 0.5]
             lows += [float(playing.min())] if len(playing) and np.isfinite(playing).all() else []
     if not lows:
         return "no stem of it has a value"

@@ -36,15 +36,19 @@ class TrueStems:
     ) -> None:
         self._cuts: list[Iterator[tuple[Excerpt, Tensor]]] = []
         with suppress(AudioError):
-            found = [
-                AudioSource(stems[one], samplerate, channels) for one in sources if one in stems
+            references = [
+                AudioSource(stems[source], samplerate, channels)
+                for source in sources
+                if source in stems
             ]
-            if len(found) == len(sources) and all(one.length == length for one in found):
-                self._cuts = [cut(one.blocks(), wanted) for one in found]
+            if len(references) == len(sources) and all(
+                source.length == length for source in references
+            ):
+                self._cuts = [cut(source.blocks(), wanted) for source in references]
 
     def take(self) -> Tensor | None:
         """The stems `[S, C, frames]` of the next excerpt; None where they are of no use."""
-        return torch.stack([next(one)[1] for one in self._cuts]) if self._cuts else None
+        return torch.stack([next(cuts)[1] for cuts in self._cuts]) if self._cuts else None
 
 
 def true_quality(true: Tensor, estimates: Tensor) -> dict[str, list[float | None]]:

@@ -37,7 +37,7 @@ def save_network(path: str | os.PathLike[str], trained: Trained) -> str:
     content = {
         "sources": list(network.sources),
         "network": asdict(network.config),
-        "factors": [one if math.isfinite(one) else None for one in trained.factors],
+        "factors": [factor if math.isfinite(factor) else None for factor in trained.factors],
         "coverage": trained.coverage,
         "facts": dict(trained.facts),
     }
@@ -87,7 +87,9 @@ def _built(content: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Tra
     network.load_state_dict(state)
     return Trained(
         network=network.eval(),
-        factors=tuple(math.inf if one is None else float(one) for one in content["factors"]),
+        factors=tuple(
+            math.inf if factor is None else float(factor) for factor in content["factors"]
+        ),
         coverage=float(content["coverage"]),
         facts=dict(content["facts"]),
     )

@@ -112,7 +112,7 @@ class _Training:
 
     def run(self) -> Path:
         """All epochs that are left, and the export."""
-        size = sum(one.numel() for one in self.network.parameters())
+        size = sum(parameter.numel() for parameter in self.network.parameters())
         logger.info(
             "experiment %s in %s: %d parameters, %d estimates to train on, %d to choose by and %d "
             "for the intervals", self.experiment.signature, self.experiment.folder, size,
@@ -185,12 +185,12 @@ class _Training:
 
     def _end_epoch(self) -> None:
         began = time.monotonic()
-        found = self._scores(self.network)
-        metric = found.get("spearman", WORST)
+        measured = self._scores(self.network)
+        metric = measured.get("spearman", WORST)
         self.history.append(
             {
                 "train": {"loss": self.loss / max(1, self.batch)},
-                "valid": found,
+                "valid": measured,
                 "seconds": {"train": self.seconds, "valid": time.monotonic() - began},
                 **({"cut": self.batch} if self.cut else {}),
             }
@@ -202,7 +202,7 @@ class _Training:
         self.batch, self.loss, self.seconds, self.cut = 0, 0.0, 0.0, False
         self._save()
         self.tell(self.history)
-        shown = " | ".join(f"{name} {value:.3f}" for name, value in found.items())
+        shown = " | ".join(f"{name} {value:.3f}" for name, value in measured.items())
         logger.info("epoch %d/%d | %s | best %d", self.epoch, self.config.epochs, shown,
                     self.best["epoch"])  # fmt: skip
 

@@ -65,15 +65,17 @@ class Item:
     def references(self, first: int, count: int) -> Tensor:
         """True stems `[S, C, T]` of some windows."""
         start, frames = self.span(first, count)
-        return torch.stack([self.track.read(one, start, frames) for one in self.track.sources])
+        return torch.stack(
+            [self.track.read(source, start, frames) for source in self.track.sources]
+        )
 
     def rows(self, name: str, first: int, count: int) -> Array:
         """One truth of some windows `[S, count]`, in the order of the track's sources."""
-        order = [self.record.sources.index(one) for one in self.track.sources]
+        order = [self.record.sources.index(source) for source in self.track.sources]
         return np.asarray(self.record.truth[name].windows[order, first : first + count])
 
     def targets(self, first: int, count: int) -> Targets:
-        level, error, active = (self.rows(one, first, count) for one in TRUTHS)
+        level, error, active = (self.rows(name, first, count) for name in TRUTHS)
         return targets(level, error, active)
 
 
@@ -90,12 +92,12 @@ def find_items(data: DataConfig, split: str) -> list[Item]:
     with path_errors():
         if root.exists():
             check_readable(root / split if (root / split).exists() else root)
-    found = [
+    pairs = [
         (Record.load(path), path.parent) for path in sorted((root / split).glob(f"*/*/{RECORD}"))
     ]
-    wanted = [one for one in found if _is_wanted(one[0].teacher, data.teachers)]
+    wanted = [pair for pair in pairs if _is_wanted(pair[0].teacher, data.teachers)]
     if not wanted:
-        there = ", ".join(sorted({record.teacher for record, _ in found})) or "none"
+        there = ", ".join(sorted({record.teacher for record, _ in pairs})) or "none"
         raise DatasetError(
             f"{root / split} has no estimates of teachers {list(data.teachers) or 'of any name'}; "
             f"there are: {there}. Make some with python3 -m tools.blind_estimates, or correct "
@@ -126,7 +128,7 @@ def _tracks(data: DataConfig, split: str, folder: Path) -> dict[str, Track]:
         raise DatasetError(
             f"{folder} has no {', '.join(data.sources)}: set `sources` to the teachers' stems"
         )
-    found = find_tracks(
+    tracks = find_tracks(
         data.songs,
         split,  # type: ignore[arg-type]
         sources=data.sources,
@@ -134,7 +136,7 @@ def _tracks(data: DataConfig, split: str, folder: Path) -> dict[str, Track]:
         channels=header.channels,
         metadata=data.metadata,
     )
-    return {track.name: track for track in found}
+    return {track.name: track for track in tracks}
 
 
 def _has(folder: Path, sources: Sequence[str]) -> bool:
@@ -178,7 +180,7 @@ def example(
             else leak(references, item.track.samplerate, rng)
         )
         rate = mixture.shape[-1] // count
-        level, error = (levels(one, rate).windows for one in (references, estimates - references))
+        level, error = (levels(wav, rate).windows for wav in (references, estimates - references))
         target = targets(level, error, item.rows("active", first, count))
     features = extract(mixture, estimates, item.track.samplerate, bands)
     return _padded(features, target, windows - count)
@@ -204,10 +206,10 @@ def together(examples: Sequence[tuple[Features, Targets]]) -> tuple[Features, Ta
     """A batch: one more dimension in front."""
     heard, wanted = zip(*examples, strict=True)
     return (
-        Features(**{one.name: torch.stack([getattr(h, one.name) for h in heard])
-                    for one in fields(Features)}),
-        Targets(**{one.name: torch.stack([getattr(w, one.name) for w in wanted])
-                   for one in fields(Targets)}),
+        Features(**{field.name: torch.stack([getattr(h, field.name) for h in heard])
+                    for field in fields(Features)}),
+        Targets(**{field.name: torch.stack([getattr(w, field.name) for w in wanted])
+                   for field in fields(Targets)}),
     )  # fmt: skip
 
 

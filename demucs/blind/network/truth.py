@@ -79,7 +79,7 @@ class Targets:
 
 def targets(level: Array, error: Array, active: Array) -> Targets:
     """Targets of some windows, from levels in dB and activity, all `[S, N]`; NaN is silence."""
-    signal, noise = (np.nan_to_num(10 ** (one / 10), nan=0.0) for one in (level, error))
+    signal, noise = (np.nan_to_num(10 ** (decibels / 10), nan=0.0) for decibels in (level, error))
     return Targets(
         nsdr=_ratio(signal, noise),
         active=torch.from_numpy(active).float(),
@@ -91,5 +91,5 @@ def targets(level: Array, error: Array, active: Array) -> Targets:
 
 def _ratio(signal: Array, noise: Array) -> Tensor:
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = 10 * np.log10(signal / np.maximum(noise, 1e-12))
-    return torch.from_numpy(np.where(signal > 0, found, np.nan)).float()
+        ratio = 10 * np.log10(signal / np.maximum(noise, 1e-12))
+    return torch.from_numpy(np.where(signal > 0, ratio, np.nan)).float()

@@ -90,19 +90,21 @@ def scores(
         stems, with truth clipped to the range that is trained; `active`, the share of stems of
         songs for which it is right whether they play. Values that do not exist are left out.
     """
-    found = {"loss": float(np.mean([one.loss for one in judged]))}
+    means = {"loss": float(np.mean([judgement.loss for judgement in judged]))}
     for name, pairs in (("spearman", _tracks(judged)), ("windows", _windows(judged))):
         each = {f"{name}_{stem}": spearman(*pairs[k]) for k, stem in enumerate(sources)}
         finite = {key: value for key, value in each.items() if np.isfinite(value)}
-        found.update(finite)
+        means.update(finite)
         if finite:
-            found[name] = float(np.mean(list(finite.values())))
+            means[name] = float(np.mean(list(finite.values())))
     truth, mean = (np.concatenate([pair[k] for pair in _tracks(judged)]) for k in (0, 1))
     if len(truth):
         clipped = truth.clip(config.low, config.high)
-        found["mae"] = float(np.abs(clipped - mean).mean())
-    found["active"] = float(np.mean([(one.active > 0.5) == one.playing for one in judged]))
-    return found
+        means["mae"] = float(np.abs(clipped - mean).mean())
+    means["active"] = float(
+        np.mean([(judgement.active > 0.5) == judgement.playing for judgement in judged])
+    )
+    return means
 
 
 def factors(judged: Sequence[Judged], songs: Sequence[str], coverage: float) -> tuple[float, ...]:
@@ -119,7 +121,8 @@ def factors(judged: Sequence[Judged], songs: Sequence[str], coverage: float) -> 
         coverage: in (0, 1).
     """
     truth, mean, scale = (
-        np.array([getattr(one, name) for one in judged]) for name in ("truth", "mean", "scale")
+        np.array([getattr(judgement, name) for judgement in judged])
+        for name in ("truth", "mean", "scale")
     )
     ratios, names = np.abs(truth - mean) / scale, np.array(songs)  # [E, S], [E]
     found = []
@@ -139,7 +142,9 @@ def _factor(ratios: Array, songs: Array, coverage: float) -> float:
 
 def _tracks(judged: Sequence[Judged]) -> list[tuple[Array, Array]]:
     """Of each stem, truth and prediction where there is a truth."""
-    truth, mean = (np.array([getattr(one, name) for one in judged]) for name in ("truth", "mean"))
+    truth, mean = (
+        np.array([getattr(judgement, name) for judgement in judged]) for name in ("truth", "mean")
+    )
     return [_finite(truth[:, k], mean[:, k]) for k in range(truth.shape[1])]
 
 

@@ -61,8 +61,8 @@ def constant(value: float, like: Measures) -> Measures:
 def mean_of(measures: list[Measures]) -> Measures:
     """The mean of several measures of one quantity; NaN where any of them has none."""
     return Measures(
-        track=np.mean([one.track for one in measures], axis=0),
-        windows=np.mean([one.windows for one in measures], axis=0),
+        track=np.mean([measure.track for measure in measures], axis=0),
+        windows=np.mean([measure.windows for measure in measures], axis=0),
     )
 
 
@@ -72,12 +72,12 @@ def largest_other(values: Array) -> Array:
     >>> largest_other(np.array([1.0, 3.0, 2.0])).tolist()
     [3.0, 2.0, 3.0]
     """
-    found = np.full_like(values, -np.inf)
+    highest = np.full_like(values, -np.inf)
     for stem in range(len(values)):
         rest = np.delete(values, stem, axis=0)
         if len(rest):
-            found[stem] = rest.max(0)
-    return found
+            highest[stem] = rest.max(0)
+    return highest
 
 
 def _decibel(square: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ def speed(teacher: Teacher, mixture: Tensor, estimates: Tensor) -> Measures:
     old, new = SPEED
 
     def back(stems: Tensor) -> Tensor:
-        found = julius.resample_frac(stems, new, old)[..., :length]
-        return F.pad(found, (0, length - found.shape[-1]))
+        resampled = julius.resample_frac(stems, new, old)[..., :length]
+        return F.pad(resampled, (0, length - resampled.shape[-1]))
 
     length = mixture.shape[-1]
     slow = teacher(julius.resample_frac(mixture, old, new))

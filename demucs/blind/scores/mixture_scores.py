@@ -11,10 +11,10 @@ from demucs.blind.scores.reseparation import ACTIVE
 
 def residual(mixture: Tensor, estimates: Tensor, samplerate: int) -> Measures:
     """How far the mixture is above what the stems leave of it, dB; the same for all stems."""
-    found = agreement(mixture[None], estimates.sum(0, keepdim=True), samplerate)
+    measures = agreement(mixture[None], estimates.sum(0, keepdim=True), samplerate)
     stems = len(estimates)
     return Measures(
-        track=np.repeat(found.track, stems), windows=np.repeat(found.windows, stems, axis=0)
+        track=np.repeat(measures.track, stems), windows=np.repeat(measures.windows, stems, axis=0)
     )
 
 
@@ -51,5 +51,5 @@ def _largest_cosine(stems: Tensor) -> Tensor:
     flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-9)
     cosines = (flat @ flat.T).abs()
     cosines.fill_diagonal_(0)
-    found: Tensor = torch.amax(cosines, dim=1)
-    return found
+    largest: Tensor = torch.amax(cosines, dim=1)
+    return largest

@@ -41,12 +41,14 @@ def reseparation(teacher: Teacher, estimates: Tensor) -> dict[str, Measures]:
     rate, stems = teacher.samplerate, range(len(estimates))
     own = torch.stack([again[stem, stem] for stem in stems])
     before = level(estimates, rate)
-    levels = [level(one, rate) for one in again]
+    levels = [level(measures, rate) for measures in again]
     near = np.array([levels[stem].windows > before.windows[stem] - NEAR for stem in stems])
-    matrix = reseparation_matrix(before.windows, np.array([one.windows for one in levels]))
+    matrix = reseparation_matrix(
+        before.windows, np.array([measures.windows for measures in levels])
+    )
     diagonal, leak = _diagonal_and_rest(matrix)
     near_own, near_rest = _diagonal_and_rest(near.astype(np.float64))
-    gap = [_diagonal_and_rest(np.array([getattr(one, name) for one in levels]))
+    gap = [_diagonal_and_rest(np.array([getattr(measures, name) for measures in levels]))
            for name in ("track", "windows")]  # fmt: skip
     return {
         "reseparation": agreement(estimates, own, rate),
@@ -87,8 +89,8 @@ def self_cycle(teacher: Teacher, estimates: Tensor) -> Measures:
     length = estimates.shape[-1]
     moves = [stem * length // len(estimates) for stem in range(len(estimates))]
     moved = [stem.roll(move, -1) for stem, move in zip(estimates, moves, strict=True)]
-    found = teacher(torch.stack(moved).sum(0))
-    back = [stem.roll(-move, -1) for stem, move in zip(found, moves, strict=True)]
+    separated = teacher(torch.stack(moved).sum(0))
+    back = [stem.roll(-move, -1) for stem, move in zip(separated, moves, strict=True)]
     return agreement(estimates, torch.stack(back), teacher.samplerate)
 
 
@@ -102,12 +104,12 @@ def cycle(teacher: Teacher, estimates: Tensor, others: Sequence[Tensor]) -> Meas
         others: estimates `[S, C, T']` of another song for each of the two; one serves for both.
     """
     length = estimates.shape[-1]
-    found = torch.empty_like(estimates)
+    stems = torch.empty_like(estimates)
     for parity in (0, 1):
         other = _fitted(others[parity % len(others)], length)
         mixed = torch.cat([estimates[parity::2], other[1 - parity :: 2]]).sum(0)
-        found[parity::2] = teacher(mixed)[parity::2]
-    return agreement(estimates, found, teacher.samplerate)
+        stems[parity::2] = teacher(mixed)[parity::2]
+    return agreement(estimates, stems, teacher.samplerate)
 
 
 def _fitted(stems: Tensor, length: int) -> Tensor:

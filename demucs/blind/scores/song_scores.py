@@ -65,20 +65,22 @@ def score_track(
     """
     estimates = teacher(mixture) if estimates is None else estimates
     rate = teacher.samplerate
-    found: dict[str, Measures | None] = dict(reseparation(teacher, estimates))
+    scores: dict[str, Measures | None] = dict(reseparation(teacher, estimates))
     for probe in (
         disagreement.polarity, disagreement.swap, disagreement.shift, disagreement.gain,
         disagreement.speed, disagreement.noise,
     ):  # fmt: skip
-        found[probe.__name__] = probe(teacher, mixture, estimates)
-    found["self_cycle"] = self_cycle(teacher, estimates)
+        scores[probe.__name__] = probe(teacher, mixture, estimates)
+    scores["self_cycle"] = self_cycle(teacher, estimates)
     if others:
-        found["cycle"] = cycle(teacher, estimates, others)
+        scores["cycle"] = cycle(teacher, estimates, others)
     members = [*members, *(member(mixture) for member in teacher.members)]
     if members:
-        found["members"] = mean_of([agreement(estimates, one, rate) for one in members])
-    found["residual"] = residual(mixture, estimates, rate)
-    found["correlation"] = correlation(estimates, rate)
-    found.update(loudness(estimates, rate))
-    found.update(spectral_sanity(mixture, estimates, rate))
-    return estimates, {name: one for name in DEFINITIONS if (one := found.get(name)) is not None}
+        scores["members"] = mean_of([agreement(estimates, measures, rate) for measures in members])
+    scores["residual"] = residual(mixture, estimates, rate)
+    scores["correlation"] = correlation(estimates, rate)
+    scores.update(loudness(estimates, rate))
+    scores.update(spectral_sanity(mixture, estimates, rate))
+    return estimates, {
+        name: measures for name in DEFINITIONS if (measures := scores.get(name)) is not None
+    }

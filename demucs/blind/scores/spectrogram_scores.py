@@ -24,7 +24,7 @@ def spectral_sanity(mixture: Tensor, estimates: Tensor, samplerate: int) -> dict
         time, mean over frequencies (after Uemura et al., IWAENC 2008: isolated tones raise it);
         `bandwidth`: below it lies 95 % of the energy, kHz.
     """
-    powers = torch.stack([_power(one) for one in (mixture, *estimates)])
+    powers = torch.stack([_power(wav) for wav in (mixture, *estimates)])
     whole = _measure(powers, samplerate)
     count = window_count(mixture.shape[-1], samplerate)
     hop = FRAME // 4
@@ -39,7 +39,7 @@ def spectral_sanity(mixture: Tensor, estimates: Tensor, samplerate: int) -> dict
         name: Measures(
             track=np.where(loud.track > QUIET, whole[name], np.nan),
             windows=np.where(
-                loud.windows > QUIET, np.stack([one[name] for one in parts], axis=-1), np.nan
+                loud.windows > QUIET, np.stack([wav[name] for wav in parts], axis=-1), np.nan
             ),
         )
         for name in whole
@@ -48,11 +48,11 @@ def spectral_sanity(mixture: Tensor, estimates: Tensor, samplerate: int) -> dict
 
 def _power(wav: Tensor) -> Tensor:
     """`[C, T]` to `[F, N]`."""
-    found = torch.stft(
+    spectrum = torch.stft(
         wav.double(), FRAME, FRAME // 4, window=torch.hann_window(FRAME, dtype=torch.double),
         return_complex=True, pad_mode="constant",
     )  # fmt: skip
-    return found.abs().square().sum(0)
+    return spectrum.abs().square().sum(0)
 
 
 def _measure(powers: Tensor, samplerate: int) -> dict[str, Array]:

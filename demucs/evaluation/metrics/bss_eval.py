@@ -42,13 +42,15 @@ def bss_windows(
         (its channels add up to 0 at every sample), and where a ratio is infinite. Samples after
         the last whole window have a part in the filters alone; a song shorter than a window is one.
     """
-    references, estimates = (one.astype(np.float64, copy=False) for one in (references, estimates))
+    references, estimates = (
+        signal.astype(np.float64, copy=False) for signal in (references, estimates)
+    )
     frames = references.shape[-1]
     size = min(samplerate, frames)
     count = window_count(frames, samplerate)
     taps = distortion_filters(references, estimates, threads)
     scores = np.full((len(BSS_METRICS), len(references), count), np.nan)
-    truth, guess = (_windows(one, count, size) for one in (references, estimates))
+    truth, guess = (_windows(signal, count, size) for signal in (references, estimates))
     todo = [n for n in range(count) if not (_any_silent(truth[n]) or _any_silent(guess[n]))]
     for kind in (np.float32, np.float64):  # the second for those that the first is too coarse for
         if not todo:
@@ -85,7 +87,7 @@ class _Filters:
         if self.length % 2 == 0:
             self.weights[-1] /= 2
         self.everything = self._spectra(everything.reshape(rows, rows, TAPS))
-        self.own = [self._spectra(one) for one in own]
+        self.own = [self._spectra(signal) for signal in own]
         # The largest of any filter at any frequency, as a power.
         self.gain = float(max(np.square(np.abs(s)).max() for s in (self.everything, *self.own)))
 
@@ -97,7 +99,7 @@ class _Filters:
             bins = slice(low, low + BINS)
             energies += self._energies(bins, reference[..., bins], estimate[..., bins])
         of_own, of_everything, spatial, interference, artefacts = energies
-        signal, error = (np.einsum("nsct,nsct->sn", one, one) for one in (truth, guess - truth))
+        signal, error = (np.einsum("nsct,nsct->sn", wav, wav) for wav in (truth, guess - truth))
         ratios = [
             (signal, error),
             (signal, spatial),
@@ -111,7 +113,7 @@ class _Filters:
     def _energies(self, bins: slice, reference: Array, estimate: Array) -> Array:
         """What some bins `[N, S * C, bins]` add to the energies `[5, S, N]` of the parts."""
         reference, estimate = (
-            np.ascontiguousarray(one.transpose(2, 1, 0)) for one in (reference, estimate)
+            np.ascontiguousarray(signal.transpose(2, 1, 0)) for signal in (reference, estimate)
         )
         everything = self.everything[bins] @ reference
         own = np.empty_like(everything)
@@ -120,28 +122,28 @@ class _Filters:
             own[:, part] = matrix[bins] @ reference[:, part]
         np.subtract(estimate, everything, out=estimate)
         np.subtract(own, reference, out=reference)
-        total = [self._energy(bins, one) for one in (own, everything, reference)]
+        total = [self._energy(bins, signal) for signal in (own, everything, reference)]
         np.subtract(everything, own, out=own)
         return np.stack([*total, self._energy(bins, own), self._energy(bins, estimate)])
 
     def _spectra(self, taps: Array) -> Array:
         """`[outputs, inputs, taps]` to `[F, outputs, inputs]`, contiguous."""
-        found = scipy.fft.rfft(taps.astype(self.kind), self.length)
-        return np.ascontiguousarray(found.transpose(2, 0, 1))
+        response = scipy.fft.rfft(taps.astype(self.kind), self.length)
+        return np.ascontiguousarray(response.transpose(2, 0, 1))
 
     def _signals(self, windows: Array) -> Array:
         """`[N, S, C, samples]` to `[N, S * C, F]`."""
         rows = windows.reshape(len(windows), self.stems * self.channels, -1).astype(self.kind)
-        found: Array = scipy.fft.rfft(rows, self.length)
-        return found
+        spectra: Array = scipy.fft.rfft(rows, self.length)
+        return spectra
 
     def _energy(self, bins: slice, spectra: Array) -> Array:
         """`[bins, S * C, N]` to `[S, N]`: added up over frequencies and channels."""
         count, _, windows = spectra.shape
         parts = np.square(spectra.view(self.kind)).reshape(count, -1)
         total: Array = (self.weights[bins] @ parts).astype(np.float64)
-        found: Array = total.reshape(self.stems, self.channels, windows, 2).sum((1, 3))
-        return found
+        energies: Array = total.reshape(self.stems, self.channels, windows, 2).sum((1, 3))
+        return energies
 
 
 def _windows(signals: Array, count: int, size: int) -> Array:
@@ -160,6 +162,6 @@ def _any_silent(window: Array) -> bool:
 def _decibels(above: Array, below: Array) -> Array:
     """10 log10 of a ratio; NaN where it is infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Array = 10 * np.log10(above / below)
-    found[~np.isfinite(found)] = np.nan
-    return found
+        decibels: Array = 10 * np.log10(above / below)
+    decibels[~np.isfinite(decibels)] = np.nan
+    return decibels

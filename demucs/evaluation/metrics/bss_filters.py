@@ -51,8 +51,8 @@ def correlations(references: Array, others: Array, threads: int = 1) -> Array:
     group = BLOCKS * step
     with ThreadPoolExecutor(threads) as pool:
         total = sum(pool.map(share, range(threads)))
-    found: Array = scipy.fft.irfft(total, BLOCK, axis=0)[: 2 * reach + 1]
-    by_pair: Array = found.transpose(1, 2, 0)
+    correlation: Array = scipy.fft.irfft(total, BLOCK, axis=0)[: 2 * reach + 1]
+    by_pair: Array = correlation.transpose(1, 2, 0)
     return by_pair
 
 
@@ -107,8 +107,8 @@ def solve(matrix: Array, right: Array) -> Array:
                 moved = matrix.copy()
                 moved[np.diag_indices(len(moved))] += share * largest
             factor = scipy.linalg.cho_factor(moved.T, check_finite=False)  # .T: symmetric, no copy
-            found: Array = scipy.linalg.cho_solve(factor, right, check_finite=False)
-            return found
+            taps: Array = scipy.linalg.cho_solve(factor, right, check_finite=False)
+            return taps
         except np.linalg.LinAlgError:
             continue
     return np.linalg.lstsq(matrix, right, rcond=None)[0]
@@ -130,8 +130,8 @@ def distortion_filters(
     stems, channels, frames = references.shape
     rows = references.reshape(stems * channels, frames)
     both = np.concatenate([rows, estimates.reshape(stems * channels, frames)])
-    found = correlations(rows, both, threads)
-    auto, cross = np.split(found, 2, axis=1)
+    correlated = correlations(rows, both, threads)
+    auto, cross = np.split(correlated, 2, axis=1)
     # A filter's tap k multiplies the reference k samples earlier: only lags of 0 and more.
     right = cross[:, :, TAPS - 1 :].transpose(0, 2, 1).reshape(len(rows) * TAPS, len(rows))
     matrix = normal_matrix(auto)

@@ -44,8 +44,8 @@ def bss_scores(
     count = window_count(truth.shape[-1], samplerate)
     windows = {metric: np.full((len(truth), count), np.nan) for metric in BSS_METRICS}
     if set(present) - set(broken):
-        found = BACKENDS[backend](truth[present], usable[present], samplerate)
-        for metric, values in found.items():
+        scores = BACKENDS[backend](truth[present], usable[present], samplerate)
+        for metric, values in scores.items():
             windows[metric][present] = values
             windows[metric][broken] = np.nan
     return {metric: (_medians(values), values) for metric, values in windows.items()}

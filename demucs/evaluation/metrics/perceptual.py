@@ -37,8 +37,8 @@ def log_wmse(mixture: Array, references: Array, estimates: Array, samplerate: in
         windows = (slice(k * size, (k + 1) * size) for k in range(count))
         parts.append(
             [
-                float(measure(heard[:, one], *(stem[:, one] for stem in stems), samplerate))
-                for one in windows
+                float(measure(heard[:, window], *(stem[:, window] for stem in stems), samplerate))
+                for window in windows
             ]
         )
     return {"log_wmse": (np.array(whole), np.array(parts))}

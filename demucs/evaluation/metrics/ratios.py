@@ -27,10 +27,10 @@ def energy_ratios(references: Array, estimates: Array, samplerate: int) -> Measu
     sums = []
     for start in range(0, references.shape[-1], samplerate):
         part = slice(start, start + samplerate)
-        truth, guess = (one[..., part].astype(np.float64) for one in (references, estimates))
+        truth, guess = (signal[..., part].astype(np.float64) for signal in (references, estimates))
         error = guess - truth
         pairs = ((truth, truth), (error, error), (truth, guess), (guess, guess))
-        sums.append([np.einsum("sct,sct->s", one, other) for one, other in pairs])
+        sums.append([np.einsum("sct,sct->s", signal, other) for signal, other in pairs])
     by_window = np.array(sums).transpose(1, 2, 0)  # [4, S, windows and a rest]
     whole = _ratios(by_window.sum(-1))
     count = window_count(references.shape[-1], samplerate)
@@ -46,5 +46,5 @@ def _ratios(sums: Array) -> dict[str, Array]:
         target = common**2 / signal
         si_sdr = 10 * np.log10(target / np.maximum(estimate - target, 0))
     nsdr[signal == 0] = np.nan
-    found = {"nsdr": nsdr, "si_sdr": si_sdr}
-    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in found.items()}
+    ratios = {"nsdr": nsdr, "si_sdr": si_sdr}
+    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in ratios.items()}

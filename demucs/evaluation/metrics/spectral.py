@@ -31,11 +31,13 @@ def l1_frequency(references: Array, estimates: Array, samplerate: int) -> Measur
     count = window_count(references.shape[-1], samplerate)
     whole, parts = [], []
     for truth, guess in zip(references, estimates, strict=True):
-        blocks = (_frames(one, size, hop, "reflect") for one in (truth, guess))
+        blocks = (_frames(estimate, size, hop, "reflect") for estimate in (truth, guess))
         distances = np.concatenate(
             [
-                np.abs(_magnitudes(one) - _magnitudes(other)).mean((0, 2), dtype=np.float64)
-                for one, other in zip(*blocks, strict=True)
+                np.abs(_magnitudes(estimate) - _magnitudes(reference)).mean(
+                    (0, 2), dtype=np.float64
+                )
+                for estimate, reference in zip(*blocks, strict=True)
             ]
         )
         seconds = _seconds(len(distances), hop, samplerate, count)
@@ -52,7 +54,7 @@ def bleedless_and_fullness(references: Array, estimates: Array, samplerate: int)
     NaN where the estimate holds NaN or infinity.
     """
     count = window_count(references.shape[-1], samplerate)
-    found: dict[str, tuple[list[Any], list[Any]]] = {"bleedless": ([], []), "fullness": ([], [])}
+    values: dict[str, tuple[list[Any], list[Any]]] = {"bleedless": ([], []), "fullness": ([], [])}
     for truth, guess in zip(references, estimates, strict=True):
         excess = mel_decibels(guess, samplerate)
         excess -= mel_decibels(truth, samplerate)
@@ -65,9 +67,9 @@ def bleedless_and_fullness(references: Array, estimates: Array, samplerate: int)
                 amounts[:] = np.nan
             total = np.bincount(seconds, amounts, count + 1)
             number = np.bincount(seconds, bins, count + 1)
-            found[name][0].append(float(100 / (1 + amounts.sum() / max(1, bins.sum()))))
-            found[name][1].append(100 / (1 + total / np.maximum(1, number))[:count])
-    return {name: (np.array(one), np.array(other)) for name, (one, other) in found.items()}
+            values[name][0].append(float(100 / (1 + amounts.sum() / max(1, bins.sum()))))
+            values[name][1].append(100 / (1 + total / np.maximum(1, number))[:count])
+    return {name: (np.array(whole), np.array(windows)) for name, (whole, windows) in values.items()}
 
 
 def mel_decibels(signal: Array, samplerate: int) -> Array:
@@ -96,8 +98,8 @@ def _frames(signal: Array, size: int, hop: int, padding: Any) -> Iterator[Array]
 
 
 def _magnitudes(frames: Array) -> Array:
-    found: Array = np.abs(scipy.fft.rfft(frames))
-    return found
+    magnitudes: Array = np.abs(scipy.fft.rfft(frames))
+    return magnitudes
 
 
 def _seconds(frames: int, hop: int, samplerate: int, count: int) -> Array:

@@ -48,8 +48,8 @@ def bootstrap(values: Array, over_tracks: Callable[..., Any]) -> Array:
         `[SAMPLES, stems]`.
     """
     chosen = np.random.default_rng(0).integers(len(values), size=(SAMPLES, len(values)))
-    found: Array = _quietly(over_tracks, values[chosen], 1)
-    return found
+    average: Array = _quietly(over_tracks, values[chosen], 1)
+    return average
 
 
 def interval(samples: Array) -> Interval:

@@ -57,44 +57,46 @@ def compare(first: Results, second: Results) -> list[Difference]:
             f"the two evaluations have no {what} in common: {_some(first, what)} and "
             f"{_some(second, what)}"
         )
-    found = []
+    differences = []
     for metric in VALUES:
         both = [_matrix(results, metric, names, stems) for results in (first, second)]
         if any(one is None for one in both):
             continue
         one, other = (np.column_stack([v, v.mean(1)]) for v in both if v is not None)
-        found += [
+        differences += [
             _difference(metric, stem, one[:, k], other[:, k])
             for k, stem in enumerate([*stems, "mean"])
         ]
-    if not found:
+    if not differences:
         raise ConfigError("the two evaluations have no metric in common: measure both alike")
-    return found
+    return differences
 
 
 def doubts(first: Results, second: Results, names: Sequence[str] = ("A", "B")) -> list[str]:
     """What the two differ in besides the model, and what else speaks against comparing them."""
-    found = []
+    warnings = []
     common = _measured(first) & _measured(second)
     if len(common) < 6:
-        found.append(f"{len(common)} songs in common are too few to conclude anything")
+        warnings.append(f"{len(common)} songs in common are too few to conclude anything")
     for name, results, other in zip(names, (first, second), (second, first), strict=True):
         alone = sorted(_measured(results) - _measured(other))
         if alone:
-            found.append(f"only in {name}: {_few(alone)}; left out")
+            warnings.append(f"only in {name}: {_few(alone)}; left out")
     audio = [n for n in sorted(common) if _differ(first.tracks[n].audio, second.tracks[n].audio)]
     if audio:
-        found.append(f"other audio under the same name: {_few(audio)}")
+        warnings.append(f"other audio under the same name: {_few(audio)}")
     if set(first.sources) != set(second.sources):
         shared = [stem for stem in first.sources if stem in second.sources]
-        found.append(f"they have other stems: compared, and in the mean, are {', '.join(shared)}")
+        warnings.append(
+            f"they have other stems: compared, and in the mean, are {', '.join(shared)}"
+        )
     for key in sorted(first.settings.keys() & second.settings.keys() - {"device", "metrics"}):
-        one, two = first.settings[key], second.settings[key]
-        if one != two:
-            found.append(f"{key} is {one} in one and {two} in the other")
+        before, after = first.settings[key], second.settings[key]
+        if before != after:
+            warnings.append(f"{key} is {before} in one and {after} in the other")
     for name, results in zip(names, (first, second), strict=True):
-        found += [f"{name}: {text}" for text in results.warnings()]
-    return found
+        warnings += [f"{name}: {text}" for text in results.warnings()]
+    return warnings
 
 
 def _few(names: Sequence[str]) -> str:
@@ -139,9 +141,9 @@ def _measured(results: Results) -> set[str]:
     return {name for name, track in results.tracks.items() if track.failed is None}
 
 
-def _differ(one: str, other: str) -> bool:
+def _differ(first: str, second: str) -> bool:
     """Whether two fingerprints do; results of old have none."""
-    return bool(one and other) and one != other
+    return bool(first and second) and first != second
 
 
 def _name(results: Results) -> str:

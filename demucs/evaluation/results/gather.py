@@ -44,17 +44,17 @@ class Collector:
         if self._should_stop is not None and self._should_stop():
             raise Stopped
 
-    def finish(self, name: str, found: TrackResult) -> None:
-        self._results.tracks[name] = found
-        if found.failed is not None:
-            logger.error("track %s failed: %s", name, found.failed)
-        self._bar.track(name, found)
+    def finish(self, name: str, result: TrackResult) -> None:
+        self._results.tracks[name] = result
+        if result.failed is not None:
+            logger.error("track %s failed: %s", name, result.failed)
+        self._bar.track(name, result)
         if self._on_track is not None:
             self._on_track(self._results)
 
-    def wait_for(self, name: str, found: TrackResult, future: "Future[TrackScores]") -> None:
+    def wait_for(self, name: str, result: TrackResult, future: "Future[TrackScores]") -> None:
         """The scores of a track are to come; those that are there are taken."""
-        self._waiting.append((name, found, future))
+        self._waiting.append((name, result, future))
         self.collect(leave=len(self._waiting))
 
     def collect(self, *, leave: int) -> None:
@@ -69,15 +69,15 @@ class Collector:
             self.finish(name, found)
 
 
-def _add_scores(found: TrackResult, future: "Future[TrackScores]") -> None:
+def _add_scores(result: TrackResult, future: "Future[TrackScores]") -> None:
     """Adds what was measured, or the reason why it was not."""
     try:
         scores = future.result()
     except Exception as error:
-        found.failed = f"not scored: {reason_of(error)}"
+        result.failed = f"not scored: {reason_of(error)}"
         return
     for name, value in asdict(scores).items():
-        setattr(found, name, value)
+        setattr(result, name, value)
 
 
 def reason_of(error: Exception) -> str:

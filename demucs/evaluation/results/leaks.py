@@ -13,25 +13,25 @@ def leaks(model: Mapping[str, Any], seen: Sequence[str], tracks: int) -> list[st
         seen: evaluated songs that the model was trained on, by name and length.
         tracks: how many were evaluated.
     """
-    found = []
+    warnings = []
     if seen:
-        found.append(
+        warnings.append(
             f"the model was trained on {len(seen)} of these {tracks} songs "
             f"({', '.join(seen[:3])}{', ...' if len(seen) > 3 else ''}): their numbers say nothing "
             "about songs it has not heard"
         )
     if "test_set_seen" not in model:
-        return found
-    said = model["test_set_seen"]
-    if said is None:
-        found.append(
+        return warnings
+    verdict = model["test_set_seen"]
+    if verdict is None:
+        warnings.append(
             "nothing is recorded of what the model was trained on: it may have seen these songs"
         )
-    elif str(said).startswith("unknown"):
-        found.append(f"whether the model has seen the test set is {said}")
-    elif said != "no" and not seen:
-        found.append(
-            f"the model has seen the test set ({said}): its numbers on it say nothing about songs "
+    elif str(verdict).startswith("unknown"):
+        warnings.append(f"whether the model has seen the test set is {verdict}")
+    elif verdict != "no" and not seen:
+        warnings.append(
+            f"the model has seen the test set ({verdict}): its numbers on it say nothing about songs "
             "it has not heard"
         )
-    return found
+    return warnings

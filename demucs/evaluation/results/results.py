@@ -77,13 +77,13 @@ class Results:
 
         `nsdr`, `sdr`, ... are means over tracks, `nsdr_med`, `sdr_med`, ... medians.
         """
-        found = {}
+        aggregates = {}
         for metric in VALUES:
             values = self.matrix("values", metric)
             if values is not None:
-                found[metric] = column(values, self.sources)
-                found[f"{metric}_med"] = column(values, self.sources, median=True)
-        return found
+                aggregates[metric] = column(values, self.sources)
+                aggregates[f"{metric}_med"] = column(values, self.sources, median=True)
+        return aggregates
 
     def baseline(self) -> dict[str, dict[str, Any]]:
         """As `aggregates`, for the mixture as the estimate of every stem (nSDR only)."""
@@ -123,9 +123,9 @@ class Results:
     def summary(self) -> dict[str, float]:
         """Flat, for a history: `nsdr` (mean over stems), `nsdr_STEM`, `sdr`, `sdr_med_STEM`, …"""
         flat = {}
-        for metric, found in self.aggregates().items():
-            values = {metric: found["mean"]}
-            values.update({f"{metric}_{stem}": v for stem, v in found["stems"].items()})
+        for metric, aggregate in self.aggregates().items():
+            values = {metric: aggregate["mean"]}
+            values.update({f"{metric}_{stem}": v for stem, v in aggregate["stems"].items()})
             flat.update({key: value for key, value in values.items() if value is not None})
         return flat
 
@@ -142,7 +142,9 @@ class Results:
             "complete": self.complete,
             "aggregates": self.aggregates(),
             "baseline": self.baseline(),
-            "tracks": {name: _without_windows(one) for name, one in sorted(self.tracks.items())},
+            "tracks": {
+                name: _without_windows(track) for name, track in sorted(self.tracks.items())
+            },
             "failed": self.failed(),
             "notes": self.notes(),
             "versions": self.versions,
@@ -190,6 +192,6 @@ def _check_plain(content: Mapping[str, Any], tracks: Mapping[str, TrackResult]) 
 
 
 def _without_windows(track: TrackResult) -> dict[str, Any]:
-    found = asdict(track)
-    del found["windows"]
-    return found
+    content = asdict(track)
+    del content["windows"]
+    return content

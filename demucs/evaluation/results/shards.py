@@ -52,14 +52,14 @@ class Parts:
 
     def load(self, names: Iterable[str]) -> dict[str, TrackResult]:
         """The tracks of these names that are there; one that cannot be read is not."""
-        found = {}
+        results = {}
         for name in names:
             with suppress(OSError, ValueError, TypeError):
                 content = json.loads(self._path(name).read_text(encoding="utf-8"))
                 mark = content.pop("mark", None)
                 if content.pop("track") == name and mark == self._marks.get(name):
-                    found[name] = TrackResult(**content)
-        return found
+                    results[name] = TrackResult(**content)
+        return results
 
     def forget(self, names: Iterable[str]) -> None:
         """Removes some tracks."""

@@ -19,7 +19,9 @@ def write_sheets(results: Results, base: Path) -> list[Path]:
     Returns:
         The files.
     """
-    shown = [name for name in VALUES if any(name in one.values for one in results.tracks.values())]
+    shown = [
+        name for name in VALUES if any(name in track.values for track in results.tracks.values())
+    ]
     sheet = base.with_name(f"{base.name}.csv")
     _write(sheet, ["track", "stem", "seconds", *shown, "failed"], _tracks(results, shown))
     rows = list(_windows(results, shown))

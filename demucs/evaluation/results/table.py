@@ -41,13 +41,16 @@ def results_text(results: Results) -> str:
 def _table(sources: Sequence[str], columns: Mapping[str, Mapping[str, Any]], cell: Any) -> str:
     """Rows of stems and their mean, one column a metric."""
     header = ["stem", *map(_heading, columns)]
-    rows = [[stem, *(cell(one["stems"][stem]) for one in columns.values())] for stem in sources]
-    rows.append(["mean", *(cell(one["mean"]) for one in columns.values())])
+    rows = [
+        [stem, *(cell(aggregate["stems"][stem]) for aggregate in columns.values())]
+        for stem in sources
+    ]
+    rows.append(["mean", *(cell(aggregate["mean"]) for aggregate in columns.values())])
     return table(header, rows, numbers=True, rule_before_last=True)
 
 
-def _interval(found: tuple[float, float] | None) -> str:
-    return "–" if found is None else f"{found[0]:.2f} … {found[1]:.2f}"
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else f"{interval[0]:.2f} … {interval[1]:.2f}"
 
 
 def _definitions(columns: Mapping[str, Any], *, intervals: bool) -> str:

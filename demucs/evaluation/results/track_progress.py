@@ -20,12 +20,12 @@ class EvaluationProgress(Progress):
         total = sum(self._sizes.values())
         super().__init__("evaluate", len(tracks), total, pieces="tracks", tells=False, show=show)
 
-    def track(self, name: str, found: TrackResult) -> None:
+    def track(self, name: str, result: TrackResult) -> None:
         """A track is finished."""
-        values = found.values.get("nsdr") or found.values.get("sdr") or {}
+        values = result.values.get("nsdr") or result.values.get("sdr") or {}
         numbers = " ".join(
             f"{stem} {'–' if value is None else format(value, '.2f')}"
             for stem, value in values.items()
         )
-        said = "failed" if found.failed else f"{'nSDR' if 'nsdr' in found.values else 'SDR'}"
+        said = "failed" if result.failed else f"{'nSDR' if 'nsdr' in result.values else 'SDR'}"
         self.done(name, f"{said} {numbers}", self._sizes[name])
