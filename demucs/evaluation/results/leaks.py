@@ -31,7 +31,7 @@ def leaks(model: Mapping[str, Any], seen: Sequence[str], tracks: int) -> list[st
         warnings.append(f"whether the model has seen the test set is {verdict}")
     elif verdict != "no" and not seen:
         warnings.append(
-            f"the model has seen the test set ({verdict}): its numbers on it say nothing about songs "
-            "it has not heard"
+            f"the model has seen the test set ({verdict}): its numbers on it say nothing about "
+            "songs it has not heard"
         )
     return warnings
