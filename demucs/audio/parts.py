@@ -50,17 +50,24 @@ def misplaced(path: Path) -> str:
     )
 
 
-def read_part(path: Path, start: int = 0, frames: int | None = None) -> Tensor:
+def read_part(
+    path: Path, start: int = 0, frames: int | None = None, *, track: int | None = None
+) -> Tensor:
     """Reads `[C, T]` float32 from sample `start` on, `T <= frames`; nothing from beyond the end.
+
+    Args:
+        path: the file.
+        start: first sample.
+        frames: samples; None reads to the end.
+        track: number of the audio stream, as of `AudioStream`.
 
     Raises:
         AudioError: the file cannot be read.
+        MissingToolError: a `track` is asked for, and ffmpeg is not installed.
     """
-    return _quick(path, start, frames) if _is_quick(path) else _slow(path, start, frames)
-
-
-def _slow(path: Path, start: int, frames: int | None) -> Tensor:
-    with AudioStream(path, warn=False) as stream:
+    if track is None and _is_quick(path):
+        return _quick(path, start, frames)
+    with AudioStream(path, track=track, warn=False) as stream:
         stream.skip(start)
         blocks = list(stream.blocks(frames))
         return torch.cat(blocks, dim=-1) if blocks else torch.zeros(stream.channels, 0)

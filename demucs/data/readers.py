@@ -4,18 +4,19 @@ Of wav, flac and stem files the frames that are asked for are decoded, not the f
 `[C, T]` float32 with the channels of the file; frames past the end are left out.
 """
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from demucs.audio.endings import CutShortError
+from demucs.audio.ffmpeg import probe
 from demucs.audio.parts import part_info, read_part
+from demucs.audio.stream import checked
 from demucs.data.official import stem_streams
 from demucs.errors import AudioError, MissingToolError
 from demucs.files import AUDIO_SUFFIXES, list_folder
@@ -125,11 +126,11 @@ def _entries(folder: Path) -> list[Path]:
 
 
 class StemFile:
-    """A MUSDB18 `NAME.stem.mp4`: five AAC streams, decoded by stempeg through ffmpeg."""
+    """A MUSDB18 `NAME.stem.mp4`: five AAC streams, which ffmpeg decodes."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._info: Any = None
+        self._headers: dict[str, Header] = {}
 
     @property
     def name(self) -> str:
@@ -147,89 +148,46 @@ class StemFile:
         return self.file
 
     def header(self, source: str) -> Header:
-        """Raises AudioError if ffmpeg cannot read the file or it lacks the stream."""
-        info, stream = self._probe(), self._stream(source)
-        return Header(
-            int(info.sample_rate(stream)), int(info.channels(stream)), int(info.samples(stream))
-        )
+        """What the container says of a stream.
+
+        Raises:
+            AudioError: ffmpeg cannot read the file, or it lacks the stream.
+            MissingToolError: ffmpeg is not installed.
+        """
+        if source not in self._headers:
+            checked(self.file)
+            with self._named_errors(source):
+                probed = probe(self.file, stream=stem_streams()[source])
+            frames = round((probed.seconds or 0) * probed.samplerate)
+            self._headers[source] = Header(probed.samplerate, probed.channels, frames)
+        return self._headers[source]
 
     def read(self, source: str, start: int = 0, frames: int | None = None) -> Tensor:
         """Decodes `[C, T]`, `T <= frames`, equal to that range of the whole decoded file.
 
-        ffmpeg seeks by time, so decoding starts on a whole second, which is exact at any sample
-        rate, and is cut to the sample. It starts a second early: a block of AAC overlaps the one
-        before, and not every ffmpeg may decode that one by itself (5.1 does).
-
         Raises:
             AudioError: the file cannot be decoded.
-            MissingToolError: ffmpeg or stempeg is not installed.
+            MissingToolError: ffmpeg is not installed.
         """
-        rate, channels, length = self.header(source)
-        start = min(start, length)
-        stop = length if frames is None else min(start + frames, length)
+        header = self.header(source)
+        start = min(start, header.frames)
+        stop = header.frames if frames is None else min(start + frames, header.frames)
         if stop <= start:
-            return torch.zeros(channels, 0)
-        first = max(0, start // rate - 1)
-        try:
-            samples, _ = load_stempeg().read_stems(
-                str(self.file),
-                start=first,
-                duration=-(-stop // rate) - first,
-                stem_id=self._stream(source),
-                dtype=np.float32,
-                info=self._probe(),
-            )
-        except MissingToolError:
-            raise
-        except Exception as error:  # stempeg lets the errors of several libraries through
-            raise _unreadable(self.file, error) from error
-        skip = start - first * rate
-        wav = torch.from_numpy(np.ascontiguousarray(samples[skip : skip + stop - start].T))
+            return torch.zeros(header.channels, 0)
+        with self._named_errors(source):
+            wav = read_part(self.file, start, stop - start, track=stem_streams()[source])
         return F.pad(wav, (0, stop - start - wav.shape[1]))  # a stream may end a block early
 
-    def _stream(self, source: str) -> int:
-        stream = stem_streams()[source]
-        if stream >= self._probe().nb_audio_streams:
+    @contextmanager
+    def _named_errors(self, source: str) -> Iterator[None]:
+        """Errors of ffmpeg, which do not name the file, with its name and a remedy."""
+        try:
+            yield
+        except MissingToolError as error:
+            raise MissingToolError(f"{self.file}: {error}") from error
+        except AudioError as error:
+            reason = error.reason if isinstance(error, CutShortError) else str(error)
             raise AudioError(
-                f"{self.file} has {self._probe().nb_audio_streams} audio streams and none for "
-                f"{source!r}: MUSDB18 stem files have {len(stem_streams())}. Download it again"
-            )
-        return stream
-
-    def _probe(self) -> Any:
-        if self._info is None:
-            stempeg = load_stempeg()
-            try:
-                self._info = stempeg.Info(str(self.file))
-            except Exception as error:
-                raise _unreadable(self.file, error) from error
-        return self._info
-
-
-def load_stempeg() -> ModuleType:
-    """The stempeg package, whose import fails where ffmpeg is missing.
-
-    Raises:
-        MissingToolError: ffmpeg or stempeg is not installed.
-    """
-    try:
-        return importlib.import_module("stempeg")
-    except ImportError as error:
-        raise MissingToolError(
-            f"Reading {STEM_SUFFIX} files needs stempeg: pip install stempeg ({error})"
-        ) from error
-    except RuntimeError as error:
-        raise MissingToolError(
-            f"Reading {STEM_SUFFIX} files needs ffmpeg and ffprobe on PATH: apt install ffmpeg"
-        ) from error
-
-
-def _unreadable(path: Path, error: Exception) -> AudioError:
-    if not path.exists():
-        return AudioError(f"{path} does not exist: check the dataset folder")
-    if path.stat().st_size == 0:
-        return AudioError(f"{path} is empty (0 bytes): copy it again, or remove its track")
-    reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-    return AudioError(
-        f"{path} cannot be read ({reason[0]}): copy or convert it again, or remove its track"
-    )
+                f"{self.file} cannot be read ({source}: {reason.rstrip('.')}): "
+                "copy or convert it again, or remove its track"
+            ) from error

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from demucs.audio.ffmpeg import ffmpeg_available
 from demucs.data import AugmentConfig, Track, TrainingSet, find_tracks, training_loader
-from demucs.data.readers import StemFile, load_stempeg
-from demucs.errors import AudioError, DatasetError, MissingToolError
+from demucs.data.readers import StemFile
+from demucs.errors import AudioError, DatasetError
 from tests.integration import warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -21,16 +22,19 @@ RATE = 44100
 
 @pytest.fixture(scope="module")
 def excerpt() -> Path:
-    try:
-        return Path(load_stempeg().example_stem_path())
-    except MissingToolError as error:
-        pytest.skip(str(error))
+    if not ffmpeg_available():
+        pytest.skip("ffmpeg is not installed; it decodes the .stem.mp4 that stempeg ships")
+    import stempeg
+
+    return Path(stempeg.example_stem_path())
 
 
 @pytest.fixture(scope="module")
 def whole(excerpt: Path) -> np.ndarray:
     """The decoded file, [5, T, C]."""
-    samples, rate = load_stempeg().read_stems(str(excerpt), dtype=np.float32)
+    import stempeg
+
+    samples, rate = stempeg.read_stems(str(excerpt), dtype=np.float32)
     assert rate == RATE
     return np.asarray(samples)
 
@@ -138,7 +142,7 @@ def test_a_file_with_one_stream_is_no_stem_file(excerpt: Path, tmp_path: Path) -
     single = tmp_path / "single.stem.mp4"
     command = [ffmpeg, "-v", "error", "-i", str(excerpt), "-map", "0:a:0", "-c", "copy"]
     subprocess.run([*command, str(single)], check=True)
-    with pytest.raises(AudioError, match=r"1 audio streams and none for 'bass'"):
+    with pytest.raises(AudioError, match=r"\(bass: 1 audio streams, and none with number 2"):
         StemFile(single).read("bass")
 
 
