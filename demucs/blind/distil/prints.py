@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from demucs.audio.spectra import BLOCK_HOPS, Spectrograph, hop_frames
 from demucs.data.doctor.landmarks import Landmarks, Peaks
-from demucs.data.doctor.spectra import BLOCK_HOPS, Spectrograph, hop_frames
 
 SECTION = 60.0  # seconds: a test song inside a long file is then a large part of a section
 

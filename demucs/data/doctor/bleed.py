@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from demucs.audio.spectra import Spectra, bin_hertz
 from demucs.data.doctor.levels import decibels
 from demucs.data.doctor.limits import (
     BLEED_BAND_HZ,
@@ -19,7 +20,6 @@ from demucs.data.doctor.limits import (
     BLEED_FLOOR_DBFS,
     BLEED_FRAMES,
 )
-from demucs.data.doctor.spectra import Spectra, bin_hertz
 
 REST = "the other stems"
 _STEP_DB = 6.0  # width of the level classes in which frames are gathered

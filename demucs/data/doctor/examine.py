@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from demucs.audio.spectra import BLOCK_HOPS, Spectrograph, hop_frames
 from demucs.data.doctor.bleed import Bleed, BleedFacts
 from demucs.data.doctor.decode import Samples, Stream, open_stream
 from demucs.data.doctor.landmarks import Landmarks, Peaks
@@ -13,7 +14,6 @@ from demucs.data.doctor.levels import FileFacts, Levels
 from demucs.data.doctor.mixing import Mixing, SumFacts
 from demucs.data.doctor.places import Place
 from demucs.data.doctor.profiles import Profile, Profiler
-from demucs.data.doctor.spectra import BLOCK_HOPS, Spectrograph, hop_frames
 from demucs.data.readers import MIXTURE
 from demucs.errors import AudioError
 

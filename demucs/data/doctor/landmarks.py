@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from demucs.data.doctor.spectra import HOP_SECONDS
+from demucs.audio.spectra import HOP_SECONDS
 
 UNIT_HZ = 1 / (2 * HOP_SECONDS)
 _BAND_HZ = (200.0, 5000.0)  # below, peaks are broad; above, codecs leave little

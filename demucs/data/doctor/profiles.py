@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from demucs.audio.spectra import bin_hertz
 from demucs.data.doctor.limits import (
     SILENCE_DBFS,
     SWAP_FIT,
@@ -12,7 +13,6 @@ from demucs.data.doctor.limits import (
     SWAP_SPREAD,
     SWAP_TRACKS,
 )
-from demucs.data.doctor.spectra import bin_hertz
 
 Profile = NDArray[np.float64]
 BANDS = 24

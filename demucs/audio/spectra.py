@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from demucs.data.doctor.decode import Samples
+from demucs.audio.sndfile import Samples
 
 Spectra = NDArray[np.complex64]
 HOP_SECONDS = 2048 / 44100  # a window is two hops: 93 ms, bins 10.8 Hz apart
