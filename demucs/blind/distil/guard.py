@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from demucs.audio.fingerprint import Landmarks, matches
 from demucs.blind.distil.prints import SECTION, prints_of
 from demucs.blind.distil.sources import SourceFile
 from demucs.data.doctor.decode import Stream, open_stream
-from demucs.data.doctor.landmarks import Landmarks, matches
 from demucs.data.doctor.limits import MATCH_COUNT, MATCH_SHARE
 from demucs.data.doctor.places import Place, Source, other_places
 from demucs.data.official import TEST_NAMES

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from demucs.audio import AudioSource
+from demucs.audio.fingerprint import Landmarks
 from demucs.blind.distil.prints import SectionPrints
 from demucs.blind.distil.sources import SourceFile
-from demucs.data.doctor.landmarks import Landmarks
 from demucs.errors import AudioError, MissingToolError
 from demucs.release.provenance import file_sha256
 

@@ -1,4 +1,4 @@
-"""Fingerprints of the sound of a file, a section at a time (`demucs.data.doctor.landmarks`)."""
+"""Fingerprints of the sound of a file, a section at a time (`demucs.audio.fingerprint`)."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from demucs.audio.fingerprint import Landmarks, Peaks
 from demucs.audio.spectra import BLOCK_HOPS, Spectrograph, hop_frames
-from demucs.data.doctor.landmarks import Landmarks, Peaks
 
 SECTION = 60.0  # seconds: a test song inside a long file is then a large part of a section
 

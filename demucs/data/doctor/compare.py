@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from demucs.audio.fingerprint import Landmarks, Match, matches
 from demucs.data.doctor.examine import TrackFacts
 from demucs.data.doctor.findings import Finding, Severity
-from demucs.data.doctor.landmarks import Landmarks, Match, matches
 from demucs.data.doctor.limits import MATCH_COUNT, MATCH_SHARE, STEM_SHARE
 from demucs.data.doctor.places import Place
 from demucs.data.doctor.profiles import odd_ones
