@@ -1,20 +1,24 @@
-"""A fingerprint of sound: pairs of spectral peaks, as in Wang's "An Industrial-Strength Audio
-Search Algorithm" (ISMIR 2003). It stands a change of gain, an offset, noise and mp3; not another
-pitch or tempo.
+"""An audio fingerprint that survives mp3 coding, gain changes, noise and cuts.
+
+It consists of pairs of spectral peaks, as in Wang's "An Industrial-Strength Audio Search Algorithm"
+(ISMIR 2003), and does not survive another pitch or tempo.
 
 Times and frequencies are in units that do not depend on the sample rate, so that a song at 48 kHz
 has the landmarks that it has at 44.1 kHz.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
+from torch import Tensor
 
-from demucs.audio.spectra import HOP_SECONDS
+from demucs.audio.spectra import BLOCK_HOPS, HOP_SECONDS, Spectrograph, hop_frames
 
+SECTION = 60.0  # seconds: a test song inside a long file is then a large part of a section
 UNIT_HZ = 1 / (2 * HOP_SECONDS)
 _BAND_HZ = (200.0, 5000.0)  # below, peaks are broad; above, codecs leave little
 _AROUND = (11, 31)  # hops and bins in which a peak is the highest: some 25 peaks a second
@@ -55,7 +59,7 @@ class Match:
 
 
 class Peaks:
-    """Gathers the spectral peaks of one wave.
+    """Collects the spectral peaks of one wave.
 
     Args:
         samplerate: Hz.
@@ -68,21 +72,21 @@ class Peaks:
         self._low, high = (int(hz / (UNIT_HZ * self._bin)) for hz in _BAND_HZ)
         self._band = slice(self._low, high)
         self._hops = 0
-        self._found: list[NDArray[np.int64]] = []
+        self._peaks: list[NDArray[np.int64]] = []
 
     def add(self, powers: NDArray[np.float32]) -> None:
         """Takes in squared magnitudes `[K, F]` of the next hops."""
         band = powers[:, self._band]
         least = max(_FLOOR, float(band.max(initial=0.0)) * _RANGE)
         tops = (band == maximum_filter(band, _AROUND, mode="nearest")) & (band > least)
-        self._found.append(np.argwhere(tops) + np.array([self._hops, self._low]))
+        self._peaks.append(np.argwhere(tops) + np.array([self._hops, self._low]))
         self._hops += len(powers)
 
     def landmarks(self) -> Landmarks:
         """Pairs of peaks as numbers: frequency, difference in frequency, difference in time."""
-        if not self._found:
+        if not self._peaks:
             return Landmarks(np.zeros(0, np.uint32), np.zeros(0, np.int32))
-        peaks = np.concatenate(self._found) * np.array([self._time, self._bin])
+        peaks = np.concatenate(self._peaks) * np.array([self._time, self._bin])
         times, bins = np.rint(peaks).astype(np.int64).T
         marks, when = [], []
         paired = np.zeros(len(times), np.int64)
@@ -106,6 +110,60 @@ def _without_loops(marks: NDArray[np.int64], times: NDArray[np.int64]) -> Landma
     return Landmarks(marks[~again].astype(np.uint32), times[~again].astype(np.int32))
 
 
+class SectionLandmarks:
+    """Takes a signal in blocks `[C, n]` and gives the landmarks of each section.
+
+    Args:
+        samplerate: Hz.
+        seconds: of a section, rounded to blocks of 6 s; the last one is what remains.
+    """
+
+    def __init__(self, samplerate: int, seconds: float = SECTION) -> None:
+        self._rate, self._hop = samplerate, hop_frames(samplerate)
+        self._step = BLOCK_HOPS * self._hop
+        self._steps = max(1, round(seconds * samplerate / self._step))
+        self._rest = torch.zeros(0)
+        self._finished: list[Landmarks] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._peaks, self._count = Peaks(self._rate, self._hop), 0
+        self._spectrograph = Spectrograph(1, self._hop)
+
+    def add(self, block: Tensor) -> None:
+        wave = torch.cat([self._rest, block.mean(0)])
+        whole = len(wave) // self._step * self._step
+        for part in torch.split(wave[:whole], self._step) if whole else ():
+            if self._count == self._steps:
+                self._finished.append(self._peaks.landmarks())
+                self._begin()
+            self._add(part)
+        self._rest = wave[whole:].clone()
+
+    def _add(self, part: Tensor) -> None:
+        spectra = self._spectrograph.add(part.numpy()[None].astype(np.float32))[0]
+        self._peaks.add(np.square(spectra.real) + np.square(spectra.imag))
+        self._count += 1
+
+    def finish(self) -> list[Landmarks]:
+        """The landmarks of all sections; none of a signal without samples."""
+        if len(self._rest):
+            padding = -len(self._rest) % self._hop
+            self._add(torch.nn.functional.pad(self._rest, (0, padding)))
+            self._rest = torch.zeros(0)
+        if self._count:
+            self._finished.append(self._peaks.landmarks())
+        return self._finished
+
+
+def section_landmarks(blocks: Iterable[Tensor], samplerate: int, seconds: float) -> list[Landmarks]:
+    """The landmarks of each section of a signal in blocks `[C, n]`."""
+    sections = SectionLandmarks(samplerate, seconds)
+    for block in blocks:
+        sections.add(block)
+    return sections.finish()
+
+
 def matches(
     prints: Sequence[Landmarks],
     wanted: Callable[[int, int], bool] = lambda i, j: True,
@@ -119,27 +177,27 @@ def matches(
         firsts: only pairs with one of the first so many, which is quicker; None is all.
     """
     count = len(prints)
-    sizes = np.array([len(one.marks) for one in prints])
+    sizes = np.array([len(landmarks.marks) for landmarks in prints])
     if not sizes.sum():
         return []
-    marks = np.concatenate([one.marks for one in prints]).astype(np.int64)
-    times = np.concatenate([one.times for one in prints]).astype(np.int64)
+    marks = np.concatenate([landmarks.marks for landmarks in prints]).astype(np.int64)
+    times = np.concatenate([landmarks.times for landmarks in prints]).astype(np.int64)
     keys = marks * count + np.repeat(np.arange(count), sizes)  # by landmark, then by owner
     order = np.argsort(keys)
     keys, times = keys[order], times[order]
-    found = []
-    # One at a time: the pairs of all are too many.
-    for number, one in enumerate(prints[:-1][:firsts]):
-        own = one.marks.astype(np.int64) * count
-        begin, end = np.searchsorted(keys, own + number + 1), np.searchsorted(keys, own + count)
+    pairs = []
+    # Not all together: their pairs are too many.
+    for number, landmarks in enumerate(prints[:-1][:firsts]):
+        key = landmarks.marks.astype(np.int64) * count
+        begin, end = np.searchsorted(keys, key + number + 1), np.searchsorted(keys, key + count)
         twins = np.where(end - begin > _COMMON, 0, end - begin)
         which = np.repeat(begin - np.cumsum(twins) + twins, twins) + np.arange(twins.sum())
-        later = times[which] - np.repeat(one.times, twins)
+        later = times[which] - np.repeat(landmarks.times, twins)
         for second, offset, votes in _best_offsets(keys[which] % count, later):
             if wanted(number, second):
                 share = votes / max(1, int(min(sizes[number], sizes[second])))
-                found.append(Match(number, second, votes, share, offset * HOP_SECONDS))
-    return found
+                pairs.append(Match(number, second, votes, share, offset * HOP_SECONDS))
+    return pairs
 
 
 def _best_offsets(

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demucs.audio.fingerprint import Landmarks, matches
-from demucs.blind.distil.prints import SECTION, prints_of
+from demucs.audio.fingerprint import SECTION, Landmarks, matches, section_landmarks
 from demucs.blind.distil.sources import SourceFile
 from demucs.data.doctor.decode import Stream, open_stream
 from demucs.data.doctor.limits import MATCH_COUNT, MATCH_SHARE
@@ -160,7 +159,7 @@ def _fingerprint(place: Place) -> Landmarks:
     try:
         for source in chosen.values():
             streams.append(open_stream(source))
-        (found,) = prints_of(_sums(streams), streams[0].samplerate, _WHOLE) or [_EMPTY]
+        (found,) = section_landmarks(_sums(streams), streams[0].samplerate, _WHOLE) or [_EMPTY]
     except AudioError as error:
         raise DatasetError(
             f"the test song {place.label} cannot be read ({error}): nothing can be guarded "

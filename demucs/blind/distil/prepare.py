@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from demucs.audio import AudioSource
-from demucs.audio.fingerprint import Landmarks
-from demucs.blind.distil.prints import SectionPrints
+from demucs.audio.fingerprint import Landmarks, SectionLandmarks
 from demucs.blind.distil.sources import SourceFile
 from demucs.errors import AudioError, MissingToolError
 from demucs.release.provenance import file_sha256
@@ -63,7 +62,7 @@ def prepare(
             seconds = audio.length / samplerate
             reason = f"too short: {seconds:.2f} s, and {min_seconds:g} s are needed"
             raise Skipped(reason, seconds)
-        digest, peak, prints = hashlib.sha256(), 0.0, SectionPrints(samplerate)
+        digest, peak, prints = hashlib.sha256(), 0.0, SectionLandmarks(samplerate)
         for block in audio.blocks():
             digest.update(block.contiguous().numpy().tobytes())
             peak = max(peak, peak_of(block))
