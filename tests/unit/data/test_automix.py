@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from automix_songs import RATE, SONGS, STEMS, make_song, write_songs
 
-from demucs.data.automix import Limits, automix, build
+from demucs.data.automix import Limits, automix
+from demucs.data.automix import mixes as build
 from demucs.data.automix.analysis import Analysis, analyse
 from demucs.data.automix.bars import first_downbeat
 from demucs.data.automix.beats import find_pulse
