@@ -14,7 +14,8 @@ import torch
 
 from demucs.console import bar
 from demucs.data.automix.analysis import Analysis, analyse
-from demucs.data.automix.folders import (
+from demucs.data.automix.match import Limits, plan_song, usable
+from demucs.data.automix.song_folders import (
     Job,
     check_names,
     complete,
@@ -22,7 +23,6 @@ from demucs.data.automix.folders import (
     write_manifest,
     write_song,
 )
-from demucs.data.automix.match import Limits, plan_song, usable
 from demucs.data.repitch import Engine, find_repitcher
 from demucs.data.repitch.builtin import BuiltIn
 from demucs.data.tracks import Track, find_tracks

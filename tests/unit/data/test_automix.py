@@ -15,10 +15,10 @@ from demucs.data.automix import mixes as build
 from demucs.data.automix.analysis import Analysis, analyse
 from demucs.data.automix.bars import first_downbeat
 from demucs.data.automix.beats import find_pulse
-from demucs.data.automix.folders import FACTS_FILE
 from demucs.data.automix.key import PITCH_NAMES, chroma, find_key, transposition
 from demucs.data.automix.match import knots, plan_song, usable
 from demucs.data.automix.onsets import Array, onset_envelope
+from demucs.data.automix.song_folders import FACTS_FILE
 from demucs.data.automix.warp import LEAD, TOLERANCE, follow, pieces
 from demucs.data.repitch import Engine, find_repitcher
 from demucs.data.repitch.builtin import BuiltIn
@@ -343,7 +343,7 @@ def test_a_failed_song_leaves_nothing_half_written(
         real(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("demucs.data.automix.folders.soundfile.write", fail)
+        patch.setattr("demucs.data.automix.song_folders.soundfile.write", fail)
         with pytest.raises(DatasetError, match=r"Cannot write songs.*No space left"):
             make(dataset, tmp_path)
     (done,) = (tmp_path / "train").iterdir()
