@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demucs.audio.spectra import Spectra, bin_hertz
-from demucs.data.doctor.levels import decibels
+from demucs.data.doctor.file_levels import decibels
 from demucs.data.doctor.limits import (
     BLEED_BAND_HZ,
     BLEED_BELOW_DB,

@@ -10,7 +10,7 @@ from demucs.audio.fingerprint import Landmarks, Peaks
 from demucs.audio.spectra import BLOCK_HOPS, Spectrograph, hop_frames
 from demucs.data.doctor.bleed import Bleed, BleedFacts
 from demucs.data.doctor.decode import Samples, Stream, open_stream
-from demucs.data.doctor.levels import FileFacts, Levels
+from demucs.data.doctor.file_levels import FileFacts, Levels
 from demucs.data.doctor.mixing import Mixing, SumFacts
 from demucs.data.doctor.places import Place
 from demucs.data.doctor.profiles import Profile, Profiler

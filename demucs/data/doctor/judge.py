@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demucs.data.doctor.examine import TrackFacts
+from demucs.data.doctor.file_levels import FileFacts, decibels
 from demucs.data.doctor.findings import Finding, Severity
-from demucs.data.doctor.levels import FileFacts, decibels
 from demucs.data.doctor.limits import (
     BLEED_SHARE,
     DC_LIMIT,

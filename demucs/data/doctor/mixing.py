@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from demucs.data.doctor.decode import Samples
-from demucs.data.doctor.levels import decibels, frame_powers
+from demucs.data.doctor.file_levels import decibels, frame_powers
 
 _LEAST = 1e-12  # -120 dB: less is no more than rounding, and -inf is no JSON
 
