@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from scipy.signal import lfilter, resample_poly
 
-from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose, run
+from demucs.data.doctor import CHECKS, Diagnosis, Finding, Severity, Wanted, diagnose
+from demucs.data.doctor import diagnosis as run
 from demucs.data.doctor.file_levels import ClippedRuns
 from demucs.data.doctor.places import other_places
 from demucs.data.doctor.profiles import odd_ones
