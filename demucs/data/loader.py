@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from demucs.data.batch import Batch
 from demucs.data.checks import check_batch
 from demucs.data.examples import TrainingSet
-from demucs.data.mixed import MixedSet
+from demucs.data.mixed_set import MixedSet
 from demucs.errors import ConfigError, DemucsError
 from demucs.process.children import PATIENCE, end_all, settle, signals_held
 

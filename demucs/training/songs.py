@@ -15,7 +15,7 @@ from demucs.data import Track, TrainingSet, find_tracks
 from demucs.data.changes import entry_of
 from demucs.data.checks import check_lengths
 from demucs.data.distilled import Rating, distilled_tracks
-from demucs.data.mixed import MixedSet, Pattern
+from demucs.data.mixed_set import MixedSet, Pattern
 from demucs.data.silence import SilenceSet
 from demucs.errors import ConfigError, DatasetError
 from demucs.release.provenance import song_mark

@@ -14,7 +14,7 @@ from torch import Tensor
 from demucs.data import AugmentConfig, Track, TrainingSet, training_loader
 from demucs.data.batch import Batch
 from demucs.data.distilled import Labels, Rating
-from demucs.data.mixed import MixedSet, Pattern
+from demucs.data.mixed_set import MixedSet, Pattern
 from demucs.data.readers import Header
 from demucs.data.silence import SilenceSet
 from demucs.errors import ConfigError
