@@ -1,7 +1,7 @@
 """The augmentations of Demucs, as numbers drawn for a place and a function that applies them.
 
 Shift, flips and scale are those of Défossez et al., "Music Source Separation in the Waveform
-Domain" (1911.13254); repitch is in `demucs.data.repitch`, remix in `demucs.data.plan`.
+Domain" (1911.13254); repitch is in `demucs.data.repitch`, remix in `demucs.data.epoch_plan`.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from demucs.data.augment import AugmentConfig, StemDraw, Stretch, draw_stems, draw_stretch
 from demucs.data.checks import check_remix, check_segment
-from demucs.data.plan import EpochPlan
+from demucs.data.epoch_plan import EpochPlan
 from demucs.data.repitch import VOICES, Job, Repitcher, find_repitcher
 from demucs.data.tracks import Track
 from demucs.errors import ConfigError

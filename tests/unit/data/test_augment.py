@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from demucs.data import AugmentConfig
 from demucs.data.augment import StemDraw, draw_stems, draw_stretch
-from demucs.data.plan import EpochPlan
+from demucs.data.epoch_plan import EpochPlan
 from demucs.data.rng import Purpose, generator
 from demucs.errors import ConfigError
 
