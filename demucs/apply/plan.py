@@ -174,7 +174,7 @@ class Reporter:
 def segment_and_stride(seconds: float, overlap: float, samplerate: int) -> tuple[int | None, int]:
     """Length of a chunk and distance from its start to that of the next, in samples.
 
-    >>> grid(10, 0.25, 44100)
+    >>> segment_and_stride(10, 0.25, 44100)
     (441000, 330750)
     """
     if seconds == math.inf:
@@ -192,7 +192,7 @@ def segment_and_stride(seconds: float, overlap: float, samplerate: int) -> tuple
 def overlap_window(length: int, power: float = 1.0) -> Tensor:
     """Triangular weights `[length]` of the samples of a chunk: 1 in its middle, lower at its ends.
 
-    >>> triangle(4).tolist()
+    >>> overlap_window(4).tolist()
     [0.5, 1.0, 1.0, 0.5]
     """
     half = length // 2
