@@ -122,8 +122,8 @@ def _after(
 
 def _w64(file: BinaryIO) -> tuple[int, int | None]:
     """Here and below: place of the first byte and bytes of the samples, or of all from there."""
-    told = int.from_bytes(file.read(24)[16:], "little")
-    return 24, told - 24 if told < 2**62 else None
+    size = int.from_bytes(file.read(24)[16:], "little")
+    return 24, size - 24 if size < 2**62 else None
 
 
 def _au(file: BinaryIO) -> tuple[int, int | None]:

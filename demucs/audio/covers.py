@@ -31,11 +31,11 @@ def read_cover(path: str | os.PathLike[str]) -> Cover | None:
     None where there is no picture, or none that can be read: it is not worth a track.
     """
     try:
-        found = list(_pictures(mutagen.File(os.fspath(path))))  # type: ignore[attr-defined,unused-ignore]
+        pictures = list(_pictures(mutagen.File(os.fspath(path))))  # type: ignore[attr-defined,unused-ignore]
     except Exception as error:  # mutagen has many, and a damaged tag may raise any other
         _log.debug("%s: its pictures cannot be read: %s", path, error)
         return None
-    covers = [(kind != _FRONT, cover) for kind, cover in found if cover is not None]
+    covers = [(kind != _FRONT, cover) for kind, cover in pictures if cover is not None]
     return min(covers, key=lambda one: one[0])[1] if covers else None
 
 
@@ -54,8 +54,8 @@ def _pictures(file: Any) -> Iterator[tuple[int, Cover | None]]:
     else:  # Vorbis comments, whose keys are without case
         texts = tags.get("metadata_block_picture") or []
         pictures = [Picture(base64.b64decode(text)) for text in texts]
-    for one in pictures:
-        yield int(one.type), _cover(one.mime, one.data)
+    for picture in pictures:
+        yield int(picture.type), _cover(picture.mime, picture.data)
 
 
 def _cover(mime: str, data: bytes) -> Cover | None:

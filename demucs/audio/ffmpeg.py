@@ -150,13 +150,13 @@ class FfmpegDecoder:
             raise CutShortError(self._path, "ffmpeg: partial file, of which a part is missing")
         lines = [re.sub(r"^\[[^]]*\] *", "", line.strip()) for line in said.splitlines()]
         cut = next((line for line in lines if _CUT.search(line)), None)
-        seconds, told = (self._start + self._count) / self.samplerate, self._probe.seconds
+        seconds, announced = (self._start + self._count) / self.samplerate, self._probe.seconds
         if cut is not None:
             yield seems_cut(f"ffmpeg: {cut}")
         elif lines:
             yield seems_damaged(f"ffmpeg: {lines[0]}")
-        elif told is not None and seconds < told - _LATE:
-            yield seems_cut(f"{seconds:.2f} s of {told:.2f} s")
+        elif announced is not None and seconds < announced - _LATE:
+            yield seems_cut(f"{seconds:.2f} s of {announced:.2f} s")
 
     def _said(self) -> bytes:
         self._messages.seek(0)

@@ -91,14 +91,14 @@ def read_flac(path: Path) -> tuple[FlacStream, ...]:
 def _stream(data: mmap.mmap, start: int, end: int) -> FlacStream:
     info = data[start + 8 : start + 42]
     size = int.from_bytes(info[2:4], "big")  # samples of the largest frame
-    told = int.from_bytes(info[13:18], "big") & (2**36 - 1)
+    count = int.from_bytes(info[13:18], "big") & (2**36 - 1)
     place = _after_blocks(data, start)
     begin = _frame(data[place : place + 16], size)
     first = 0 if begin is None else begin.first
     end = before_id3v1(data, end)
     after = _after_last(data, place, end, size)
     return FlacStream(
-        told=told or None,
+        told=count or None,
         first=first,
         after=after,
         rises=_rises(data, place, end, size),

@@ -70,8 +70,8 @@ class StemWriter(AbstractContextManager["StemWriter"]):
         self._length, self._peak = length, 0.0
         self._stack = ExitStack()
         prevent_clipping(torch.zeros(1, 1), clip)  # is it known?
-        for one in self._files.values():
-            one.encoding.check(one.path, channels)
+        for writer in self._files.values():
+            writer.encoding.check(writer.path, channels)
 
     def __enter__(self) -> "StemWriter":
         paths = [one.path for one in self._files.values()]
@@ -152,7 +152,7 @@ class StemWriter(AbstractContextManager["StemWriter"]):
         except OSError as failure:
             if failure is error:
                 raise
-            paths = [one.path for one in self._files.values()]
+            paths = [writer.path for writer in self._files.values()]
             raise unwritable(_named(failure, paths), failure) from failure
 
 

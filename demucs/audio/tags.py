@@ -58,7 +58,7 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
     Of a wav file they come from its id3 chunk, and what is not there from its INFO chunk. Nothing
     for a file without tags, or with tags that cannot be read: they are not worth a track.
     """
-    found: dict[str, list[str]] = {}
+    values_by_name: dict[str, list[str]] = {}
     for read in (_read_mutagen, _read_info):
         try:
             tags = read(Path(path))
@@ -66,10 +66,10 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
             _log.debug("%s: its tags cannot be read: %s", path, error)
             continue
         for name, values in tags.items():
-            cleaned = [one for one in map(_clean, values) if one]
+            cleaned = [value for value in map(_clean, values) if value]
             if cleaned:
-                found.setdefault(name, cleaned)
-    return found
+                values_by_name.setdefault(name, cleaned)
+    return values_by_name
 
 
 def _read_mutagen(path: Path) -> dict[str, list[str]]:
@@ -80,7 +80,10 @@ def _read_mutagen(path: Path) -> dict[str, list[str]]:
 
 def _read_info(path: Path) -> dict[str, list[str]]:
     info = read_info(path)
-    return {name: [info[one] for one in ids if one in info][:1] for name, ids in _INFO.items()}
+    return {
+        name: [info[identifier] for identifier in ids if identifier in info][:1]
+        for name, ids in _INFO.items()
+    }
 
 
 def _clean(text: str) -> str:

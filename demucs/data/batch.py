@@ -27,9 +27,9 @@ class Batch(NamedTuple):
     unlabelled: Tensor | None = None
 
     @classmethod
-    def of(cls, found: "Tensor | Batch") -> "Batch":
+    def of(cls, examples: "Tensor | Batch") -> "Batch":
         """Bare stems are all certain."""
-        return cls(found) if isinstance(found, Tensor) else found
+        return cls(examples) if isinstance(examples, Tensor) else examples
 
     @classmethod
     def stack(cls, examples: Sequence["Batch"]) -> "Batch":
@@ -40,10 +40,10 @@ class Batch(NamedTuple):
             return torch.stack(there) if there else None
 
         return cls(
-            torch.stack([one.stems for one in examples]),
-            stacked(one.weights for one in examples),
-            stacked(one.certified for one in examples),
-            stacked(one.unlabelled for one in examples),
+            torch.stack([example.stems for example in examples]),
+            stacked(example.weights for example in examples),
+            stacked(example.certified for example in examples),
+            stacked(example.unlabelled for example in examples),
         )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":

@@ -58,11 +58,11 @@ def changes(before: Summary, now: Summary) -> dict[str, Change]:
     """
     if "lists" in before:
         splits = {**before["lists"], **now["lists"]}
-        found = [
+        changed = [
             _change(split, before["lists"].get(split, ()), now["lists"].get(split, ()))
             for split in splits
         ]
-        return {one.split: one for one in found if any(one.names.values())}
+        return {change.split: change for change in changed if any(change.names.values())}
     if before.get("fingerprint", now.get("fingerprint")) == now.get("fingerprint"):
         return {}
     counts = before.get("tracks", {}), now.get("tracks", {})

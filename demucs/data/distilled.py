@@ -109,7 +109,7 @@ def distilled_tracks(
             f"semi.folder={root} holds no pseudo-labelled songs ({folder} does not exist): make "
             "some with `python3 -m tools.distil`, or name the folder that has them"
         )
-    songs = sorted(one for one in folder.iterdir() if one.is_dir() and one.name[0] != ".")
+    songs = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     labels, problems = {}, []
     for song in songs:
         try:
@@ -173,5 +173,5 @@ def _check_stems(path: Path, names: Sequence[str], sources: Sequence[str]) -> No
 def _array(values: Any) -> Array:
     """`[S, N]` of nested lists, NaN for null."""
     return np.array(
-        [[np.nan if one is None else one for one in row] for row in values], dtype=np.float64
+        [[np.nan if value is None else value for value in row] for row in values], dtype=np.float64
     )

@@ -116,8 +116,8 @@ class WavFolder:
 def missing(reader: TrackReader, source: str) -> str:
     """What is said of a source that a track does not have."""
     others = [name for name in getattr(reader, "unread", ()) if Path(name).stem == source]
-    told = f" ({', '.join(others)} {NOT_AUDIO}: write it as wav or flac)" if others else ""
-    return f"{reader.path(source)} is missing{told}"
+    note = f" ({', '.join(others)} {NOT_AUDIO}: write it as wav or flac)" if others else ""
+    return f"{reader.path(source)} is missing{note}"
 
 
 def _entries(folder: Path) -> list[Path]:

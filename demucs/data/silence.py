@@ -59,7 +59,7 @@ class SilenceSet(Dataset["tuple[Tensor, int]"]):
             )
         size = labelled.example_frames
         runs = [_runs(pseudo.tracks, labels, stem, most) for stem in range(len(labelled.sources))]
-        self.stretches = [[one for one in some if one.end - one.start >= size] for some in runs]
+        self.stretches = [[run for run in some if run.end - run.start >= size] for some in runs]
         if not any(self.stretches):
             raise ConfigError(_nothing(labelled, runs, most))
 
@@ -90,7 +90,7 @@ class SilenceSet(Dataset["tuple[Tensor, int]"]):
     def _place(self, stretches: Sequence[Stretch], rng: np.random.Generator) -> tuple[Track, int]:
         """A track and a first frame in it; each is as likely as another."""
         size = self.labelled.example_frames
-        ends = np.cumsum([one.end - one.start - size + 1 for one in stretches])
+        ends = np.cumsum([stretch.end - stretch.start - size + 1 for stretch in stretches])
         drawn = int(rng.integers(ends[-1]))
         number = int(np.searchsorted(ends, drawn, side="right"))
         before = int(ends[number - 1]) if number else 0
@@ -116,14 +116,14 @@ def _runs(
     tracks: Sequence[Track], labels: Sequence[Labels], stem: int, most: float
 ) -> list[Stretch]:
     """Consecutive windows of each track where a stem is silent, as stretches."""
-    found = []
+    names = []
     for track, one in zip(tracks, labels, strict=True):
         frames = one.window * track.samplerate
         edges = np.diff(np.concatenate([[0], one.silent(stem, most).astype(int), [0]]))
         for first, after in zip(*_where(edges), strict=True):
             end = min(track.frames, int(after * frames))
-            found.append(Stretch(track, -int(-first * frames // 1), end))
-    return found
+            names.append(Stretch(track, -int(-first * frames // 1), end))
+    return names
 
 
 def _where(edges: NDArray[np.int_]) -> tuple[list[int], list[int]]:
@@ -134,7 +134,7 @@ def _where(edges: NDArray[np.int_]) -> tuple[list[int], list[int]]:
 def _nothing(labelled: TrainingSet, runs: Sequence[Sequence[Stretch]], most: float) -> str:
     rate = labelled.samplerate
     longest = ", ".join(
-        f"{source} {max((one.end - one.start for one in some), default=0) / rate:.1f} s"
+        f"{source} {max((run.end - run.start for run in some), default=0) / rate:.1f} s"
         for source, some in zip(labelled.sources, runs, strict=True)
     )
     return (

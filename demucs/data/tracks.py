@@ -188,9 +188,9 @@ def _tracks(
     on_bad: Callable[[str], None] | None,
 ) -> list[Track]:
     """Checks and measures tracks."""
-    found = (source for reader in readers for source in reader.sources)
+    names = (source for reader in readers for source in reader.sources)
     unread = (name for reader in readers for name in getattr(reader, "unread", ()))
-    check_sources(wanted.sources, found, folder, unread)
+    check_sources(wanted.sources, names, folder, unread)
     if any(isinstance(reader, StemFile) for reader in readers):
         logger.warning(
             "%s holds %s files, which are decoded again at each read: for training, convert them "
@@ -255,7 +255,7 @@ def _readers(folder: Path) -> list[TrackReader]:
             f"{folder.name}/NAME/SOURCE.wav"
         )
     load_plugins()
-    found: dict[str, TrackReader] = {}
+    tracks: dict[str, TrackReader] = {}
     for entry in list_folder(folder):
         if entry.name.startswith("."):
             continue
@@ -263,18 +263,18 @@ def _readers(folder: Path) -> list[TrackReader]:
             check_readable(entry)
         own = next((one for layout in LAYOUTS if (one := layout(entry)) is not None), None)
         if own is not None:
-            found[own.name] = own
+            tracks[own.name] = own
         elif entry.is_dir():
-            found[entry.name] = WavFolder(entry)
+            tracks[entry.name] = WavFolder(entry)
         elif entry.name.endswith(STEM_SUFFIX):
             stem = StemFile(entry)
-            found.setdefault(stem.name, stem)
-    if not found:
+            tracks.setdefault(stem.name, stem)
+    if not tracks:
         raise DatasetError(
             f"The dataset folder {folder} is empty: it must hold one folder NAME/ with "
             f"SOURCE.wav files for each track, or NAME{STEM_SUFFIX} files"
         )
-    return [found[name] for name in sorted(found)]
+    return [tracks[name] for name in sorted(tracks)]
 
 
 def _check_is_folder(folder: Path) -> None:

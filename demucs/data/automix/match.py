@@ -286,7 +286,7 @@ def _gain(host: Analysis, song: Analysis, stem: str) -> float:
     """Linear; where the host lacks the stem, what brings the whole song to the host's level."""
     if host.levels[stem] > 0:
         return host.levels[stem] / song.levels[stem]
-    whole = [float(np.linalg.norm(list(one.levels.values()))) for one in (host, song)]
+    whole = [float(np.linalg.norm(list(piece.levels.values()))) for piece in (host, song)]
     return whole[0] / whole[1]
 
 

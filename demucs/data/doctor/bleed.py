@@ -97,7 +97,7 @@ class Bleed:
 
     def facts(self) -> dict[str, BleedFacts]:
         """For each stem with enough quiet frames: the best explanation of these."""
-        found = {}
+        correlations = {}
         for stem, name in enumerate(self._names):
             total = int(self._counts[stem].sum())
             if not total:
@@ -107,8 +107,8 @@ class Bleed:
             cuts = [self._explained(stem, cut) for cut in range(1, min(top, _CLASSES) + 1)]
             best = max((cut for cut in cuts if cut), key=lambda cut: cut.share, default=None)
             if best is not None:
-                found[name] = best
-        return found
+                correlations[name] = best
+        return correlations
 
     def _explained(self, stem: int, classes: int) -> BleedFacts | None:
         """By the frames of the lowest level classes."""

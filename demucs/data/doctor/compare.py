@@ -85,12 +85,12 @@ def _alike(tracks: Sequence[Track], name: str, own: int) -> list[Match]:
         if name in facts.prints:
             prints.append(facts.prints[name])
             numbers.append(number)
-    found = []
+    findings = []
     for match in matches(prints, lambda first, _: numbers[first] < own):
         if match.share >= MATCH_SHARE and match.count >= MATCH_COUNT:
             first, second = numbers[match.first], numbers[match.second]
-            found.append(Match(first, second, match.count, match.share, match.offset))
-    return found
+            findings.append(Match(first, second, match.count, match.share, match.offset))
+    return findings
 
 
 def _how(match: Match) -> str:

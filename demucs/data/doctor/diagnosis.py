@@ -69,12 +69,14 @@ def diagnose(
     facts = examine_all([*places, *extra], workers, progress)
     tracks: list[Track] = list(zip(places, facts, strict=False))
     others: list[Track] = list(zip(extra, facts[len(places) :], strict=True))
-    findings = [one for place, found in tracks for one in track_findings(place, found, wanted)]
+    findings = [
+        finding for place, found in tracks for finding in track_findings(place, found, wanted)
+    ]
     findings += same_audio(tracks, others)
     findings += swapped(tracks)
-    findings = [one for one in findings if one.check not in ignore]
+    findings = [finding for finding in findings if finding.check not in ignore]
     order = list(CHECKS)
-    findings.sort(key=lambda one: (-one.severity, order.index(one.check)))
+    findings.sort(key=lambda finding: (-finding.severity, order.index(finding.check)))
     return Diagnosis(
         tracks=len(tracks),
         seconds=sum(_seconds(found) for _, found in tracks),
@@ -95,25 +97,25 @@ def examine_all(
     """
     sizes = [place.bytes for place in places]
     processes = min(workers or core_count(), len(places))
-    found: dict[int, TrackFacts] = {}
+    facts: dict[int, TrackFacts] = {}
     with bar(title="Doctor", total=sum(sizes), unit="B", unit_scale=True, show=progress) as shown:
         if processes == 1:
             for index, place in enumerate(places):
-                found[index] = examine(place)
+                facts[index] = examine(place)
                 shown.update(sizes[index])
-            return [found[index] for index in range(len(places))]
+            return [facts[index] for index in range(len(places))]
         try:
             with process_pool(processes) as pool:
                 jobs = {pool.submit(examine, place): index for index, place in enumerate(places)}
                 for job in as_completed(jobs):
-                    found[jobs[job]] = job.result()
+                    facts[jobs[job]] = job.result()
                     shown.update(sizes[jobs[job]])
         except BrokenExecutor as error:
             raise DatasetError(
                 f"One of {processes} processes that read tracks was ended from outside, perhaps "
                 "for its memory: use fewer (-j)"
             ) from error
-    return [found[index] for index in range(len(places))]
+    return [facts[index] for index in range(len(places))]
 
 
 def _check(wanted: Wanted, ignore: Sequence[str], workers: int | None) -> None:
@@ -139,20 +141,20 @@ def _seconds(facts: TrackFacts) -> float:
 
 def _skipped(tracks: Sequence[Track], others: Sequence[Track], wanted: Wanted) -> list[str]:
     """What the reader must not take for checked."""
-    found = []
+    problems = []
     heard = Counter(name for _, facts in tracks for name in facts.profiles)
     few = [name for name in wanted.sources if heard[name] < SWAP_TRACKS]
     if few:
-        found.append(
+        problems.append(
             f"swapped: fewer than {SWAP_TRACKS} tracks have a sounding {', '.join(few)} to "
             "compare with"
         )
     unmixed = sum("mixture" not in place.sources for place, _ in tracks)
     if unmixed:
-        found.append(f"sum: {unmixed} tracks have no mixture file (training sums the stems)")
+        problems.append(f"sum: {unmixed} tracks have no mixture file (training sums the stems)")
     for place, facts in others:
         if facts.broken:
-            found.append(
+            problems.append(
                 f"overlap: {place.label} cannot be read ({next(iter(facts.broken.values()))})"
             )
-    return found
+    return problems

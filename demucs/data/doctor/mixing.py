@@ -80,7 +80,7 @@ class Mixing:
 
     def left_over(self) -> dict[tuple[str, str], tuple[float, float]]:
         """For each pair of stems that sound: what a gain times the other leaves (dB), the gain."""
-        found = {}
+        pairs = {}
         products = self._products
         stems = [i for i in range(len(self._names)) if i != self._mixture and products[i, i] > 0]
         for i in stems:
@@ -88,8 +88,8 @@ class Mixing:
                 if i < j:
                     gain = products[i, j] / products[i, i]
                     left = max(1 - gain * products[i, j] / products[j, j], _LEAST)
-                    found[self._names[i], self._names[j]] = (decibels(left), float(gain))
-        return found
+                    pairs[self._names[i], self._names[j]] = (decibels(left), float(gain))
+        return pairs
 
     def _energy(self, wave: Samples) -> float:
         return float(frame_powers(wave, self._frame).sum()) * self._frame * len(wave)

@@ -84,27 +84,27 @@ def other_places(root: Path) -> list[Place]:
     if any((root / split).is_dir() for split in SPLITS):
         places = dataset_places(root)
         return [_chosen(p, []) if MIXTURE in p.sources else p for p in places]
-    found = _songs(root, root)
-    if not found:
+    songs = _songs(root, root)
+    if not songs:
         raise DatasetError(f"{root} holds no audio to compare with: give a folder of songs")
-    return found
+    return songs
 
 
 def _tracks(folder: Path, split: str) -> list[Place]:
     """Tracks of a split by name; a folder of files wins over a stem file of the same name."""
-    found: dict[str, Place] = {}
+    songs: dict[str, Place] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
             reader = WavFolder(entry)
             files = {name: Source(path) for name, path in sorted(reader.files.items())}
-            found[entry.name] = Place(split, entry.name, files, reader.unread)
+            songs[entry.name] = Place(split, entry.name, files, reader.unread)
         elif entry.name.endswith(STEM_SUFFIX):
             name = entry.name[: -len(STEM_SUFFIX)]
             streams = {source: Source(entry, k) for source, k in stem_streams().items()}
-            found.setdefault(name, Place(split, name, streams))
-    return [found[name] for name in sorted(found)]
+            songs.setdefault(name, Place(split, name, streams))
+    return [songs[name] for name in sorted(songs)]
 
 
 def _songs(folder: Path, root: Path) -> list[Place]:
@@ -112,17 +112,17 @@ def _songs(folder: Path, root: Path) -> list[Place]:
     mixture = WavFolder(folder).files.get(MIXTURE)
     if mixture is not None:
         return [_song(folder, root, Source(mixture))]
-    found = []
+    files = []
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            found += _songs(entry, root)
+            files += _songs(entry, root)
         elif entry.name.endswith(STEM_SUFFIX):
-            found.append(_song(entry, root, Source(entry, stem_streams()[MIXTURE])))
+            files.append(_song(entry, root, Source(entry, stem_streams()[MIXTURE])))
         elif entry.suffix.lower() in AUDIO_SUFFIXES:
-            found.append(_song(entry, root, Source(entry)))
-    return found
+            files.append(_song(entry, root, Source(entry)))
+    return files
 
 
 def _song(path: Path, root: Path, source: Source) -> Place:

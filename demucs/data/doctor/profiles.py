@@ -55,16 +55,16 @@ class Profiler:
 
         None for waves that are silent.
         """
-        found: list[Profile | None] = []
+        profiles: list[Profile | None] = []
         for wave, frames in enumerate(self._frames):
             if not frames:
-                found.append(None)
+                profiles.append(None)
                 continue
             share, level, square = self._sums[:, wave] / frames
             spread = np.sqrt(np.maximum(square - level**2, 0.0))
             mean = 10 * np.log10(np.maximum(share, _FLOOR))
-            found.append(np.concatenate([mean, spread]))
-        return found
+            profiles.append(np.concatenate([mean, spread]))
+        return profiles
 
 
 def distance(one: Profile, other: Profile) -> float:
@@ -89,7 +89,7 @@ def odd_ones(
     typical = {
         name: float(np.median([distance(row, usual[name]) for row in held[name]])) for name in usual
     }
-    found = []
+    findings = []
     for index, track in enumerate(profiles):
         for name in [name for name in track if name in usual and len(usual) > 1]:
             own = distance(track[name], usual[name])
@@ -100,5 +100,5 @@ def odd_ones(
                 and near[other] < SWAP_RATIO * own
                 and near[other] < SWAP_FIT * typical[other]
             ):
-                found.append((index, name, other, own, near[other]))
-    return found
+                findings.append((index, name, other, own, near[other]))
+    return findings

@@ -141,11 +141,11 @@ def _load(path: str) -> ctypes.CDLL | None:
     subnormal numbers (Debian's is), which would change the sums of a training step. So it is
     loaded by a thread that ends there.
     """
-    found: list[ctypes.CDLL] = []
-    loading = Thread(target=lambda: found.extend(_declared(path)))
+    libraries: list[ctypes.CDLL] = []
+    loading = Thread(target=lambda: libraries.extend(_declared(path)))
     loading.start()
     loading.join()
-    return found[0] if found else None
+    return libraries[0] if libraries else None
 
 
 def _declared(path: str) -> list[ctypes.CDLL]:
