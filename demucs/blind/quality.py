@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-QUIET = -60.0  # dB below full scale, under which a stem counts as silent
+QUIET = -60.0  # dBFS; below it a stem counts as silent
 
 
 @dataclass(frozen=True, kw_only=True)

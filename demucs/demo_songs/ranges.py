@@ -11,7 +11,7 @@ Range = tuple[float, float]
 # Levels. A stem's level is its RMS where it plays, against the other stems, in dB.
 STEM_LEVEL_DB = {"drums": 1.0, "bass": -1.0, "other": 0.0, "vocals": 0.0}
 STEM_SPREAD_DB = 1.5  # each song moves each stem by up to so much, up or down
-MASTER_RMS_DB: Range = (-13.5, -10.0)  # of the mixture, dB below full scale
+MASTER_RMS_DB: Range = (-13.5, -10.0)  # of the mixture, dBFS
 PEAK_DB = -0.6  # of the mixture before 16-bit rounding
 MAX_LIMITING_DB = 6.0  # the limiter takes at most so much off a peak; else the song gets quieter
 

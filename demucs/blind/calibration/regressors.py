@@ -154,7 +154,7 @@ SCORES = ("level",)
 
 
 class Activity:
-    """The probability that the true stem is louder than −60 dB below full scale.
+    """The probability that the true stem is above −60 dBFS.
 
     A logistic regression on the level of the estimate and on which stem it is; songs and windows
     are learnt from together, since few songs lack a stem and many windows do.

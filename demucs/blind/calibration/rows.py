@@ -26,7 +26,7 @@ class Rows:
         stem: index of the stem, `[R]`.
         track, teacher, family: names, `[R]`.
         target: true quality in dB, `[R]`; NaN where it has none.
-        level: of the true stem, dB below full scale, `[R]`.
+        level: of the true stem, dBFS, `[R]`.
     """
 
     values: Array
@@ -42,7 +42,7 @@ class Rows:
 
     @property
     def plays(self) -> Array:
-        """Whether the true stem plays: it is louder than −60 dB below full scale."""
+        """Whether the true stem plays: it is above −60 dBFS."""
         return np.asarray(self.level > QUIET)
 
     @property

@@ -12,7 +12,7 @@ from demucs.evaluation.metrics.definitions import window_count
 from demucs.evaluation.metrics.ratios import energy_ratios
 
 WINDOW = 1.0  # seconds, of every score
-FLOOR = 1e-10  # of a mean square: -100 dB below full scale
+FLOOR = 1e-10  # of a mean square: -100 dBFS
 MOST = 80.0  # dB; two estimates that agree better are the same but for rounding
 
 

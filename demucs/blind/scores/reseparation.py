@@ -18,7 +18,7 @@ from demucs.blind.scores.agreement import agreement, level
 from demucs.blind.teacher import Teacher
 
 NEAR = 10.0  # dB
-ACTIVE = -40.0  # dB below full scale: a second in which a stem plays
+ACTIVE = -40.0  # dBFS: a second in which a stem plays
 
 
 def separate_again(teacher: Teacher, estimates: Tensor) -> Tensor:
