@@ -36,8 +36,8 @@ class StemWriter(AbstractContextManager["StemWriter"]):
     """Writes the stems of one track, whose files appear together once the `with` block succeeds.
 
     With `clip="rescale"` the gain is known only at the end: until then stems to be written as
-    integers lie as floats in nameless temporary files beside the results. Stems written as floats
-    are never scaled, bent or cut.
+    integers are spooled as float32 to unlinked temporary files in the output folder. Stems written
+    as floats are never scaled, bent or cut.
 
     Args:
         files: by the name of the stem.
