@@ -1,4 +1,4 @@
-"""Datasets: folders of tracks, training examples, demo songs."""
+"""Datasets: tracks, training examples, augmentation; the doctor and automix."""
 
 from demucs.data.augment import AugmentConfig
 from demucs.data.examples import TrainingSet

@@ -1,4 +1,4 @@
-"""The training loss: one number a stem, and their weighted mean."""
+"""Training losses: one number a stem, and their weighted mean."""
 
 from collections.abc import Callable, Sequence
 
