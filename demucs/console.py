@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,8 @@ def bar(
         show: False for none.
         options: of `tqdm.tqdm`, e.g. `total`, `unit`.
     """
+    from tqdm import tqdm  # here, since tables and times are printed without it
+
     return tqdm(items, desc=title, disable=not show, **options)
 
 

@@ -187,18 +187,18 @@ class _Weights:
     """The overlap window of a chunk, divided by the sum of the windows of its pass."""
 
     def __init__(self, pass_: Pass, power: float) -> None:
-        self._one, self._overlap_window = pass_, overlap_window(pass_.size, power)
+        self._pass, self._overlap_window = pass_, overlap_window(pass_.size, power)
         self._inner: Tensor | None = None
 
     def __call__(self, offset: int, length: int) -> Tensor:
-        size, stride = self._one.size, self._one.stride
+        size, stride = self._pass.size, self._pass.stride
         # The weights of chunks with neighbours on all sides are the same.
-        inner = offset >= size and offset + 2 * size <= self._one.length
+        inner = offset >= size and offset + 2 * size <= self._pass.length
         if inner and self._inner is not None:
             return self._inner
         norm = torch.zeros(length)
         first = max(0, -(-(offset - size + 1) // stride)) * stride
-        for other in range(first, min(offset + length, self._one.length), stride):
+        for other in range(first, min(offset + length, self._pass.length), stride):
             low, high = max(0, other - offset), min(length, other - offset + size)
             norm[low:high] += self._overlap_window[low + offset - other : high + offset - other]
         weights = self._overlap_window[:length] / norm

@@ -5,7 +5,7 @@ from typing import IO, Any, Literal
 
 Outcome = Literal["locked", "held", "unsupported"]
 
-_HELD = {errno.EACCES, errno.EAGAIN}  # POSIX allows both
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 def lock(file: IO[Any], *, wait: bool = False) -> Outcome:
@@ -16,8 +16,8 @@ def lock(file: IO[Any], *, wait: bool = False) -> Outcome:
         wait: until another process gives it back.
 
     Returns:
-        "locked"; "held" by another process, without `wait`; "unsupported" by the operating system
-        or the file system.
+        "locked"; "held" by another process, or perhaps so: any failure but the following;
+        "unsupported" by the operating system or the file system.
     """
     try:
         import fcntl
@@ -26,5 +26,5 @@ def lock(file: IO[Any], *, wait: bool = False) -> Outcome:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return "held" if error.errno in _HELD else "unsupported"
+        return "unsupported" if error.errno in _NO_LOCKS else "held"
     return "locked"

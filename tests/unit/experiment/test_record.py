@@ -201,6 +201,17 @@ def test_a_file_system_without_locks_is_warned_of(
         assert "no file locks" in caplog.text
 
 
+def test_a_lock_that_fails_otherwise_is_taken_as_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "lockf", fail)
+    with pytest.raises(DemucsError, match="is being trained already"), locked(tmp_path):
+        pass
+
+
 def test_a_system_without_locks_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
