@@ -53,10 +53,12 @@ logger = logging.getLogger(__name__)
 class _EntryPoint(EntryPoint):
     def check(self, xp: Any) -> None:
         from demucs.training import check_config, check_start
+        from demucs.training.config.public_datasets import check_named
 
         run = check_config(plain(xp.cfg), asked_world_size(os.environ))
         check_start(run, Path(xp.folder))
         semi = run.options.semi.folder
+        check_named(*run.options.dset.roots)
         warn_of_missing([*run.options.dset.roots, *([semi] if semi else [])])
 
     def instead(self, signature: str, more: str) -> str:

@@ -28,6 +28,12 @@ class Cut:
     stretch: Stretch | None
 
 
+def segment_count(track: Track, segment: float, shift: float) -> int:
+    """The number of segments of `segment` seconds, one every `shift`, the last one padded."""
+    rest = max(0, track.frames - round(segment * track.samplerate))
+    return 1 + -(-rest // round(shift * track.samplerate))
+
+
 class TrainingSet(Dataset[Tensor]):
     """Segments of all tracks, shuffled, remixed and augmented.
 
@@ -76,7 +82,7 @@ class TrainingSet(Dataset[Tensor]):
         self.augment = augment if augment is not None else AugmentConfig()
         self.normalize = normalize
         self.seed = _checked_seed(seed)
-        counts = [self._segments_of(track) for track in self.tracks]
+        counts = [segment_count(track, segment, shift) for track in self.tracks]
         self._ends = np.cumsum(counts)
         if self.augment.remix_proba > 0:
             check_remix(self.augment.remix_group, len(self))
@@ -136,10 +142,6 @@ class TrainingSet(Dataset[Tensor]):
         number = int(np.searchsorted(self._ends, segment, side="right"))
         first = int(self._ends[number - 1]) if number else 0
         return self.tracks[number], (segment - first) * self.shift_frames
-
-    def _segments_of(self, track: Track) -> int:
-        rest = max(0, track.frames - self.segment_frames)
-        return 1 + -(-rest // self.shift_frames)
 
     def _plan(self, epoch: int) -> EpochPlan:
         config = self.augment

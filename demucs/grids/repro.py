@@ -12,7 +12,7 @@ from demucs.grids._explorers import SeparationExplorer
 from demucs.grids._slurm import environment_overrides, set_slurm_options
 
 COMMON = ["ema.epoch=[0.9,0.95]", "ema.batch=[0.9995,0.9999]", "epochs=600"]
-PENALTY = ["svd=base", "svd.penalty=1e-05"]
+PENALTY = ["svd=base2", "svd.penalty=1e-05"]
 
 HYBRID = ["model=hdemucs"]
 TIME = ["model=demucs", "demucs.normalize=True"]

@@ -1,6 +1,7 @@
 """The configuration of a run, read into typed options, a model and an augmentation."""
 
 import dataclasses
+import os
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from demucs.data import AugmentConfig
 from demucs.errors import ConfigError
 from demucs.nn import BUILT_IN, ModelSpec, find_model
 from demucs.nn.build import GIVEN
+from demucs.training.config.public_datasets import local_folder
 from demucs.training.config.schema import DataConfig, TrainConfig
 from demucs.training.optim.quantise import check_quantisation
 
@@ -32,7 +34,9 @@ def read_config(plain: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: a value that cannot work, or that this version cannot honour.
     """
-    options = read_section(TrainConfig, {**plain, "weights": _weights(plain)})
+    options = read_section(
+        TrainConfig, {**plain, "weights": _weights(plain), "dset": _dset(plain["dset"])}
+    )
     spec = model_spec(plain, options.dset)
     check_quantisation(options.quant, spec)
     return RunConfig(
@@ -41,6 +45,12 @@ def read_config(plain: Mapping[str, Any]) -> RunConfig:
         augment=augment_config(plain),
         plain=dict(plain),
     )
+
+
+def _dset(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block `dset` with folders of this machine, and the two keys that few datasets have."""
+    folders = {name: local_folder(block[name], os.environ) for name in ("wav", "wav2")}
+    return {"wav2_weight": None, "wav2_valid": None, **block, **folders}
 
 
 def _weights(plain: Mapping[str, Any]) -> Any:

@@ -15,10 +15,12 @@ from demucs.data import Track, TrainingSet, find_tracks
 from demucs.data.changes import entry_of
 from demucs.data.checks import check_lengths
 from demucs.data.distilled import Rating, distilled_tracks
+from demucs.data.examples import segment_count
 from demucs.data.mixed_set import MixedSet, Pattern
 from demucs.data.silence import SilenceSet
 from demucs.errors import ConfigError, DatasetError
 from demucs.release.provenance import song_mark
+from demucs.training.config.public_datasets import check_named
 from demucs.training.config.schema import DataConfig
 from demucs.training.run_config import RunConfig
 
@@ -98,13 +100,14 @@ def find_songs(run: RunConfig) -> Songs:
         MissingToolError: a program that reading or augmenting needs is not installed.
     """
     options, dset = run.options, run.options.dset
+    check_named(*dset.roots)
     valid = _tracks(dset, "valid")
     if not valid:
         raise DatasetError(
             f"{', '.join(dset.roots)}: no song is for validation; add a dataset with songs that "
             "tools.automix did not mix"
         )
-    train = _tracks(dset, "train") + (valid if dset.train_valid else [])
+    train = _training_tracks(dset) + (valid if dset.train_valid else [])
     labelled = TrainingSet(
         train,
         segment=dset.segment,
@@ -136,24 +139,42 @@ def find_songs(run: RunConfig) -> Songs:
     return Songs(training=training, valid=excerpts, test=test)
 
 
+def _training_tracks(dset: DataConfig) -> list[Track]:
+    """The songs to train on; those beside `wav2` several times, where it has `wav2_weight`."""
+    if dset.wav2 is None or dset.wav2_weight is None:
+        return _tracks(dset, "train")
+    others = [track for root in dset.roots[:-1] for track in _tracks_in(root, dset, "train")]
+    added = _tracks_in(dset.wav2, dset, "train")
+    counts = [
+        sum(segment_count(track, dset.segment, dset.shift) for track in tracks)
+        for tracks in (others, added)
+    ]
+    repeats = round(counts[1] / max(1, counts[0]) * (1 / dset.wav2_weight - 1))
+    return others * max(1, repeats) + added
+
+
 def _tracks(dset: DataConfig, split: str) -> list[Track]:
     """The tracks of one split in all datasets; those without test songs are left out of `test`."""
     tracks: list[Track] = []
     for root in dset.roots:
         if split == "test" and not (Path(root) / "test").is_dir():
             logger.info("%s has no test folder: no test on it", root)
-            continue
-        tracks += find_tracks(
-            root,
-            split,  # type: ignore[arg-type]
-            sources=dset.sources,
-            samplerate=dset.samplerate,
-            channels=dset.channels,
-            metadata=dset.metadata,
-        )
+        elif split != "valid" or root != dset.wav2 or dset.wav2_valid is not False:
+            tracks += _tracks_in(root, dset, split)
     if split == "test":
         _check_names(tracks)
     return tracks
+
+
+def _tracks_in(root: str, dset: DataConfig, split: str) -> list[Track]:
+    return find_tracks(
+        root,
+        split,  # type: ignore[arg-type]
+        sources=dset.sources,
+        samplerate=dset.samplerate,
+        channels=dset.channels,
+        metadata=dset.metadata,
+    )
 
 
 def _check_names(tracks: Sequence[Track]) -> None:

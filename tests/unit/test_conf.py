@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from demucs.grids._group_run import group_run
 from demucs.train import main as train
+from demucs.training.config.public_datasets import VARIABLES
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -32,6 +33,8 @@ GROUP_RUN = [
     "svd.convtr=True",
     "optim.lr=0.0003",
 ]
+
+HTDEMUCS_FT = ("f7e0c4bc", "d12395a8", "92cfc3b6", "04573f0d")  # drums, bass, other, vocals
 
 # The keys shared with the public Demucs, and their defaults.
 PUBLIC: dict[str, Any] = {
@@ -171,7 +174,58 @@ def test_what_has_no_influence_is_no_part_of_the_signature(
 @pytest.mark.parametrize("variant", sorted(path.stem for path in (CONF / "variant").iterdir()))
 def test_every_variant_composes_without_new_keys(dset: str, variant: str) -> None:
     found = composed(f"dset={dset}", f"variant={variant}")
-    assert flat(found).keys() == flat(composed()).keys()
+    new = {"dset.wav2_weight", "dset.wav2_valid"} if dset == "extra_mmi_goodclean" else set()
+    assert flat(found).keys() == flat(composed()).keys() | new
+
+
+# Overrides of the public Demucs' grids `repro`, `repro_ft`, `mmi` and `mmi_ft`, and the signatures
+# of the models that its authors published from them.
+AVERAGED = ["ema.epoch=[0.9,0.95]", "ema.batch=[0.9995,0.9999]"]
+REPRO = [*AVERAGED, "epochs=600", "svd=base2", "svd.penalty=1e-05"]
+TUNED = [
+    *AVERAGED, "test.every=1", "test.sdr=True", "epochs=4", "dset.segment=28", "dset.shift=2",
+    "dset=auto_mus", "augment.remix.proba=0", "augment.scale.proba=0", "augment.shift_same=True",
+    "batch_size=16", "optim.lr=0.0001", "model_segment=44",
+]  # fmt: skip
+MMI = [
+    "dset=extra_mmi_goodclean", "test.shifts=0", "htdemucs.dconv_mode=3", "htdemucs.t_dropout=0.02",
+    "max_batches=800", *AVERAGED, "dset.segment=10", "batch_size=32",
+]  # fmt: skip
+HTDEMUCS = [*MMI, "model=htdemucs", "htdemucs.bottom_channels=512"]
+MMI_TUNED = [
+    "optim.lr=0.0001", "augment.remix.proba=0", "augment.scale.proba=0", "augment.shift_same=True",
+    "htdemucs.t_weight_decay=0.05", "batch_size=8", "optim.clip_grad=5", "optim.optim=adamw",
+    "epochs=50", "dset.wav2_valid=True", "ema.epoch=[]", 'continue_from="955717e8"',
+]  # fmt: skip
+PUBLISHED = {
+    "9a6b4851": [*REPRO, "model=demucs", "demucs.normalize=True", "continue_from=a70ec075", *TUNED],
+    "1ef250f1": [*REPRO, "model=demucs", "demucs.normalize=True", "seed=43",
+                 "continue_from=c9cefc23", *TUNED],
+    "fa0cb7f9": [*REPRO, "model=hdemucs", 'continue_from="f3f30555"', *TUNED],
+    "902315c2": [*REPRO, "model=hdemucs", "seed=43", "continue_from=b3293021", *TUNED],
+    "75fc33f5": [*MMI, "model=hdemucs"],
+    "955717e8": HTDEMUCS,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("expected", PUBLISHED)
+def test_models_that_were_published_keep_their_signatures(
+    expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in VARIABLES.values():
+        monkeypatch.setenv(variable, "/somewhere/else")
+    assert signature(*PUBLISHED[expected]) == expected
+
+
+@pytest.mark.parametrize(("stem", "expected"), list(enumerate(HTDEMUCS_FT)))
+def test_the_four_of_htdemucs_ft_keep_their_signatures(stem: int, expected: str) -> None:
+    weights = [0, 0, 0, 0]
+    weights[stem] = 1
+    found = {
+        signature(*HTDEMUCS, *MMI_TUNED, f"weights={weights}", f"dset.segment={seconds}")
+        for seconds in (10, 15)
+    }
+    assert expected in found
 
 
 def test_every_key_is_explained() -> None:

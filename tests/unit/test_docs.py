@@ -77,7 +77,8 @@ def has_key(path: str, config: str) -> bool:
     value: object = keys()[config]
     for part in path.split("."):
         if not isinstance(value, dict) or part not in value:
-            return path == "variant"  # a group without a block
+            # a group without a block, or keys of one dataset's file alone
+            return path in ("variant", "dset.wav2_weight", "dset.wav2_valid")
         value = value[part]
     return True
 

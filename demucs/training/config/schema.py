@@ -38,6 +38,8 @@ class DataConfig:
     metadata: str | None
     sources: tuple[str, ...]
     valid_samples: int | None
+    wav2_weight: float | None = None  # share of `wav2` in an epoch; None: its songs as often
+    wav2_valid: bool | None = None  # validate on `wav2` too; None: yes
 
     def __post_init__(self) -> None:
         _check(len(self.sources) > 0, "dset.sources is empty: name the stems to separate")
@@ -66,6 +68,11 @@ class DataConfig:
             f"dset.musdb_samplerate={self.musdb_samplerate} is not "
             f"dset.samplerate={self.samplerate}, and nothing is resampled while training: "
             "convert the songs, and set both to their rate",
+        )
+        _check(
+            self.wav2_weight is None or 0 < self.wav2_weight < 1,
+            f"dset.wav2_weight={self.wav2_weight} is the share of dset.wav2 in an epoch: give a "
+            "number between 0 and 1, or null",
         )
         _check(bool(self.roots), "no dataset: set dset.use_musdb=true, or dset.wav=FOLDER")
 
