@@ -159,6 +159,7 @@ check_experiment() { # SIGNATURE FILE, before a job is queued that needs that fi
     [ -d "$folder/$1" ] ||
         fail "there is no experiment $1 in $folder: 'python3 -m tools.status' lists those there are"
     [ -e "$folder/$1/$2" ] ||
+        { [ "$2" = .argv.json ] && [ -e "$folder/$1/.hydra/overrides.yaml" ]; } ||
         fail "the experiment $1 has no $2 yet: 'python3 -m tools.status $1' says how far it is"
 }
 

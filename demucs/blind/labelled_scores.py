@@ -153,8 +153,8 @@ def check_weights(teacher: Teacher, record: Record, path: Path) -> None:
     if record.weights and record.weights != teacher.weights:
         raise ConfigError(
             f"{path} was made by another model called {teacher.name} (weights "
-            f"{record.weights[:8]}, now {teacher.weights[:8]}): remove the folder "
-            f"{path.parents[2]}, or give the model another name"
+            f"{record.weights[:8]}, now {teacher.weights[:8]}): give the model another name, or "
+            f"move the folder {path.parents[2]} away"
         )
 
 

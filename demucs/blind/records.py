@@ -97,7 +97,7 @@ class Record:
             return cls(**content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
-                f"{path} is no record of blind scores ({error}): remove it, and collect again"
+                f"{path} is not a record of blind scores ({error}): move it away, and collect again"
             ) from error
 
 

@@ -189,5 +189,5 @@ class StemFile:
             reason = error.reason if isinstance(error, CutShortError) else str(error)
             raise AudioError(
                 f"{self.file} cannot be read ({source}: {reason.rstrip('.')}): "
-                "copy or convert it again, or remove its track"
+                "copy or convert it again, or move its track out of the dataset"
             ) from error

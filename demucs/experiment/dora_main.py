@@ -5,18 +5,21 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dora.hydra import HydraMain
+from dora.xp import XP
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
 from demucs.experiment.cluster import find_world
-from demucs.experiment.record import LOG
+from demucs.experiment.public_runs import find_public_run, other_values, overrides_of
+from demucs.experiment.record import CHECKPOINT, CHECKPOINTS, LOG, is_public_run
 from demucs.experiment.run import ARGV
 from demucs.files import atomic_path
 from demucs.process.command import MEMORY, print_error, run_command
@@ -36,6 +39,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
 
     def __init__(self, main: Callable[[DictConfig], None], config: str) -> None:
         self.help = main.__globals__["__doc__"]
+        self._resumed: Path | None = None  # a run that the public Demucs began
         super().__init__(main, config_name=config, config_path="../conf", version_base="1.3")
 
     def check(self, xp: Any) -> None:
@@ -56,6 +60,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         begin(saves=True, notes="SUBMITIT_EXECUTOR" in os.environ)
         try:
             check, argv = self._read(sys.argv[1:])
+            argv = self._as_trained(argv)
             if check:
                 return self._check(argv)
             # What Dora finds out by itself would be wrong under srun.
@@ -94,6 +99,10 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         if signature is None:
             return check, left
         overrides = [*self._overrides_of(signature), *left]
+        folder = self._experiments / signature
+        if is_public_run(folder) and all(self.dora.is_excluded(_key(word)) for word in left):
+            self._resumed = folder
+            return check, overrides
         new_signature = self.get_xp(overrides).sig
         if new_signature != signature:
             more = " ".join(left)
@@ -106,17 +115,54 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             )
         return check, overrides
 
+    @property
+    def _experiments(self) -> Path:
+        return Path(self.dora.dir, self.dora.xps)
+
     def _overrides_of(self, signature: str) -> list[str]:
-        experiments = self.dora.dir / self.dora.xps
-        try:
-            path = experiments / signature / ARGV
-            return [str(word) for word in json.loads(path.read_text(encoding="utf-8"))]
-        except (OSError, ValueError):
-            signatures = sorted(path.parent.name for path in experiments.glob(f"*/{ARGV}"))
+        folder = self._experiments / signature
+        with suppress(OSError, ValueError, YAMLError):
+            overrides = overrides_of(folder)
+            if overrides is not None:
+                return overrides
+        if (folder / CHECKPOINT).exists():
             raise ModelNotFoundError(
-                f"there is no experiment {signature} in {experiments}; there are: "
-                f"{', '.join(signatures) or 'none'}"
-            ) from None
+                f"{folder} has no {ARGV} that can be read, so that the overrides of {signature} "
+                "are not known: give them as they were typed instead of -f, or start another "
+                f"experiment from its weights with continue_from={signature}"
+            )
+        signatures = sorted(path.parent.name for path in self._experiments.glob(f"*/{ARGV}"))
+        raise ModelNotFoundError(
+            f"there is no experiment {signature} in {self._experiments}; there are: "
+            f"{', '.join(signatures) or 'none'}"
+        )
+
+    def get_argv_from_sig(self, sig: str) -> list[str]:
+        """Dora's, of `dora run -f SIG`; also where `.argv.json` is lost and Hydra's file is not."""
+        try:
+            return self._overrides_of(sig)
+        except ModelNotFoundError as error:
+            exit_with(error)
+
+    def _as_trained(self, argv: list[str]) -> list[str]:
+        """The overrides, with those that give a public run the values that it was trained with.
+
+        Raises:
+            CheckpointError: its configuration cannot be read.
+        """
+        xp = self.get_xp(argv)
+        if not is_public_run(xp.folder):
+            return argv
+        self._resumed = xp.folder
+        values = other_values(xp.folder, plain(xp.cfg), self.dora.is_excluded)
+        if values:
+            listed = ", ".join(f"{key}={value}" for key, value in values.items())
+            print(
+                f"{xp.sig} was trained with other values than conf/ has here, and keeps them: "
+                f"{listed}",
+                file=sys.stderr,
+            )
+        return [*argv, *self.value_to_argv(values)]
 
     def get_xp(self, argv: Sequence[str]) -> Any:
         if {"-h", "--help"} & set(argv):
@@ -126,7 +172,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             if "=" not in argument:
                 exit_with(ConfigError(f"{argument!r} is not KEY=VALUE, such as epochs=100"))
         try:
-            return super().get_xp(argv)
+            return self._of_public_run(super().get_xp(argv), argv)
         except (HydraException, OmegaConfBaseException) as error:
             reason = str(error).splitlines()[0]
             exit_with(
@@ -136,18 +182,37 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
                 )
             )
 
+    def _of_public_run(self, xp: Any, argv: Sequence[str]) -> Any:
+        """`xp`, in the folder of the public Demucs' run that was typed as `argv`, if there is one.
+
+        There a signature has more in it (`demucs.experiment.public_runs`).
+        """
+        folder = self._resumed
+        if folder is None and not any((xp.folder / name).exists() for name in CHECKPOINTS):
+            folder = find_public_run(self._experiments, argv, self.dora.is_excluded)
+        if folder is None or folder.name == xp.sig:
+            return xp
+        return XP(dora=xp.dora, cfg=xp.cfg, argv=xp.argv, delta=xp.delta, sig=folder.name)
+
     def init_xp(self, xp: Any) -> Any:
         """Dora's, written atomically: several processes write and read it at once.
+
+        What was typed for a run of the public Demucs stays, as it is known by that.
 
         Raises:
             OSError: the folder cannot be written; Hydra, which writes there next, does not say so.
         """
         path, text = xp.folder / ARGV, json.dumps(xp.argv)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        kept = path.exists() and is_public_run(xp.folder)
+        if not kept and (not path.exists() or path.read_text(encoding="utf-8") != text):
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         (xp.folder / LOG).open("a").close()
         return xp
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+").partition("=")[0]
 
 
 def set_up_logging(*, verbose: bool, first: bool) -> None:

@@ -2,6 +2,7 @@
 
     outputs/xps/SIGNATURE/
         checkpoint.th, checkpoint.prev.th    the state after the last epoch or stop, and before
+        checkpoint.public.th                 that of the public Demucs, where it began this run
         history.json                         the metrics of each epoch (written through Dora)
         run.json                             the run that works here, or worked here last: RunRecord
         train.log                            its log
@@ -13,6 +14,7 @@ This module imports no torch, so that tools read experiments without a delay.
 import json
 import logging
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,10 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.th"
 PREVIOUS_CHECKPOINT = "checkpoint.prev.th"
+PUBLIC_CHECKPOINT = "checkpoint.public.th"
+CHECKPOINTS = (CHECKPOINT, PREVIOUS_CHECKPOINT, PUBLIC_CHECKPOINT)  # what a run resumes from
+PUBLIC_HISTORY = "history.public.json"
+PUBLIC_MAGIC = b"PK\x03\x04"  # of the zip files that torch.save writes
 RUN = "run.json"
 LOG = "train.log"
 LOCK = ".lock"
@@ -52,6 +58,36 @@ def with_checkpoint(experiments: Path) -> list[str]:
         if experiments.is_dir():
             check_readable(experiments)
     return sorted(path.parent.name for path in experiments.glob(f"*/{CHECKPOINT}"))
+
+
+def is_public_checkpoint(path: Path) -> bool:
+    """Whether a file looks like a checkpoint of the public Demucs: what `torch.save` writes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(PUBLIC_MAGIC)) == PUBLIC_MAGIC
+    except OSError:
+        return False
+
+
+def keep_public_history(folder: Path) -> int:
+    """Keeps the public Demucs' `history.json` as `history.public.json`, once.
+
+    Returns:
+        How many epochs it has; 0 without one that can be read.
+    """
+    path, copy = folder / "history.json", folder / PUBLIC_HISTORY
+    try:
+        if not copy.exists():
+            with atomic_path(copy) as temporary:
+                shutil.copyfile(path, temporary)
+        return len(json.loads(copy.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return 0
+
+
+def is_public_run(folder: Path) -> bool:
+    """Whether the public Demucs began the run in a folder."""
+    return (folder / PUBLIC_CHECKPOINT).exists() or is_public_checkpoint(folder / CHECKPOINT)
 
 
 def experiment_folders(experiments: Path) -> list[Path]:

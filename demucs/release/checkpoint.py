@@ -3,7 +3,8 @@
     magic line · SHA-256 of the rest, in hexadecimal · newline · what torch.save writes
 
 The payload is a dictionary of plain containers and tensors, which torch's weights-only unpickler
-reads; nothing else is ever unpickled.
+reads; nothing else is ever unpickled. Checkpoints of the public Demucs are read as well
+(`demucs.release.public_run`); where a run continues from one, it is kept as `checkpoint.public.th`.
 """
 
 import hashlib
@@ -18,13 +19,20 @@ from typing import IO, Any
 import torch
 
 from demucs.errors import CheckpointError, explain_os_error
-from demucs.experiment.record import CHECKPOINT, PREVIOUS_CHECKPOINT
+from demucs.experiment.record import (
+    CHECKPOINT,
+    PREVIOUS_CHECKPOINT,
+    PUBLIC_CHECKPOINT,
+    is_public_checkpoint,
+)
 from demucs.files import atomic_path
+from demucs.release.public_run import read_public_run
 
 logger = logging.getLogger(__name__)
 
 NAME = CHECKPOINT
 PREVIOUS_NAME = PREVIOUS_CHECKPOINT
+PUBLIC_NAME = PUBLIC_CHECKPOINT
 VERSION = 1
 MAGIC = b"demucs-checkpoint\n"
 _DIGEST_SIZE = 64
@@ -54,6 +62,8 @@ class _HashingWriter:
 def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Writes `content` to `path`; the file that was there becomes `checkpoint.prev.th` beside it.
 
+    One of the public Demucs becomes `checkpoint.public.th`, and is never written over.
+
     Raises:
         CheckpointError: it cannot be written (disk full, no permission). The files that were
             there are untouched.
@@ -64,7 +74,7 @@ def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) ->
         with atomic_path(path) as temporary:
             _write(temporary, {"version": VERSION, **content})
             if before:
-                _keep(path, path.with_name(PREVIOUS_NAME))
+                _keep(path, path.with_name(_name_of_old(path)))
     except OSError as error:
         rest = (
             "the checkpoint before it is intact, and the same command continues from it"
@@ -74,6 +84,11 @@ def save_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) ->
         raise CheckpointError(
             f"{path} could not be written ({error}): make room or allow writing there; {rest}"
         ) from error
+
+
+def _name_of_old(path: Path) -> str:
+    public = is_public_checkpoint(path) and not path.with_name(PUBLIC_NAME).exists()
+    return PUBLIC_NAME if public else PREVIOUS_NAME
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -95,7 +110,7 @@ def _header(digest: str) -> bytes:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a checkpoint that `save_checkpoint` wrote, with all tensors on the CPU.
+    """Reads a checkpoint that `save_checkpoint` or the public Demucs wrote, tensors on the CPU.
 
     Raises:
         CheckpointError: there is none, it is corrupted, or it is of another format.
@@ -103,6 +118,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             it does not take its place.
     """
     path = Path(path)
+    if is_public_checkpoint(path):
+        return read_public_run(path)
     try:
         data = path.read_bytes()
     except PermissionError as error:
@@ -114,7 +131,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not data.startswith(MAGIC):
-        raise CheckpointError(f"{path} is not a checkpoint of this project, or lost its beginning")
+        raise CheckpointError(
+            f"{path} is neither a checkpoint of this project nor one of the public Demucs, or lost "
+            "its beginning"
+        )
     payload = memoryview(data)[_HEADER_SIZE:]
     if _header(hashlib.sha256(payload).hexdigest()) != data[:_HEADER_SIZE]:
         raise CheckpointError(
@@ -157,7 +177,8 @@ def newest_checkpoint(folder: str | os.PathLike[str], *, skip: int = 0) -> dict[
 def newest_checkpoint_file(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]] | None:
     """As `newest_checkpoint`, with the file it is from."""
     folder = Path(folder)
-    paths = [path for path in (folder / NAME, folder / PREVIOUS_NAME) if path.exists()]
+    names = (NAME, PREVIOUS_NAME, PUBLIC_NAME)
+    paths = [folder / name for name in names if (folder / name).exists()]
     errors = [] if (folder / NAME) in paths or not paths else [f"{folder / NAME} is missing"]
     for path in paths:
         try:
@@ -170,10 +191,17 @@ def newest_checkpoint_file(folder: str | os.PathLike[str]) -> tuple[Path, dict[s
         return path, content
     if errors:
         raise CheckpointError(
-            f"{'; '.join(errors)}. No good checkpoint is left in {folder}: delete them, or use "
-            "`dora run --clear`, and train again"
+            f"{'; '.join(errors)}. No good checkpoint is left in {folder}, and nothing there was "
+            f"changed: bring {NAME} back from a backup{_copies(folder)}, or begin another "
+            "experiment with dummy=2"
         )
     return None
+
+
+def _copies(folder: Path) -> str:
+    """The copies that `save_every` kept, as a remedy; empty without."""
+    copies = sorted(path.name for path in folder.glob("checkpoint_*.th"))
+    return f" or from {', '.join(copies)}" if copies else ""
 
 
 def _keep(path: Path, previous: Path) -> None:

@@ -122,7 +122,8 @@ class ReleaseFolder:
         ]
         if len(alike) > 1:
             raise ReleaseError(
-                f"{self.folder} has {' and '.join(alike)}, both called {name}: delete all but one"
+                f"{self.folder} has {' and '.join(alike)}, both called {name}: move all but one "
+                "to another folder"
             )
 
     def _present(self) -> str:

@@ -59,7 +59,7 @@ def load_hub(name: str, *, progress: bool = True) -> tuple[nn.Module, ReleaseInf
         if _digest_of(checksum)(folder / file) != checksum:
             raise ReleaseError(
                 f"{folder / file} is corrupted: its checksum is not the one that it was fetched "
-                f"with. Remove {folder}, and ask for {name} again."
+                f"with. Move {folder} away, and ask for {name} again."
             )
     model, info = ReleaseFolder(folder).load(bag)
     for member in getattr(model, "models", []):

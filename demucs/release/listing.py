@@ -215,7 +215,7 @@ def _published(name: str) -> ModelEntry:
             read_header(path)
         except DemucsError as error:
             what = f"its model {signature}: {error}" if bag else str(error)
-            return replace(entry, place="fetched", problem=f"{what}; remove {path}")
+            return replace(entry, place="fetched", problem=f"{what}; move {path} away")
     return entry
 
 

@@ -9,7 +9,7 @@ of a file is ever run: see `demucs.release.unpickle`.
 import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _opened(path: Path, signature: str) -> tuple[nn.Module, ReleaseInfo, Mapping
     info = ReleaseInfo(
         signature=signature,
         spec=spec,
-        config=_jsonable(config) if isinstance(config, Mapping) else {},
+        config=jsonable(config) if isinstance(config, Mapping) else {},
         provenance={"published": path.name, "file_sha256": file_sha256(path)},
         licence=licences.ELSEWHERE,
     )
@@ -127,17 +127,30 @@ def _spec(content: Any) -> ModelSpec:
         raise ValueError("it is not a package of class, arguments and weights")
     klass = content["klass"]
     full = klass.name if isinstance(klass, type) and issubclass(klass, Named) else klass
+    return network_spec(full, content["args"], content["kwargs"])
+
+
+def network_spec(full: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ModelSpec:
+    """The network of a public class with its arguments.
+
+    Args:
+        full: the name of the class, such as `demucs.hdemucs.HDemucs`.
+        args, kwargs: its arguments; those that our network no longer has are dropped.
+
+    Raises:
+        ValueError: the class is not a public network.
+    """
     if full not in NETWORKS:
         raise ValueError(f"its class is {full!r}, not one of {', '.join(NETWORKS)}")
     name = NETWORKS[full]
     parameters = inspect.signature(MODELS[name].__init__).parameters
     positional = [name for name in parameters if name != "self"]
-    arguments = dict(zip(positional, content["args"], strict=False)) | dict(content["kwargs"])
+    arguments = dict(zip(positional, args, strict=False)) | dict(kwargs)
     unknown = sorted(set(arguments) - set(positional))
     if unknown:
         logger.warning("arguments that the network no longer has are dropped: %s", unknown)
-    kwargs = {key: _jsonable(value) for key, value in arguments.items() if key in positional}
-    return ModelSpec(name=name, kwargs=kwargs)
+    known = {key: jsonable(value) for key, value in arguments.items() if key in positional}
+    return ModelSpec(name=name, kwargs=known)
 
 
 def _load_state(model: nn.Module, state: Any) -> Mapping[str, Tensor]:
@@ -147,13 +160,15 @@ def _load_state(model: nn.Module, state: Any) -> Mapping[str, Tensor]:
     if state.get("__quantized"):
         _restore_quantised(model, state)
         return {}
-    renamed = _renamed(state, model)
+    renamed = renamed_state(state, model)
     model.load_state_dict(renamed)
     return renamed
 
 
-def _renamed(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Time-domain models of before the residual branches have no place 3 in their layers."""
+def renamed_state(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights of a public network by the names that ours has.
+
+    Time-domain models of before the residual branches have no place 3 in their layers."""
     present = model.state_dict().keys()
     weights = {}
     for key, value in state.items():
@@ -232,12 +247,12 @@ def _nested(node: Any, tensors: Mapping[str, Tensor]) -> Any:
     raise ValueError(f"it names {node.get('_class', node)!r}, which no published model needs")
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Fractions as numbers, tuples as lists; what JSON does not have, as text."""
     if isinstance(value, Fraction):
         return float(value)
     if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -9,6 +9,7 @@ does nothing: even a name that is allowed leads to no code of ours or of other p
 import pickle
 import re
 import zipfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class Named:
     name = ""
 
 
-def _marker(full: str) -> type[Named]:
+def marker(full: str) -> type[Named]:
+    """The class that stands for the name `full`."""
     return type(full.rpartition(".")[2], (Named,), {"name": full})
 
 
@@ -48,11 +50,22 @@ def fraction(*parts: Any) -> Fraction:
     return Fraction(*parts)
 
 
-MARKERS = {full: _marker(full) for full in (*NETWORKS, *QUANTISERS)}
+MARKERS = {full: marker(full) for full in (*NETWORKS, *QUANTISERS)}
+PUBLISHED: Sequence[tuple[Any, str]] = [
+    *((stand_in, full) for full, stand_in in MARKERS.items()),
+    (fraction, "fractions.Fraction"),
+]
 
 
-def unpickle(path: Path) -> Any:
+def unpickle(
+    path: Path, allowed: Sequence[tuple[Any, str]] = PUBLISHED, kind: str = "published model"
+) -> Any:
     """The content of a file that `torch.save` made, its classes as subclasses of `Named`.
+
+    Args:
+        path: of the file.
+        allowed: the names that it may have, each with what stands for it.
+        kind: of file, for messages.
 
     Raises:
         ModelNotFoundError: there is no such file.
@@ -62,15 +75,13 @@ def unpickle(path: Path) -> Any:
     if not path.is_file():
         raise ModelNotFoundError(f"There is no model file {path}.")
     _check_container(path)
-    allowed: list[Any] = [(marker, full) for full, marker in MARKERS.items()]
-    allowed.append((fraction, "fractions.Fraction"))
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(list(allowed)):
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
             if refused:
                 names = printable(", ".join(sorted(refused)[:5]))
                 raise ReleaseError(
-                    f"{path} is refused: it names {names}, which no published model needs, and "
+                    f"{path} is refused: it names {names}, which no {kind} needs, and "
                     "which could run code. Nothing of it was run."
                 )
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from demucs.experiment.record import PUBLIC_HISTORY, keep_public_history
 from demucs.nn import build_model
 from demucs.process.signals import Interrupted
 from demucs.release.checkpoint import NAME, newest_checkpoint, save_checkpoint
+from demucs.release.public_run import ORIGIN as PUBLIC
 from demucs.training.distributed.process_group import ProcessGroup
 from demucs.training.monitor.epoch_line import describe
 from demucs.training.monitor.monitor import Monitor
@@ -92,7 +94,10 @@ class Solver:
             self.state.teacher = OnlineTeacher(run, self.group.device)
         self.data = songs.summary()
         check_same_songs(self.data, self.group)
-        self._fit(start_from(self.state, run, folder))
+        checkpoint = start_from(self.state, run, folder)
+        self._fit(checkpoint)
+        if checkpoint is not None and checkpoint.get("origin") == PUBLIC and self.group.is_first:
+            self._keep_public_history()
         monitor = Monitor.open(
             run, songs, folder, speaks=self.group.is_first,
             steps=self.state.steps(batches_of(self.options, songs)),
@@ -110,6 +115,16 @@ class Solver:
             step=step,
             monitor=monitor,
         )
+
+    def _keep_public_history(self) -> None:
+        """`history.json` will be ours; the public Demucs adds to it before it saves."""
+        epochs, saved = keep_public_history(self.folder), self.state.epoch
+        if epochs > saved:
+            logger.warning(
+                "history.json has %d epochs, and the checkpoint was saved after %d: training "
+                "resumes there, and %s keeps the metrics of the others",
+                epochs, saved, PUBLIC_HISTORY,
+            )  # fmt: skip
 
     def _called(self) -> nn.Module:
         """What a step calls: the model, in a world of several processes, compiled if wanted."""

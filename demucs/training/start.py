@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import CheckpointError, ConfigError, ModelNotFoundError
-from demucs.experiment.record import CHECKPOINT, PREVIOUS_CHECKPOINT, with_checkpoint
+from demucs.experiment.record import CHECKPOINTS, PUBLIC_CHECKPOINT, with_checkpoint
 from demucs.nn import torchaudio_network
 from demucs.pretrained import get_model
 from demucs.release.checkpoint import newest_checkpoint
+from demucs.release.public_run import ORIGIN as PUBLIC
 from demucs.training.monitor.reference import Reference
 from demucs.training.online_teacher import load_teacher
 from demucs.training.optim.optimizer import load_optimiser
@@ -20,6 +21,7 @@ from demucs.training.transfer import load_matching
 logger = logging.getLogger(__name__)
 
 _NO_MATTER = ("misc.", "dora.", "slurm.")
+_FOLDERS = ("dset.musdb", "dset.metadata")
 
 
 def start_from(state: TrainingState, run: RunConfig, folder: Path) -> Mapping[str, Any] | None:
@@ -37,10 +39,13 @@ def start_from(state: TrainingState, run: RunConfig, folder: Path) -> Mapping[st
     """
     content = newest_checkpoint(folder)
     if content is not None:
-        changed = differences(content["config"], run.plain)
+        public = content.get("origin") == PUBLIC
+        changed = differences(content["config"], run.plain, shared=public)
         if changed:
             logger.warning("since the checkpoint was written, these keys changed: %s", changed)
         state.restore(content)
+        if public:
+            _say_public(folder, state)
         logger.info("resuming after %s", _progress(state))
     elif run.options.continue_from is not None:
         _continue_from(state, run, folder.parent / run.options.continue_from)
@@ -70,7 +75,7 @@ def check_start(run: RunConfig, folder: Path) -> None:
         torchaudio_network()
     if options.misc.reference is not None:
         Reference.load(Path(options.misc.reference))
-    if any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS_CHECKPOINT)):
+    if any((folder / name).exists() for name in CHECKPOINTS):
         return
     if options.continue_from is not None:
         _check_origin(folder.parent / options.continue_from)
@@ -120,13 +125,29 @@ def _progress(state: TrainingState) -> str:
     return f"{state.epoch} epochs{inside}"
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What differs between two configurations, as `key: old → new`, but for keys without effect."""
+def _say_public(folder: Path, state: TrainingState) -> None:
+    """Says what a checkpoint of the public Demucs had, and what it did not."""
+    logger.info(
+        "%s was trained by the public Demucs: weights, moving averages, the optimiser's moments, "
+        "history and best state are taken over; it has no random states and no place inside an "
+        "epoch, so that epoch %d begins with examples in our order. Its checkpoint stays as %s",
+        folder.name, state.epoch + 1, PUBLIC_CHECKPOINT,
+    )  # fmt: skip
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, shared: bool = False) -> str:
+    """What differs between two configurations, as `key: old → new`, but for keys without effect.
+
+    Args:
+        old, new: the configurations.
+        shared: compare only keys that both have, and no folders of datasets.
+    """
     before, after = _flat(old), _flat(new)
     absent = "(absent)"
+    keys = {*before} & {*after} - set(_FOLDERS) if shared else {*before, *after}
     return ", ".join(
         f"{key}: {before.get(key, absent)} → {after.get(key, absent)}"
-        for key in sorted({*before, *after})
+        for key in sorted(keys)
         if not key.startswith(_NO_MATTER) and before.get(key, absent) != after.get(key, absent)
     )
 

@@ -107,8 +107,9 @@ class TrainingState:
                 self.teacher.load_state_dict(content["teacher"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"the checkpoint does not fit this configuration ({error}): use the version of "
-                "the project that wrote it, or train from the start with `dora run --clear`"
+                f"the checkpoint does not fit this configuration ({_first(error)}): use the "
+                "version of the project that wrote it, or begin another experiment with "
+                "continue_from=SIGNATURE dummy=2. The checkpoint is left as it is"
             ) from error
         self.epoch, self.batch = int(content["epoch"]), int(content["batch"])
         sums = content["sums"]  # a dictionary, of one process, in checkpoints of old
@@ -116,6 +117,13 @@ class TrainingState:
         self.pending, self.history = dict(content.get("pending", {})), list(content["history"])
         self.best = None if content["best"] is None else Best.from_dict(content["best"])
         self.rollbacks = list(content.get("rollbacks", []))
+
+
+def _first(error: Exception) -> str:
+    """The first of the tensors that do not fit, of which torch lists all."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    listed = lines[1:] or lines or [type(error).__name__]
+    return listed[0].rstrip(".") + (f"; and {len(listed) - 1} more" if len(listed) > 1 else "")
 
 
 def new_averages(config: EmaConfig) -> tuple[dict[str, WeightAverage], dict[str, WeightAverage]]:

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from demucs.data.augment import StemDraw
 from demucs.nn import build_model
 from demucs.training import read_config
 from demucs.training.distributed.averages import Averages
-from demucs.training.distributed.process_group import ProcessGroup
-from demucs.training.optim.ema import best_name, swapped_state
 from demucs.training.optim.optimizer import build_optimiser
-from demucs.training.optim.svd import penalised_matrices, svd_penalty
-from demucs.training.stages.validation import validate
+from demucs.training.optim.svd import penalised_matrices
 from demucs.training.state import new_averages
 from demucs.training.step import Step
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "golden"), str(TESTS / "unit")]
 import training_trace_cases as cases  # noqa: E402
+from trace_support import batches, means_of, projections_of  # noqa: E402
 from training_support import plain_config  # noqa: E402
 
 SAME = ("group", "default")  # `mse` is scaled differently, see its own test
@@ -50,35 +46,10 @@ class Trace:
     weights: dict[str, dict[str, float]]
 
 
-class Song:
-    """A song to validate on, as if read from a file and normalised."""
-
-    def __init__(self, wav: Tensor) -> None:
-        self.wav = wav
-
-    def stems(self, *, normalize: bool) -> Tensor:
-        return self.wav
-
-
 def golden(name: str) -> dict[str, Any]:
     text = (TESTS / "golden" / "training_trace" / f"{name}.json").read_text()
     found: dict[str, Any] = json.loads(text)
     return found
-
-
-def batches(epoch: int, draws: list[Any]) -> Iterator[Tensor]:
-    """`[B, S, C, T]`: each stem cropped, swapped and scaled as the public augmentation drew it."""
-    segments = cases.segments()
-    frames = round((cases.SEGMENT - cases.SHIFT) * cases.RATE)
-    for number, places in enumerate(cases.order(epoch)):
-        examples = []
-        for drawn in draws[epoch * cases.BATCHES + number]:
-            stems = []
-            for stem, (origin, offset, swap, gain) in enumerate(drawn):
-                wav = segments[places[origin]][stem][:, offset : offset + frames]
-                stems.append(StemDraw(offset, bool(swap), gain).apply(wav))
-            examples.append(torch.stack(stems))
-        yield torch.stack(examples)
 
 
 def train(name: str, *overrides: str) -> Trace:
@@ -92,7 +63,6 @@ def train(name: str, *overrides: str) -> Trace:
     by_batch, by_epoch = new_averages(options.ema)
     averages = {**by_batch, **by_epoch}
     step = Step(model, model, optimiser, options, options.dset.sources)
-    songs: list[Any] = [Song(wav) for wav in cases.valid_songs()]
     steps, epochs = [], []
     for epoch in range(cases.EPOCHS):
         model.train()
@@ -104,18 +74,9 @@ def train(name: str, *overrides: str) -> Trace:
                 average.update(model)
         for average in by_epoch.values():
             average.update(model)
-        valid: dict[str, Any] = {"main": validate(model, songs, options, ProcessGroup())}
-        for key, average in averages.items():
-            with swapped_state(model, average.state):
-                valid[key] = validate(model, songs, options, ProcessGroup())
-        valid["bname"] = best_name(options.test.metric, valid)
-        if options.svd.penalty > 0:
-            with torch.no_grad():
-                valid["penalty"] = float(svd_penalty(model, options.svd, exact=True))
+        valid = means_of(model, averages, options)
         epochs.append({"train": means.means(), "valid": valid})
-    states: dict[str, Mapping[str, Tensor]] = {"main": model.state_dict()}
-    states.update({key: average.state for key, average in averages.items()})
-    weights = {key: cases.projections(dict(state), first) for key, state in states.items()}
+    weights = projections_of(model, averages, first)
     return Trace(steps, epochs, weights)
 
 

@@ -42,7 +42,7 @@ def _table(path: Path) -> dict[str, str]:
             raise ValueError("it is no object")
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f'{path} cannot be used ({error}): write {{"FILE": "licence", ...}}, or remove it'
+            f'{path} cannot be used ({error}): write {{"FILE": "licence", ...}}, or move it away'
         ) from error
     return {str(key): str(value) for key, value in content.items()}
 

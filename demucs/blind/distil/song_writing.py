@@ -252,8 +252,8 @@ def check_others(folder: Path, kept: Sequence[str], *, prune: bool) -> list[str]
     if others and not prune:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if others[5:] else "")
         raise DatasetError(
-            f"{folder} has songs that are no longer selected ({shown}): give --prune to remove "
-            "them, or another folder"
+            f"{folder} has songs that are no longer selected ({shown}): give another "
+            "folder, or --prune if they may be removed"
         )
     for name in others:
         hidden = folder / f".{name[:80]}.gone-{os.getpid()}"

@@ -105,8 +105,8 @@ def _load(
         raise DatasetError(f"{path} is unreadable ({error}): collect into another folder") from None
     if before not in (None, teacher.weights):
         raise ConfigError(
-            f"{out} has estimates of another model {name} (its weights differ): remove its folders "
-            f"and its line in {path}, or give the new model another name"
+            f"{out} has estimates of another model {name} (its weights differ): give the new model "
+            "another name, or collect into another folder"
         )
     if before is None:
         with atomic_path(path) as temporary:
@@ -163,6 +163,6 @@ def read_stems(
     missing = [source for source in sources if source not in reader.files]
     if missing:
         raise DatasetError(
-            f"{folder} has no {', '.join(missing)}: remove the folder, and collect again"
+            f"{folder} has no {', '.join(missing)}: move the folder away, and collect again"
         )
     return torch.stack([reader.read(source, start, frames) for source in sources])

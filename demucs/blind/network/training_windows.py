@@ -157,11 +157,14 @@ def _check(record: Record, folder: Path, track: Track | None, data: DataConfig) 
     ):
         raise DatasetError(
             f"{folder} does not fit the song in {data.songs} (stems, rate, channels or length): "
-            "remove the folder, and collect again"
+            "move the folder away, and collect again"
         )
     lacking = [name for name in TRUTHS if name not in record.truth]
     if lacking or not set(data.sources) <= set(record.sources):
-        raise DatasetError(f"{folder / RECORD} lacks {lacking or list(data.sources)}: remove it")
+        raise DatasetError(
+            f"{folder / RECORD} lacks {', '.join(lacking or data.sources)}: move it away, and "
+            "collect again"
+        )
 
 
 def example(

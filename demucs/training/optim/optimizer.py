@@ -49,6 +49,15 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -
         KeyError, ValueError, RuntimeError: it is of other parameters.
     """
     groups = [{**group, "fused": True} for group in state["param_groups"]]
+    ours = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    theirs = [number for group in groups for number in group["params"]]
+    for parameter, number in zip(ours, theirs, strict=False):
+        moments = state["state"].get(number, {}).get("exp_avg", parameter)
+        if moments.shape != parameter.shape:
+            raise ValueError(
+                f"a moment of the optimiser has the shape {list(moments.shape)}, and its weight "
+                f"{list(parameter.shape)}"
+            )
     optimiser.load_state_dict({**state, "param_groups": groups})
 
 

@@ -56,5 +56,5 @@ def test_a_corrupted_checkpoint_is_named(checkpoint: Path, kind: str) -> None:
         data = bytearray(checkpoint.read_bytes())
         data[-5] ^= 1
         checkpoint.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"abc123.checkpoint\.th.*`dora run"):
+    with pytest.raises(CheckpointError, match=r"abc123.checkpoint\.th.*(`dora run|backup)"):
         load_experiment("abc123")

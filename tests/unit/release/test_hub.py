@@ -234,7 +234,7 @@ def test_what_was_damaged_in_the_cache_is_told(server, folder, file):
     content = bytearray((folder / file).read_bytes())
     content[-2] ^= 1
     (folder / file).write_bytes(content)
-    with pytest.raises(DemucsError, match=rf"{file} is corrupted.* Remove "):
+    with pytest.raises(DemucsError, match=rf"{file} is corrupted.* Move "):
         get_model(NAME)
 
 

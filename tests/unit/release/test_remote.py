@@ -203,7 +203,7 @@ def test_what_is_listed_is_what_is_fetched(published, server):
     found = listed()
     for name in ("aaaa0002", "pair"):
         assert "File is not a zip file" in found[name].problem
-        assert f"remove {published / 'cache' / NAME}" in found[name].problem
+        assert f"move {published / 'cache' / NAME}" in found[name].problem
 
 
 def test_a_local_name_hides_a_published_one(published):

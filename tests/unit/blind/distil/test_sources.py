@@ -271,7 +271,7 @@ def test_licences_come_from_beside_the_file_or_the_command_line(tmp_path: Path) 
     broken = tmp_path / "four"
     broken.mkdir()
     (broken / "licences.json").write_text("[]")
-    with pytest.raises(DatasetError, match="remove it"):
+    with pytest.raises(DatasetError, match="move it away"):
         licence_of(broken / "a.wav", tmp_path)
 
 
