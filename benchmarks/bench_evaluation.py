@@ -1,13 +1,14 @@
-"""BSS Eval v4: ours against the museval package, on the same stems, in one process.
+"""BSS Eval v4: ours, and SDR alone, against the museval package, on the same stems, in one process.
 
     python3 benchmarks/bench_evaluation.py [--seconds 60] [--rounds 3] [--stems DIR]
                                           [--json FILE]
 
-The two take turns. Prints the median seconds of each, their ratio, and the largest difference of
-each metric over all windows. The stems are coloured noise with leaks and noise, or with --stems the
-two folders DIR/reference and DIR/estimate of wav files. Then songs are evaluated by a stand-in for
-a model on a GPU, which takes as long as the metrics and no CPU, to show that neither waits for the
-other. Prints the load average too: other jobs spoil the numbers.
+They take turns. Prints the median seconds of each, wall and processor, the ratios, and the largest
+difference of each metric over all windows; beside them nSDR, which SDR alone should cost. The stems
+are coloured noise with leaks and noise, or with --stems the two folders DIR/reference and
+DIR/estimate of wav files. Then songs are evaluated by a stand-in for a model on a GPU, which takes
+as long as the metrics and no CPU, to show that neither waits for the other. Prints the load average
+too: other jobs spoil the numbers.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from numpy.typing import NDArray
 
 from demucs.evaluation import evaluate
 from demucs.evaluation.metrics.bss_eval import bss_windows
+from demucs.evaluation.metrics.bss_scores import bss_scores
 from demucs.evaluation.metrics.definitions import BSS_METRICS
+from demucs.evaluation.metrics.ratios import energy_ratios
 
 RATE = 44100
 Array = NDArray[Any]
@@ -92,9 +95,9 @@ def overlap(songs: int = 8) -> None:
                  progress=False)  # fmt: skip
         return time.perf_counter() - began
 
-    scored = evaluation(0, ["nsdr", "sdr"])
+    scored = evaluation(0, ["nsdr", *BSS_METRICS])
     separated = evaluation(scored / songs, ["nsdr"])
-    both = evaluation(scored / songs, ["nsdr", "sdr"])
+    both = evaluation(scored / songs, ["nsdr", *BSS_METRICS])
     print(f"{songs} songs of 20 s: metrics alone {scored:.1f} s, model alone {separated:.1f} s, "
           f"together {both:.1f} s")  # fmt: skip
 
@@ -116,27 +119,34 @@ def main() -> None:
     ways = {
         "museval": by_museval,
         "ours": lambda one, other: bss_windows(one, other, RATE, threads=cores),
+        "sdr alone": lambda one, other: {
+            "sdr": bss_scores(one, other, RATE, wanted=["sdr"])["sdr"][1]
+        },
+        "nSDR": lambda one, other: {"nsdr": energy_ratios(one, other, RATE)["nsdr"][1]},
     }
     results, seconds = {}, {name: [] for name in ways}
+    processor = {name: [] for name in ways}
     bss_windows(truth[..., : 2 * RATE], guess[..., : 2 * RATE], RATE)  # load and warm up
     for _ in range(options.rounds):
         for name, way in ways.items():
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.process_time()
             results[name] = way(truth, guess)
             seconds[name].append(time.perf_counter() - began)
+            processor[name].append(time.process_time() - spent)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     print(f"{truth.shape[0]} stems of {truth.shape[-1] / RATE:.0f} s, {truth.shape[1]} channels")
     for name, median in medians.items():
-        print(f"  {name:8} {median:8.2f} s   {medians['museval'] / median:6.1f} x")
-    for metric in BSS_METRICS:
+        spent, theirs = (statistics.median(processor[key]) for key in (name, "museval"))
+        print(f"  {name:9} wall {median:7.3f} s, {medians['museval'] / median:6.1f} x   "
+              f"processor {spent:7.3f} s, {theirs / spent:6.1f} x")  # fmt: skip
+    for name, metric in [*(("ours", metric) for metric in BSS_METRICS), ("sdr alone", "sdr")]:
         finite = np.where(
             np.isfinite(results["museval"][metric]), results["museval"][metric], np.nan
         )
-        same = np.array_equal(np.isnan(finite), np.isnan(results["ours"][metric]))
-        worst = np.nanmax(np.abs(finite - results["ours"][metric]))
-        print(
-            f"  {metric}: largest difference {worst:.1e} dB, {'the same' if same else 'OTHER'} gaps"
-        )
+        same = np.array_equal(np.isnan(finite), np.isnan(results[name][metric]))
+        worst = np.nanmax(np.abs(finite - results[name][metric]))
+        gaps = "the same" if same else "OTHER"
+        print(f"  {name}, {metric}: largest difference {worst:.1e} dB, {gaps} gaps")
     title = f"BSS Eval of {truth.shape[0]} stems of {truth.shape[-1] / RATE:.0f} s"
     record.write(options.json, "bench_evaluation", [record.table(title, "s", seconds, "museval")])
     overlap()

@@ -5,7 +5,7 @@
 For each song, a file RECORDS/MODEL/KIND/SPLIT/SONG.json with the blind scores of
 demucs.blind.scores.song_scores of each stem and second, and the true nSDR and level. A call that
 was interrupted resumes where it stopped. What a record has is kept: for other --members, or another
---network, remove the records first. The score `cycle` mixes a song with the next one of the list.
+--network, give other RECORDS. The score `cycle` mixes a song with the next one of the list.
 
 `studies.blind_study` reads them: it calibrates on the songs of the split `valid` and reports on
 those of `test`. Models of one --family are alike; the study asks how scores fare with a family, and

@@ -166,7 +166,11 @@ def as_table(rows: Sequence[Row], now: float) -> str:
 def cells_of(run: Run, state: State, name: str, now: float) -> tuple[str, ...]:
     best = "-"
     if run.best is not None:
-        value = f"{run.best:.2f} dB" if (run.metric or "").startswith("nsdr") else f"{run.best:.4f}"
+        value = (
+            f"{run.best:.2f} dB"
+            if (run.metric or "").startswith(("nsdr", "sdr"))
+            else f"{run.best:.4f}"
+        )
         best = f"{run.metric or 'best'} {value} @{run.best_epoch}"
     left = seconds_left(run, now) if state.word == "running" else None
     return (

@@ -24,7 +24,7 @@ import demucs
 from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation.facts import ModelFacts, weights_of
 from demucs.evaluation.metrics.bss_scores import BACKENDS
-from demucs.evaluation.metrics.definitions import METRICS
+from demucs.evaluation.metrics.definitions import BSS_METRICS, METRICS
 from demucs.evaluation.metrics.perceptual import package
 from demucs.evaluation.results.gather import Collector, Stopped, reason_of
 from demucs.evaluation.results.results import Results, TrackResult
@@ -37,14 +37,14 @@ from demucs.release.provenance import song_mark
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "numpy", "scipy", "museval", "log-wmse-audio-quality")  # which make numbers
-QUICK = {"nsdr", "si_sdr"}  # not worth another process
+QUICK = {"nsdr", "sdr", "si_sdr"}  # not worth another process
 
 
 def evaluate(
     model: nn.Module,
     tracks: Sequence[EvalTrack],
     *,
-    metrics: Sequence[str] = ("nsdr", "sdr"),
+    metrics: Sequence[str] = ("nsdr", *BSS_METRICS),
     shifts: int = 1,
     overlap: float = 0.25,
     split: bool = True,
@@ -68,14 +68,15 @@ def evaluate(
     Args:
         model: has `sources`, `audio_channels`, `samplerate` and `segment`.
         tracks: with different names.
-        metrics: "nsdr"; "sdr" for SDR, ISR, SIR and SAR of BSS Eval v4; "si_sdr", "l1_freq",
-            "fullness" for bleedless and fullness, "log_wmse".
+        metrics: "nsdr"; "sdr", "isr", "sir" and "sar" of BSS Eval v4, of which the last three
+            take most of the time; "si_sdr", "l1_freq", "fullness" for bleedless and fullness,
+            "log_wmse".
         shifts: random delays to average over, see `demucs.apply.apply_model`.
         overlap: share of a chunk that the next one covers again.
         split: separate chunk by chunk.
         device: where the model runs.
         workers: processes that score while the model separates; 0 scores in this process. They
-            are not started for nSDR and SI-SDR alone, which take no time.
+            are not started for nSDR, SDR and SI-SDR alone, which take no time.
         save_dir: where the estimates go, as `TRACK/STEM.wav` (float32); nowhere if None.
         progress: show a bar on a terminal, and a line a track elsewhere, with the time left.
         mixture_baseline: measure the mixture as the estimate of every stem too (nSDR).

@@ -67,7 +67,7 @@ def score_track(
     Args:
         track: its signals.
         metrics: keys of `demucs.evaluation.metrics.definitions.GROUPS`.
-        backend: of SDR, ISR, SIR and SAR: `own` or `museval`.
+        backend: of SDR, ISR, SIR and SAR: `own` or `museval` (where they are more than SDR).
         baseline: measure the mixture as the estimate of every stem too.
 
     Raises:
@@ -79,8 +79,8 @@ def score_track(
         if {"nsdr", "si_sdr"} & set(metrics):
             ratios = energy_ratios(truth, guess, rate)
             measured |= {name: both for name, both in ratios.items() if name in metrics}
-        if "sdr" in metrics:
-            measured |= bss_scores(truth, guess, rate, backend)
+        if bss := [metric for metric in BSS_METRICS if metric in metrics]:
+            measured |= bss_scores(truth, guess, rate, backend, bss)
         if "l1_freq" in metrics:
             measured |= l1_frequency(truth, guess, rate)
         if "fullness" in metrics:

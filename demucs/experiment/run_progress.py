@@ -22,7 +22,7 @@ class Run:
         name: its overrides.
         epoch, epochs: done, and the goal if it is known.
         best, best_epoch: the best value of `metric` on the validation songs, and since when.
-        metric: what it is best by, such as `loss` or `nsdr`.
+        metric: what it is best by, such as `loss`, `nsdr` or `sdr`.
         seconds_per_epoch: of the latest epochs.
         record: `run.json`; None for an experiment of before there was one.
         jobs: of SLURM that may be working on it, the likeliest first, such as `12` or `12_3`.

@@ -37,12 +37,21 @@ class Excerpt:
     start: int = 0
     frames: int | None = None
 
-    def stems(self, *, normalize: bool) -> Tensor:
-        """`[S, C, T]`."""
+    def stems(self) -> Tensor:
+        """`[S, C, T]`, as they are on disk."""
         track = self.track
-        read = [track.read(source, self.start, self.frames) for source in track.sources]
-        stems = torch.stack(read)
-        return track.normalize(stems) if normalize else stems
+        return torch.stack(
+            [track.read(source, self.start, self.frames) for source in track.sources]
+        )
+
+    def normalize(self, wav: Tensor) -> Tensor:
+        """Of any shape: as training normalizes the song."""
+        return self.track.normalize(wav)
+
+    def restore(self, wav: Tensor) -> Tensor:
+        """What was before `normalize`."""
+        mean, std = self.track.level
+        return wav * std + mean
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,8 +25,13 @@ class Song:
     def __init__(self, wav: Tensor) -> None:
         self.wav = wav
 
-    def stems(self, *, normalize: bool) -> Tensor:
+    def stems(self) -> Tensor:
         return self.wav
+
+    def normalize(self, wav: Tensor) -> Tensor:
+        return wav
+
+    restore = normalize
 
 
 def batches(epoch: int, draws: list[Any]) -> Iterator[Tensor]:

@@ -12,7 +12,10 @@ EPSILON = 1e-7  # of nSDR
 # What one can ask for, and the values that it brings.
 GROUPS = {
     "nsdr": ("nsdr",),
-    "sdr": ("sdr", "isr", "sir", "sar"),
+    "sdr": ("sdr",),
+    "isr": ("isr",),
+    "sir": ("sir",),
+    "sar": ("sar",),
     "si_sdr": ("si_sdr",),
     "l1_freq": ("l1_freq",),
     "fullness": ("bleedless", "fullness"),
@@ -20,7 +23,7 @@ GROUPS = {
 }
 METRICS = tuple(GROUPS)
 VALUES = tuple(value for group in GROUPS.values() for value in group)
-BSS_METRICS = GROUPS["sdr"]
+BSS_METRICS = ("sdr", "isr", "sir", "sar")  # only the first needs no distortion filters
 TITLES = {
     "nsdr": "nSDR",
     "sdr": "SDR",

@@ -226,6 +226,7 @@ class MiscConfig:
     reference: str | None
     show: bool
     verbose: bool
+    sdr: bool = False
 
     def __post_init__(self) -> None:
         _check(self.num_workers >= 0, f"misc.num_workers={self.num_workers} is negative")
@@ -262,6 +263,11 @@ class TrainConfig:
     continue_best: bool
     continue_opt: bool
 
+    @property
+    def measures_sdr(self) -> bool:
+        """Whether validation measures SDR too."""
+        return self.misc.sdr or self.test.metric.startswith("sdr")
+
     def __post_init__(self) -> None:
         _check(self.epochs > 0, f"epochs={self.epochs} trains nothing: give at least 1")
         _check(self.batch_size > 0, f"batch_size={self.batch_size} must be at least 1")
@@ -297,7 +303,9 @@ class TrainConfig:
             min(self.weights) >= 0 and sum(self.weights) > 0,
             f"weights={list(self.weights)} must not be negative, nor all 0",
         )
-        metrics = ["loss", "nsdr", *(f"nsdr_{source}" for source in self.dset.sources)]
+        kinds = ("nsdr", "sdr", "sdr_med")
+        metrics = ["loss", *kinds]
+        metrics += [f"{kind}_{source}" for kind in kinds for source in self.dset.sources]
         _check(
             self.test.metric in metrics,
             f"test.metric={self.test.metric} is not one of: {', '.join(metrics)}",

@@ -100,7 +100,9 @@ class Monitor:
         due = number & (number - 1) == 0 or number == self.options.epochs
         if self.board.writer is None or self.excerpt is None or not due:
             return
-        stems = self.excerpt.stems(normalize=self.options.dset.normalize)
+        stems = self.excerpt.stems()
+        if self.options.dset.normalize:
+            stems = self.excerpt.normalize(stems)
         estimates = separate(stems.sum(0)[None])[0]
         sources = self.options.dset.sources
         audio = {"mixture": stems.sum(0)}

@@ -67,7 +67,7 @@ class Best:
     Attributes:
         state: weights, on the CPU.
         epoch: the epoch it is from, counted from 1.
-        name: what it is best by, e.g. `loss` or `nsdr`.
+        name: what it is best by, e.g. `loss`, `nsdr` or `sdr`.
         metric: the value of that on the validation songs.
         weights: `main` for the model itself, or the moving average it is.
     """
@@ -96,11 +96,11 @@ def is_better(metric: str, value: float, than: float | None) -> bool:
 
 
 def best_name(metric: str, measures: Mapping[str, Mapping[str, float]]) -> str:
-    """The name among `measures` whose `metric` is best; the first among equals."""
+    """The name among `measures` whose `metric` is best; the first among equals, and without any."""
     names = iter(measures)
     chosen = next(names)
     for name in names:
-        than = measures[chosen][metric]
-        if is_better(metric, measures[name][metric], than if math.isfinite(than) else None):
+        value, than = (measures[key].get(metric, math.nan) for key in (name, chosen))
+        if is_better(metric, value, than if math.isfinite(than) else None):
             chosen = name
     return chosen

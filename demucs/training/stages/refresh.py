@@ -23,7 +23,7 @@ def judge_teacher(context: Context) -> bool:
     )  # fmt: skip
     if len(measures) < len(context.songs.valid):
         return False
-    teacher.metric = means(measures)[metric]
+    teacher.metric = means(measures, context.options).get(metric, math.nan)
     logger.info("the teacher is %s, with %s %.4f", teacher.origin, metric, teacher.metric)
     return True
 
@@ -43,7 +43,7 @@ def judge_best(context: Context) -> bool:
         )
     if len(measures) < len(context.songs.valid):
         return False
-    metric = means(measures)[state.best.name]
+    metric = means(measures, options).get(state.best.name, math.nan)
     logger.info(
         "the best state, of epoch %d, has %s %.4f on the validation songs as they are now; it was "
         "%.4f", state.best.epoch, state.best.name, metric, state.best.metric,

@@ -1,5 +1,6 @@
 """The second stage of an epoch: validating the model and its averages, and keeping the best."""
 
+import logging
 import math
 from functools import partial
 
@@ -13,6 +14,8 @@ from demucs.training.stages.refresh import renew_teacher
 from demucs.training.stages.validation import Measures, means, measure, separate
 from demucs.training.state import cpu_state
 from demucs.training.step import diverged
+
+logger = logging.getLogger(__name__)
 
 EXPLODED = 100.0  # times the best validation loss so far
 MOST_LOSS = 1000.0  # in the first epoch; of a silent estimate it is below 1
@@ -48,11 +51,13 @@ def valid_stage(context: Context) -> Metrics | None:
                     state.epoch + 1,
                     partial(separate, model, options=context.options, device=device),
                 )
-    results = {name: means(excerpts) for name, excerpts in measures.items()}
+    results = {name: means(excerpts, context.options) for name, excerpts in measures.items()}
     _check_sound(context, results["main"]["loss"])
     del state.pending["measures"]
     chosen = best_name(metric, results)
-    _keep_best(context, chosen, results[chosen][metric])
+    if metric not in results[chosen]:
+        logger.warning("no validation song has a value of test.metric=%s: no state is kept", metric)
+    _keep_best(context, chosen, results[chosen].get(metric, math.nan))
     metrics: Metrics = {**results, **results[chosen], "bname": chosen}
     metrics["best"] = None if state.best is None else state.best.metric
     metrics.update(renew_teacher(context))

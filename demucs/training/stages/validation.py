@@ -1,5 +1,7 @@
-"""Loss and nSDR of a model on the validation songs."""
+"""Loss, nSDR and, if wanted, SDR of a model on the validation songs."""
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from demucs.apply import apply_model
 from demucs.console import tracked
 from demucs.evaluation import nsdr
+from demucs.evaluation.metrics.sdr import track_sdr
 from demucs.training.config.schema import TrainConfig
 from demucs.training.distributed.averages import Averages
 from demucs.training.distributed.process_group import ProcessGroup
@@ -29,11 +32,9 @@ def validate(
     """Separates each excerpt and compares, sharded over processes.
 
     Returns:
-        Means over excerpts: `loss` (= `reco`), `reco_STEM`, `nsdr` and `nsdr_STEM` in dB; the
-        first and third weighted over stems as in the training loss. The same on all processes, and
-        for any number of them.
+        See `means`. The same on all processes, and for any number of them.
     """
-    return means(measure(model, excerpts, options, group, Stop(), name=name))
+    return means(measure(model, excerpts, options, group, Stop(), name=name), options)
 
 
 @torch.no_grad()
@@ -69,9 +70,7 @@ def measure(
     for place in shown:
         if stop.wanted():
             break
-        stems = excerpts[place].stems(normalize=options.dset.normalize)[None]
-        estimates = separate(model, stems.sum(1), options, group.device)
-        new[place] = _measures(estimates, stems, options)
+        new[place] = _measure(model, excerpts[place], options, group.device)
         averages.update(new[place])
         stop.worked()
     for part in group.gathered(new):
@@ -79,12 +78,34 @@ def measure(
     return measures
 
 
-def means(measures: Measures) -> dict[str, float]:
-    """Means over excerpts, added up in their order."""
+def means(measures: Measures, options: TrainConfig) -> dict[str, float]:
+    """Means over excerpts, added up in their order.
+
+    Returns:
+        `loss` (= `reco`), `reco_STEM`, `nsdr` and `nsdr_STEM` in dB; the first and third weighted
+        over stems as in the training loss. With `options.measures_sdr` also `sdr` and `sdr_STEM` in
+        dB, and `sdr_med` and `sdr_med_STEM`, medians over excerpts where these are means; without
+        those of a stem that no excerpt has a value of.
+    """
     averages = Averages()
     for _, excerpt in sorted(measures.items()):
         averages.update(excerpt)
-    return averages.means()
+    results = averages.means()
+    for source in options.dset.sources:
+        name = f"sdr_{source}"
+        values = [excerpt[name] for excerpt in measures.values() if name in excerpt]
+        if values:
+            results[f"sdr_med_{source}"] = statistics.median(values)
+    for kind in ("sdr", "sdr_med"):
+        weighted = [
+            (weight, results[f"{kind}_{source}"])
+            for source, weight in zip(options.dset.sources, options.weights, strict=True)
+            if f"{kind}_{source}" in results
+        ]
+        total = sum(weight for weight, _ in weighted)
+        if total > 0:
+            results[kind] = sum(weight * value for weight, value in weighted) / total
+    return results
 
 
 @torch.no_grad()
@@ -96,7 +117,12 @@ def separate(model: nn.Module, mix: Tensor, options: TrainConfig, device: torch.
     return estimates.cpu()
 
 
-def _measures(estimates: Tensor, stems: Tensor, options: TrainConfig) -> dict[str, float]:
+def _measure(
+    model: nn.Module, excerpt: Excerpt, options: TrainConfig, device: torch.device
+) -> dict[str, float]:
+    wav = excerpt.stems()[None]
+    stems = excerpt.normalize(wav) if options.dset.normalize else wav
+    estimates = separate(model, stems.sum(1), options, device)
     errors = stem_losses(estimates, stems, options.optim.loss)
     ratios = nsdr(stems, estimates)[0].to(errors)
     reco = float(weighted_mean(errors, options.weights))
@@ -104,4 +130,10 @@ def _measures(estimates: Tensor, stems: Tensor, options: TrainConfig) -> dict[st
     for source, error, ratio in zip(options.dset.sources, errors, ratios, strict=True):
         measures[f"reco_{source}"] = float(error)
         measures[f"nsdr_{source}"] = float(ratio)
+    if options.measures_sdr:
+        # Of what is on disk: digital silence is not silent any more once it is normalized.
+        guess = excerpt.restore(estimates) if options.dset.normalize else estimates
+        ratios = track_sdr(wav[0], guess[0], options.dset.samplerate)
+        values = zip(options.dset.sources, ratios.tolist(), strict=True)
+        measures.update({f"sdr_{name}": value for name, value in values if math.isfinite(value)})
     return measures

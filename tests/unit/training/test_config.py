@@ -99,7 +99,7 @@ def test_the_transformer_has_a_rate_of_its_own() -> None:
         (["dset.samplerate=16000"], "musdb_samplerate=44100"),
         (["dset.use_musdb=false"], "no dataset"),
         (["dset.valid_samples=0"], "valid_samples=0"),
-        (["test.metric=sdr"], "test.metric=sdr.*nsdr_vocals"),
+        (["test.metric=sar"], "test.metric=sar.*nsdr_vocals.*sdr_med_vocals"),
         (["test.every=-1"], "test.every=-1"),
         (["test.overlap=1"], "test.overlap=1"),
         (["test.shifts=-1"], "test.shifts=-1"),

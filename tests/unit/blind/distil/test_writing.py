@@ -119,9 +119,7 @@ def test_songs_no_longer_selected_go_only_when_told(tmp_path: Path, music: Path)
     seen = look(music, out)
     write_songs(seen, writing_of(seen, out), Part())
     stricter = look(music, out, Rule(threshold=8.0))
-    with pytest.raises(
-        DatasetError, match=r"selected \(good\): give another folder, or --prune"
-    ):
+    with pytest.raises(DatasetError, match=r"selected \(good\): give another folder, or --prune"):
         check_others(out / "train", stricter.selection.kept, prune=False)
     assert (out / "train" / "good").is_dir()
     assert check_others(out / "train", stricter.selection.kept, prune=True) == ["good"]
