@@ -6,7 +6,14 @@ from typing import Any
 
 from demucs.data.official import TEST_NAMES
 from demucs.evaluation.metrics.definitions import DEFINITIONS, VALUES, title
-from demucs.evaluation.results.published_rows import published
+from demucs.evaluation.results.published_rows import (
+    BAG,
+    SINGLE,
+    kind_of,
+    only_bags,
+    published,
+    published_rows,
+)
 from demucs.report.run_files import Run
 
 
@@ -160,20 +167,31 @@ def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
         if column and run.results and set(run.results.sources) == set(content["sources"]):
             values = [column["stems"][stem] for stem in content["sources"]]
             values.insert(0, None if None in values else column["mean"])  # published: of all stems
-            measured_rows.append({"run": index, "values": values, "comparable": is_musdb_test(run)})
+            kind = kind_of(run.results.model)
+            measured_rows.append(
+                {"run": index, "values": values, "facts": kind, "comparable": is_musdb_test(run)}
+            )
     if not measured_rows:
         return None
-    rows = [
-        {"model": row["model"], "source": row["source"], "values": [row["all"], *row["stems"]]}
-        for row in content["rows"]
-    ]
+    rows = published_rows(_kind(runs))
     return {
         "sources": content["sources"],
-        "rows": rows,
+        "rows": [
+            {"model": row.model, "source": row.source, "values": [row.all, *row.stems],
+             "facts": row.facts, "note": row.note, "estimate": row.estimate}
+            for row in rows
+        ],
         "own": measured_rows,
+        "only_bags": only_bags(rows),
         "definition": f"{content['test_set']}. {content['definition']}",
         "comparable": all(row["comparable"] for row in measured_rows),
-    }
+    }  # fmt: skip
+
+
+def _kind(runs: Sequence[Run]) -> str:
+    """Bags stand first where every evaluation is of a bag, otherwise single models."""
+    kinds = {kind_of(run.results.model) for run in runs if run.results}
+    return BAG if kinds == {BAG} else SINGLE
 
 
 def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
@@ -199,9 +217,9 @@ def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
     if beside and beside["comparable"] and list(stems) == list(beside["sources"]):
         whole = all(row["values"][0] is not None for row in beside["own"])
         rows = [
-            {"model": row["model"], "values": [row["values"][0] if whole else None,
-                                               *row["values"][1:]]}
-            for row in beside["rows"]
+            {"model": f"{row['model']} ({row['facts']})",
+             "values": [row["values"][0] if whole else None, *row["values"][1:]]}
+            for row in beside["rows"] if not row["estimate"]
         ]  # fmt: skip
     median = ", median over songs" if name == "sdr_med" else ", mean over songs"
     return {

@@ -200,6 +200,21 @@ def test_musdb_is_known_by_its_songs():
     assert "1 of 50 songs failed" in said
 
 
+def test_published_rows_of_the_same_kind_are_first():
+    single = summary([make_run()])["published"]
+    assert single["own"][0]["facts"] == "single"
+    assert single["rows"][0]["facts"].startswith("single, MUSDB18-HQ")
+    assert any("only a bag was published" in sentence for sentence in single["only_bags"])
+    results = make_results(model={"name": "m", "members": 4})
+    bag = summary([make_run(results=results)])["published"]
+    assert bag["own"][0]["facts"] == "bag"
+    assert bag["rows"][0]["facts"].startswith("bag, MUSDB18-HQ")
+    assert summary([make_run(), make_run(results=results)])["published"]["rows"] == single["rows"]
+    page = render([make_run()], [], [], None, None)
+    assert "single, MUSDB18-HQ, not fine-tuned, an estimate" in page
+    assert "≈6.90" in page
+
+
 def test_a_model_that_has_seen_the_songs_is_warned_of():
     results = make_results(model={"name": "m", "test_set_seen": "yes: trained on it"})
     said = [text for _, text in summary([make_run(results=results)])["warnings"]]
