@@ -215,6 +215,24 @@ def test_published_rows_of_the_same_kind_are_first():
     assert "≈6.90" in page
 
 
+def test_a_public_run_is_drawn_beside_the_nsdr():
+    (chart,) = (c for c in curves([make_run(history=[epoch(1.0), epoch(0.9)])])
+                if c["name"] == "nsdr")  # fmt: skip
+    assert chart["lines"][-1] == "a public run"
+    assert chart["series"][-1] == {
+        "run": None, "name": "a public run", "points": [[1, 3.604], [2, 4.374]],
+    }  # fmt: skip
+    assert chart["epochs"] == 2
+    assert "MUSDB18-HQ (facebookresearch/demucs issue 354)" in chart["definition"]
+    (long,) = (c for c in curves([make_run(history=[epoch(1.0)] * 9)]) if c["name"] == "nsdr")
+    assert [point[0] for point in long["series"][-1]["points"]] == [1, 2, 3, 4, 5]
+    other = epoch(1.0)
+    other["valid"]["nsdr_piano"] = 1.0
+    charts = {c["name"]: c for c in curves([make_run(history=[other])])}
+    assert "a public run" not in charts["nsdr"]["lines"], "it has other stems"
+    assert all(line["run"] is not None for line in charts["weights"]["series"])
+
+
 def test_a_model_that_has_seen_the_songs_is_warned_of():
     results = make_results(model={"name": "m", "test_set_seen": "yes: trained on it"})
     said = [text for _, text in summary([make_run(results=results)])["warnings"]]
@@ -252,7 +270,7 @@ def test_curves_break_where_a_number_is_missing():
     assert train["points"] == [[1, 1.0], [2, None], [3, 0.5], [4, None], [5, None]]
     said = "train: no finite number at epoch 2, 4; no data at epoch 5"
     assert found["loss"]["notes"][0] == said
-    assert found["nsdr"]["lines"] == ["mean", *STEMS]
+    assert found["nsdr"]["lines"] == ["mean", *STEMS, "a public run"]
     assert set(found) == {"loss", "nsdr", "weights", "weights_loss"}
 
 
