@@ -192,7 +192,7 @@ CAUSES = (
     Cause(name="no moving average of the weights is evaluated", decibels="0.2",
           key="ema.epoch, ema.batch, test.best", rule=average,
           source="arXiv:2111.03600v3, table 7 (6.63 for 6.83, time-domain network)"),
-    Cause(name="no penalty on singular values", decibels="0.1 (vocals 0.7)",
+    Cause(name="no penalty on singular values", decibels="0.1 dB (vocals 0.7 dB)",
           key="svd=base svd.penalty", rule=no_penalty, source="arXiv:2111.03600v3"),
     Cause(name="evaluated without shifts or overlap", decibels="0.1", estimate=True,
           key="test.shifts, --shifts, --overlap", rule=shifts, source="estimate"),
@@ -201,6 +201,6 @@ CAUSES = (
     Cause(name="the best epoch is chosen by loss", decibels="not measured apart",
           key="test.metric=nsdr", rule=best_by_loss,
           source="arXiv:2603.09187 (choosing by SDR is at least as good)"),
-    Cause(name="the seed", decibels="±0.1–0.3 (standard deviation)", key="seed", rule=one_seed,
+    Cause(name="the seed", decibels="±0.1–0.3 dB (standard deviation)", key="seed", rule=one_seed,
           source="arXiv:2603.09187 (three seeds: 0.3 vocals, 0.2 bass, 0.1 others)"),
 )  # fmt: skip

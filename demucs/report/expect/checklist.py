@@ -48,18 +48,18 @@ def expectation(run: Run) -> dict[str, Any]:
     """All that is said of a run, as plain JSON."""
     evidence = Evidence(run)
     best, seconds, history = evidence.best, evidence.seconds(), run.history
-    goal = _goal(evidence)
+    goal, done = _goal(evidence), len(history) or run.provenance.get("epochs") or 0
     return {
         "name": run.name,
         "folder": str(run.folder) if run.folder else None,
         "model": _known(evidence, "model"),
-        "epoch": len(history),
+        "epoch": done,
         "epochs": goal,
         "valid_nsdr": finite_number(history[-1], "valid", "nsdr") if history else None,
         "best_epoch": best[0] if best else None,
         "seconds_per_epoch": {"train": seconds[0], "valid": seconds[1]} if seconds else None,
         "seconds_left": None if not seconds or goal is None
-        else max(0, goal - len(history)) * sum(seconds),
+        else max(0, goal - done) * sum(seconds),
         "sdr_med": evidence.sdr,
         "comparable": evidence.is_comparable,
         "first_epochs": {

@@ -227,6 +227,12 @@ def test_the_first_epochs_stand_beside_the_public_ones() -> None:
     assert "public run" not in expectation_text(make(history=[]))
 
 
+def test_a_release_alone_says_how_long_it_was_trained() -> None:
+    run = make(history=[], info={"provenance": {"epochs": 7}})
+    assert expectation(run)["epoch"] == 7
+    assert "sig: hdemucs, 7 of 9 epochs" in expectation_text(run)
+
+
 def test_an_epoch_has_its_price() -> None:
     run = make(history=[epoch()] * 3)
     found = expectation(run)
