@@ -12,8 +12,8 @@ import yaml
 from demucs.evaluation.results.published_rows import published
 from demucs.experiment.record import RECENT
 from demucs.experiment.run import finite_number
+from demucs.report.published_table import is_musdb_test
 from demucs.report.run_files import Run
-from demucs.report.score_tables import is_musdb_test
 
 # Of the keys that the checklist reads, in case a run has left its overrides only. They are those of
 # conf/config.yaml, which never change.

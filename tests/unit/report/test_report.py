@@ -21,8 +21,9 @@ from demucs.report.make import Options, make_report
 from demucs.report.output_folder import check_folder, new_folder
 from demucs.report.page import embedded, render
 from demucs.report.pictures import ROWS, levels, marks, png
+from demucs.report.published_table import is_musdb_test
 from demucs.report.run_files import Run, find_run
-from demucs.report.score_tables import is_musdb_test, summary
+from demucs.report.score_tables import summary
 from demucs.report.song_table import chosen, songs_table
 from demucs.report.sound import Excerpt, Signal, write_player
 from tools import report
