@@ -45,6 +45,7 @@ class Scores:
             the median.
         notes: what is missing, printed with the figure.
         data: which songs, as the results say; empty where they do not.
+        members: networks whose stems are averaged; 1 where the results say nothing of a bag.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Scores:
     aggregates: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
+    members: int = 1
 
     def values(self, metric: str, stem: str) -> dict[str, float]:
         """The values by track, without tracks that have none."""
@@ -109,6 +111,7 @@ def _read_results(path: Path, text: str) -> Scores:
         model = content["model"]
         scores = Scores(str(model["name"]), path, _epoch_of(model, path))
         scores.sources = [str(stem) for stem in content["sources"]]
+        scores.members = int(model.get("members") or 1)
         scores.data = {**_data_of(content), "tracks": len(content["tracks"])}
         for name, track in content["tracks"].items():
             if track.get("failed") is None:

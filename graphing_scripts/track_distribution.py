@@ -7,8 +7,8 @@ Reads results (JSON) of tools.test_pretrained, one or several. Draws a figure fo
 `track_distribution_METRIC`, as PNG and SVG, into `--out` or beside the first file: for each stem a
 box (quartiles and median), every track as a point, and from 8 tracks on a violin. The figure of
 SDR has the published numbers too: medians over the 50 test songs of MUSDB18-HQ, to be compared
-with the median in the box, and only if the results are of these songs. Needs matplotlib and numpy,
-and runs from any folder.
+with the median in the box, and only if the results are of these songs; models of the same kind as
+the evaluated one (single, bag) stand first. Needs matplotlib and numpy, and runs from any folder.
 """
 
 from demucs.process.signals import begin
@@ -17,7 +17,6 @@ if __name__ == "__main__":
     begin()  # before the imports below
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -30,9 +29,16 @@ from _scores import METRICS, Scores, read_scores
 from _style import COLOURS, MARKERS, footnotes, parser, save, say, warn
 
 from demucs.errors import message_of
+from demucs.evaluation.results.published_rows import (
+    BAG,
+    SINGLE,
+    PublishedRow,
+    only_bags,
+    published,
+    published_rows,
+)
 from demucs.process.command import run_command
 
-PUBLISHED = Path(__file__).parents[1] / "demucs" / "evaluation" / "results" / "published.json"
 TITLES = {"nsdr": "nSDR (dB)", "sdr": "SDR (dB)", "isr": "ISR (dB)", "sir": "SIR (dB)",
           "sar": "SAR (dB)", "si_sdr": "SI-SDR (dB)", "l1_freq": "L1-freq", "bleedless":
           "bleedless", "fullness": "fullness", "log_wmse": "log-WMSE"}  # fmt: skip
@@ -79,15 +85,18 @@ def main() -> None:
 def draw(models: Sequence[Scores], metric: str) -> plt.Figure:
     """One metric: a group of boxes for each stem, one of each evaluation."""
     stems = list(dict.fromkeys(stem for scores in models for stem in scores.sources))
-    published = json.loads(PUBLISHED.read_text(encoding="utf-8")) if metric == "sdr" else None
+    rows = rows_beside(models) if metric == "sdr" else []
     notes = []
-    if published and not set(stems) <= set(published["sources"]):
-        notes.append(f"the published rows are of {', '.join(published['sources'])}: left out")
-        published = None
-    wide = 0.6 + 0.5 * len(models) + (0.6 if published else 0)
-    wide = 1.5 + wide * (len(stems) + bool(published)) + (2.6 if published else 0)
-    figure, axes = plt.subplots(figsize=(min(13, max(6.5, wide)), 5.2), layout="constrained")
-    step = 0.8 / (len(models) + (1.2 if published else 0))
+    sources = published()["sources"]
+    if rows and not set(stems) <= set(sources):
+        notes.append(f"the published rows are of {', '.join(sources)}: left out")
+        rows = []
+    wide = 0.6 + 0.5 * len(models) + (0.6 if rows else 0)
+    wide = 1.5 + wide * (len(stems) + bool(rows)) + (3.4 if rows else 0)
+    figure, axes = plt.subplots(
+        figsize=(min(14, max(6.5, wide)), 5.8 if rows else 5.2), layout="constrained"
+    )
+    step = 0.8 / (len(models) + (1.2 if rows else 0))
     for number, scores in enumerate(models):
         for place, stem in enumerate(stems):
             values = sorted(scores.values(metric, stem).values())
@@ -98,15 +107,15 @@ def draw(models: Sequence[Scores], metric: str) -> plt.Figure:
         say(axes, f"{TITLES[metric]} is of no track in these results")
         axes.set_yticks([])
     columns = list(stems)
-    if published and axes.has_data():
+    if rows and axes.has_data():
         columns.append("mean of the medians")
         for number, scores in enumerate(models):
             mean = scores.aggregates.get("sdr_med", {}).get("mean")
             if mean is not None:
                 axes.plot(len(stems) - 0.4 + step * (number + 0.5), mean, linestyle="", marker="_",
                           markersize=22, markeredgewidth=3, color=COLOURS[number % 7])  # fmt: skip
-        add_published(figure, axes, published, stems, 0.4 - 0.6 * step, step)
-        notes += comparable(models, published)
+        add_published(figure, axes, rows, stems, 0.4 - 0.6 * step, step)
+        notes += [*comparable(models, published()), *only_bags(rows)]
     axes.set_xticks(
         range(len(columns)), [name.replace("mean of the ", "mean of\nthe ") for name in columns]
     )
@@ -116,6 +125,12 @@ def draw(models: Sequence[Scores], metric: str) -> plt.Figure:
     add_legend(figure, models, metric)
     footnotes(figure, notes)
     return figure
+
+
+def rows_beside(models: Sequence[Scores]) -> list[PublishedRow]:
+    """Measured rows, of which those of the models' kind are first."""
+    bags = all(scores.members > 1 for scores in models)
+    return [row for row in published_rows(BAG if bags else SINGLE) if not row.estimate]
 
 
 def put(axes: plt.Axes, values: list[float], place: float, width: float, number: int) -> None:
@@ -141,28 +156,31 @@ def put(axes: plt.Axes, values: list[float], place: float, width: float, number:
 
 
 def add_published(
-    figure: plt.Figure, axes: plt.Axes, published: dict[str, Any], stems: Sequence[str],
+    figure: plt.Figure, axes: plt.Axes, rows: Sequence[PublishedRow], stems: Sequence[str],
     shift: float, step: float,
 ) -> None:  # fmt: skip
     """The published numbers as markers to the right of each stem's boxes."""
-    rows = published["rows"]
     handles = []
     for number, row in enumerate(rows):
-        values = dict(zip(published["sources"], row["stems"], strict=True))
+        values = dict(zip(published()["sources"], row.stems, strict=True))
         points = [(place, values[stem]) for place, stem in enumerate(stems)]
-        points.append((len(stems), row["all"] if len(stems) == len(values) else None))
+        points.append((len(stems), row.all if len(stems) == len(values) else None))
         points = [(place, value) for place, value in points if value is not None]
         spread = step * 0.9 * (number / (len(rows) - 1) - 0.5)
-        look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7]}
-        axes.plot([place + shift + spread for place, _ in points], [value for _, value in points],
-                  linestyle="", markerfacecolor="white", markeredgewidth=1.4, markersize=6,
-                  **look)  # fmt: skip
-        label = f"{row['model']}\n{row['source']}"
-        handles.append(plt.Line2D([], [], linestyle="", markerfacecolor="white", label=label,
-                                  markeredgewidth=1.4, markersize=6, **look))  # fmt: skip
-    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8.5,
-                  title=f"published medians,\n{published['test_set']}", title_fontsize=9,
-                  alignment="left", labelspacing=0.8)  # fmt: skip
+        colour = COLOURS[number % 7]
+        look = {
+            "color": colour, "marker": MARKERS[(number + number // 7) % 7], "linestyle": "",
+            "markerfacecolor": colour if row.kind == SINGLE else "white", "markeredgewidth": 1.4,
+            "markersize": 5.5,
+        }  # fmt: skip
+        axes.plot([place + shift + spread for place, _ in points],
+                  [value for _, value in points], **look)  # fmt: skip
+        label = f"{row.model}: {row.kind or 'kind not stated'}\n{row.source}"
+        handles.append(plt.Line2D([], [], label=label, **look))
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=6.8,
+                  title=f"published medians,\n{published()['test_set']}\n"
+                  "(filled: single models)", title_fontsize=8,
+                  alignment="left", labelspacing=0.45)  # fmt: skip
 
 
 def add_legend(figure: plt.Figure, models: Sequence[Scores], metric: str) -> None:

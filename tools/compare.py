@@ -19,7 +19,7 @@ from demucs.console import number, table
 from demucs.errors import ConfigError
 from demucs.evaluation.metrics.definitions import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
-from demucs.evaluation.results.published_rows import published_text
+from demucs.evaluation.results.published_rows import kind_of, published_text
 from demucs.evaluation.results.results import Results
 from demucs.files import atomic_path
 from demucs.process.command import run_command
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         for name, results in zip(names, (first, second), strict=True):
             column = results.aggregates().get("sdr_med")
             if column is not None:
-                print("\n" + published_text(name, column, results.sources))
+                kind = kind_of(results.model)
+                print("\n" + published_text(name, column, results.sources, kind))
     for text in doubts(first, second, names):
         print(f"WARNING: {text}", file=sys.stderr)
     if args.out:

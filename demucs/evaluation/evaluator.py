@@ -206,6 +206,7 @@ def _new_results(model: nn.Module, name: str | None, settings: dict[str, Any]) -
             **({"test_set_seen": provenance.get("test_set_seen")} if release else {}),
             "samplerate": facts.samplerate,
             "segment": facts.segment,
+            **({"members": facts.members} if facts.members > 1 else {}),
         },
         settings=settings,
         sources=list(facts.sources),

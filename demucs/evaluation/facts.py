@@ -25,12 +25,14 @@ class ModelFacts:
         segment: length of a chunk in seconds.
         songs: marks of those it was trained on (`demucs.release.provenance.song_mark`), where its
             release has them.
+        members: networks whose stems are averaged; 1 for a single model.
     """
 
     sources: list[str]
     samplerate: int
     segment: float
     songs: frozenset[str] = frozenset()
+    members: int = 1
 
     @classmethod
     def of(cls, model: nn.Module) -> "ModelFacts":
@@ -42,4 +44,5 @@ class ModelFacts:
             int(seen.samplerate),
             float(seen.segment),
             frozenset(data.get("songs") or ()),
+            len(seen.models) if isinstance(getattr(model, "models", None), nn.ModuleList) else 1,
         )

@@ -177,12 +177,13 @@ def _measure(
 
 def report(results: "Results", out: Path, settings: Settings, *, published: bool) -> int:
     """Prints the results; returns the exit code."""
-    from demucs.evaluation.results.published_rows import published_text
+    from demucs.evaluation.results.published_rows import kind_of, published_text
 
     print(results_text(results))
     if published:
         median = results.aggregates().get("sdr_med")
-        rows = median and published_text(results.model["name"], median, results.sources)
+        model = results.model
+        rows = median and published_text(model["name"], median, results.sources, kind_of(model))
         print(
             "\n" + (rows or "There are no published rows for these stems, or SDR was not measured.")
         )

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from demucs.evaluation.results.published_rows import first_epochs, published
 from demucs.experiment.run import finite_number
 from demucs.report.run_files import Run
 
 Epoch = Mapping[str, Any]
+PUBLIC = "a public run"  # the line of its first epochs
 STAGES = ("train", "valid")  # of every epoch; songs are tested only now and then
 
 
@@ -53,7 +55,7 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
         ]
         series = [line for line in series if any(value is not None for _, value in line["points"])]
         if series:
-            charts.append({
+            chart = {
                 "name": panel.name, "title": panel.title, "unit": panel.unit,
                 "definition": panel.definition, "lines": list(panel.lines),
                 "series": [
@@ -61,8 +63,31 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 ],
                 "epochs": max(line["points"][-1][0] for line in series),
                 "notes": [note for line in series for note in _gaps(line, runs)],
-            })  # fmt: skip
+            }  # fmt: skip
+            if panel.name == "nsdr":
+                _add_public(chart, panel.lines)
+            charts.append(chart)
     return charts
+
+
+def _add_public(chart: dict[str, Any], lines: Iterable[str]) -> None:
+    """The first epochs of a public run beside a validation nSDR of the same stems.
+
+    It belongs to no run, and is drawn no further than the runs are.
+    """
+    content = published()
+    stems = set(lines) - {"mean"}
+    if not stems <= set(content["sources"]):
+        return
+    values = [epoch["valid"]["nsdr"] for epoch in first_epochs()]
+    points = [[epoch, value] for epoch, value in enumerate(values, 1) if epoch <= chart["epochs"]]
+    chart["lines"].append(PUBLIC)
+    chart["series"].append({"run": None, "name": PUBLIC, "points": points})
+    source, songs = content["first_epochs"]["source"], content["test_set"].partition(",")[0]
+    chart["definition"] += (
+        f"; {PUBLIC}: the mean in the first {len(values)} epochs of one trained on {songs} "
+        f"({source}), to be compared with trainings on the same songs only"
+    )
 
 
 def _panels(epochs: Sequence[Epoch]) -> list[Panel]:

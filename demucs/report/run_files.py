@@ -72,7 +72,12 @@ def letter(index: int) -> str:
 
 
 def find_run(
-    name: str, *, outputs: Path, repo: Path | None = None, evaluation: Path | None = None
+    name: str,
+    *,
+    outputs: Path,
+    repo: Path | None = None,
+    evaluation: Path | None = None,
+    light: bool = False,
 ) -> Run:
     """Finds a run by its signature, by the name of its release, or by a folder.
 
@@ -83,6 +88,7 @@ def find_run(
         outputs: holds `xps/SIG`.
         repo: folder of releases; `release_models` if not given.
         evaluation: its results; by default those in the folder, or `REPO/evaluation_NAME.json`.
+        light: leave its release unread where its folder is here; reading one loads torch.
 
     Raises:
         ConfigError: there is nothing of that name, or a folder that has no file of a run; says
@@ -106,7 +112,8 @@ def find_run(
     model = run.results.model if run.results else {}
     noted = model.get("signature") or run.kept.get("signature")
     signature = str(noted or run.name) if is_place else run.name
-    _read_release(run, signature, repo)
+    if not (light and run.folder is not None):
+        _read_release(run, signature, repo)
     _note_missing(run, signature, outputs, repo, broken)
     if not run.is_shown and is_place and not _is_run(folder):
         raise ConfigError(f"the folder {as_folder} has no file of a run. {_present(outputs, repo)}")

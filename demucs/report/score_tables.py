@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from demucs.data.official import TEST_NAMES
 from demucs.evaluation.metrics.definitions import DEFINITIONS, VALUES, title
-from demucs.evaluation.results.published_rows import published
+from demucs.report.published_table import is_musdb_test, published_table
 from demucs.report.run_files import Run
 
 
@@ -90,7 +89,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "stems": stems,
         "tables": rows,
         "definitions": _definitions(metrics, mixture="baseline" in used),
-        "published": _published(runs),
+        "published": published_table(runs),
         "warnings": warnings(runs),
     }
 
@@ -143,39 +142,6 @@ def _definitions(metrics: Sequence[str], *, mixture: bool) -> dict[str, list[tup
     return definitions
 
 
-def is_musdb_test(run: Run) -> bool:
-    """Whether an evaluation is of all test songs of MUSDB18, by their names."""
-    if run.results is None:
-        return False
-    good = {name for name, track in run.results.tracks.items() if track.failed is None}
-    return good == TEST_NAMES
-
-
-def _published(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Rows of published models and of these runs; None where no run can stand beside them."""
-    content = published()
-    measured_rows = []
-    for index, run in enumerate(runs):
-        column = run.results.aggregates().get("sdr_med") if run.results else None
-        if column and run.results and set(run.results.sources) == set(content["sources"]):
-            values = [column["stems"][stem] for stem in content["sources"]]
-            values.insert(0, None if None in values else column["mean"])  # published: of all stems
-            measured_rows.append({"run": index, "values": values, "comparable": is_musdb_test(run)})
-    if not measured_rows:
-        return None
-    rows = [
-        {"model": row["model"], "source": row["source"], "values": [row["all"], *row["stems"]]}
-        for row in content["rows"]
-    ]
-    return {
-        "sources": content["sources"],
-        "rows": rows,
-        "own": measured_rows,
-        "definition": f"{content['test_set']}. {content['definition']}",
-        "comparable": all(row["comparable"] for row in measured_rows),
-    }
-
-
 def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
     """One number a run and stem for the figure at the head: SDR as in papers, else nSDR.
 
@@ -194,14 +160,14 @@ def glance(runs: Sequence[Run]) -> dict[str, Any] | None:
         if column:
             row = _row(name, index, column, stems)
             shown.append({"run": index, "cells": row["cells"]})
-    beside = _published(runs) if name == "sdr_med" else None
+    beside = published_table(runs) if name == "sdr_med" else None
     rows = []
     if beside and beside["comparable"] and list(stems) == list(beside["sources"]):
         whole = all(row["values"][0] is not None for row in beside["own"])
         rows = [
-            {"model": row["model"], "values": [row["values"][0] if whole else None,
-                                               *row["values"][1:]]}
-            for row in beside["rows"]
+            {"model": f"{row['model']} ({row['facts']})",
+             "values": [row["values"][0] if whole else None, *row["values"][1:]]}
+            for row in beside["rows"] if not row["estimate"]
         ]  # fmt: skip
     median = ", median over songs" if name == "sdr_med" else ", mean over songs"
     return {

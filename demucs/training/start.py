@@ -74,7 +74,7 @@ def check_start(run: RunConfig, folder: Path) -> None:
     if run.spec.name == "torch_hdemucs":
         torchaudio_network()
     if options.misc.reference is not None:
-        Reference.load(Path(options.misc.reference))
+        Reference.load(options.misc.reference)
     if any((folder / name).exists() for name in CHECKPOINTS):
         return
     if options.continue_from is not None:

@@ -237,6 +237,26 @@ def test_charts_tell_values_by_pointer_and_key(visit, one):
     assert "bass: no finite number at epoch 1" in page.inner_text("[data-chart='1']")
 
 
+@pytest.mark.parametrize("which", ["one", "two"])
+def test_a_public_run_is_drawn_beside_the_nsdr(visit, which, request):
+    page = visit(request.getfixturevalue(which))
+    chart = page.locator("[data-chart='1']")
+    dotted = chart.locator(".plot path.line.ink")
+    assert dotted.count() == 1
+    assert dotted.get_attribute("stroke-dasharray") == "2 4"
+    chart.locator(".plot").focus()
+    page.keyboard.press("Home")
+    said = chart.locator(".plot").get_attribute("aria-valuetext")
+    assert said.endswith("; a public run 3.60")  # without the letter of a run
+    chart.locator(".legend button", has_text="a public run").click()
+    assert dotted.count() == 0
+    if which == "two":  # it stays where the runs are hidden
+        chart.locator(".legend button", has_text="a public run").click()
+        page.click("#runkey button >> nth=0")
+        page.click("#runkey button >> nth=1")
+        assert chart.locator(".plot path.line").count() == 1
+
+
 OUTSIDE = """() => {
     const width = document.documentElement.clientWidth;
     const found = [];

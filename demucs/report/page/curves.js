@@ -1,4 +1,5 @@
 // Line charts: colour and marker tell the line; with several runs the dash and the marker tell the run.
+// A series of no run (null) is a published one: dotted, in the colour of the text.
 
 const DASHES = ["", "6 4", "2 3", "8 3 2 3"];
 const MARKERS = [
@@ -13,6 +14,7 @@ const charts = [];
 
 function lineStyle(line, run) {
   const several = DATA.runs.length > 1;
+  if (run === null) return { colour: "ink", dash: "2 4", marker: MARKERS[3] };
   return {
     colour: `c${line % 7}`,
     dash: DASHES[(several ? run : 0) % DASHES.length],
@@ -62,7 +64,7 @@ class Chart {
       if (!own.length) continue;
       const value = element("span", { class: "value" });
       this.values.set(name, value);
-      const swatch = lineSwatch(lineStyle(index, own[0].run), DATA.runs.length > 1);
+      const swatch = lineSwatch(lineStyle(index, own[0].run), DATA.runs.length > 1 && own[0].run !== null);
       this.legend.append(element("button", {
         type: "button", "aria-pressed": "true",
         click: (event) => {
@@ -145,7 +147,7 @@ class Chart {
       for (const one of this.panel.series.filter((series) => series.name === name)) {
         const point = one.points.find(([epoch]) => epoch === this.epoch);
         const text = !point ? "–" : point[1] === null ? "no number" : significant(point[1]);
-        const letter = DATA.runs.length > 1 ? `${DATA.runs[one.run]} ` : "";
+        const letter = DATA.runs.length > 1 && one.run !== null ? `${DATA.runs[one.run]} ` : "";
         parts.push(`${letter}${text}`);
         if (point && point[1] !== null && !this.hidden.has(name) && !hiddenRuns.has(one.run)) {
           const colour = lineStyle(this.panel.lines.indexOf(name), one.run).colour;

@@ -57,7 +57,7 @@ class Monitor:
         misc = run.options.misc
         if not speaks:
             return cls(run, speaks=False)
-        reference = None if misc.reference is None else Reference.load(Path(misc.reference))
+        reference = None if misc.reference is None else Reference.load(misc.reference)
         board = Board.open(folder, steps=steps, every=misc.board)
         return cls(run, excerpt=_middle(songs), board=board, reference=reference)
 
@@ -87,8 +87,9 @@ class Monitor:
         if not self.speaks:
             return
         self.board.epoch(number, metrics)
-        if self.reference is not None:
-            logger.info(self.reference.line(number, metrics))
+        line = "" if self.reference is None else self.reference.line(number, metrics)
+        if line:
+            logger.info(line)
 
     def sound(self, number: int, separate: Callable[[Tensor], Tensor]) -> None:
         """Writes stems of a validation song, after epochs 1, 2, 4, 8, …, and the last one.

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from demucs.errors import ConfigError
+from demucs.evaluation.results.published_rows import first_epochs, published
 from demucs.experiment.run import HISTORY, finite_number, parse_history
 
+PUBLIC = "public"  # the first epochs of a public run, instead of a path
 SHOWN = (
     ("train", "loss", ".5f", ""),
     ("valid", "loss", ".5f", ""),
@@ -21,25 +23,36 @@ class Reference:
     Args:
         history: one entry an epoch, as Dora's `history.json`.
         name: for messages.
+        is_whole: the run ended there, so later epochs are compared with its last one.
     """
 
-    def __init__(self, history: Sequence[Mapping[str, Any]], name: str) -> None:
-        self.history, self.name = history, name
+    def __init__(
+        self, history: Sequence[Mapping[str, Any]], name: str, *, is_whole: bool = True
+    ) -> None:
+        self.history, self.name, self.is_whole = history, name, is_whole
 
     @classmethod
-    def load(cls, path: Path) -> "Reference":
-        """Reads a `history.json`, or that of the experiment whose folder `path` is.
+    def load(cls, place: str | Path) -> "Reference":
+        """Reads a `history.json`, or that of the experiment whose folder `place` is.
+
+        Args:
+            place: a path, or `public`: the first epochs of a public run. A folder of that name is
+                `./public`.
 
         Raises:
             ConfigError: there is none, or it is empty or no history.
         """
+        if place == PUBLIC:
+            source = published()["first_epochs"]["source"]
+            return cls(first_epochs(), f"{PUBLIC} ({source})", is_whole=False)
+        path = Path(place)
         file = path / HISTORY if path.is_dir() else path
         try:
             history = parse_history(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"misc.reference={path} cannot be read as a history ({error}): give a "
-                "history.json, or the folder of an experiment"
+                "history.json, the folder of an experiment, or `public`"
             ) from None
         if not history:
             raise ConfigError(f"misc.reference={path} has no epochs: give a history that has some")
@@ -48,8 +61,11 @@ class Reference:
     def line(self, epoch: int, metrics: Mapping[str, Any]) -> str:
         """How the metrics of an epoch (from 1) compare with the reference's, as one line.
 
-        Says also at which epoch the reference first was as good on the validation songs.
+        Says also at which epoch the reference first was as good on the validation songs. Empty
+        where only the first epochs of the reference are known, and this is a later one.
         """
+        if epoch > len(self.history) and not self.is_whole:
+            return ""
         if epoch > len(self.history):
             there: Mapping[str, Any] = self.history[-1]
             head = f"against {self.name} (its last epoch, {len(self.history)})"
@@ -79,4 +95,6 @@ class Reference:
             there = finite_number(epoch, "valid", _LOWER_IS_BETTER)
             if there is not None and there <= here:
                 return f"; it had this valid loss at epoch {number}"
+        if not self.is_whole:
+            return f"; its first {len(self.history)} epochs had no valid loss as low"
         return "; it never had a valid loss as low"

@@ -1,6 +1,7 @@
 """Intervals, paired comparison, leaks, published rows and sheets."""
 
 import csv
+import dataclasses
 import json
 import re
 
@@ -11,7 +12,13 @@ from demucs.errors import ConfigError
 from demucs.evaluation import Results, TrackResult
 from demucs.evaluation.results.aggregate import bootstrap, column, interval
 from demucs.evaluation.results.comparison import compare, doubts
-from demucs.evaluation.results.published_rows import published, published_text
+from demucs.evaluation.results.published_rows import (
+    kind_of,
+    only_bags,
+    published,
+    published_rows,
+    published_text,
+)
 from demucs.evaluation.results.sheets import write_sheets
 from demucs.evaluation.results.table import results_text
 from tools import compare as command
@@ -172,13 +179,58 @@ def test_published_rows_stand_in_the_order_of_their_stems():
     sources = ["vocals", "other", "drums", "bass"]
     column_ = {"mean": 5.0, "stems": dict(zip(sources, (1.0, 2.0, 3.0, None), strict=True))}
     text = published_text("mine", column_, sources)
-    assert text.splitlines()[0].split() == ["model", "All", *published()["sources"], "source"]
-    own = next(line for line in text.splitlines() if line.startswith("mine"))
-    assert own.split()[1:6] == ["5.00", "3.00", "–", "2.00", "1.00"]
-    bag = next(line for line in text.splitlines() if line.startswith("HDemucs, bag"))
-    assert bag.split()[-6:] == ["7.68", "8.24", "8.76", "5.59", "8.13", "arXiv:2111.03600"]
+    lines = text.splitlines()
+    assert lines[0].split() == [
+        "model", "kind", "tuned", "shifts", "All", *published()["sources"], "source",
+    ]  # fmt: skip
+    own = next(line for line in lines if line.startswith("mine"))
+    assert own.split()[1:7] == ["single", "5.00", "3.00", "–", "2.00", "1.00"]
+    bag = next(line for line in lines if line.startswith("Hybrid Demucs, 2 time"))
+    values = ["bag", "yes", "2", "7.64", "8.12", "8.43", "5.65", "8.35"]
+    assert bag.split()[-9:-1] == values
+    assert f"{bag.split()[-1]} arXiv:2111.03600v3, table 6" in " ".join(text.split())
     assert "median over tracks" in " ".join(text.split())
     assert published_text("mine", column_, ["a", "b"]) == ""
+
+
+def test_published_rows_say_what_they_are():
+    for row in published_rows():
+        assert row.kind in ("single", "bag", "one a stem", None)
+        assert row.data.startswith("MUSDB18-HQ")
+        assert row.source.startswith(
+            "estimate" if row.estimate else ("arXiv:", "facebookresearch/demucs issue ")
+        )
+        assert row.note or not row.estimate
+        if None not in row.stems:  # All is their mean, to a rounded digit
+            assert np.mean(row.stems) == pytest.approx(row.all, abs=0.0151)
+    kinds = {row.model: row.kind for row in published_rows()}
+    assert kinds["HDEMUCS_HIGH_MUSDB of torchaudio"] == "single"
+    assert kinds["Hybrid Demucs, 2 time + 2 hybrid"] == "bag"
+
+
+def test_rows_of_the_own_kind_are_first():
+    column_ = {"mean": 5.0, "stems": dict.fromkeys(published()["sources"], 5.0)}
+    for kind in ("single", "bag"):
+        kinds = [row.kind for row in published_rows(kind)]
+        count = kinds.count(kind)
+        assert count > 0
+        assert kinds[:count] == [kind] * count
+        lines = published_text("mine", column_, published()["sources"], kind).splitlines()[2:]
+        assert lines[0].startswith(published_rows(kind)[0].model)
+        assert kind in lines[0]
+    assert kind_of({"name": "m"}) == "single"
+    assert kind_of({"name": "m", "members": 4}) == "bag"
+
+
+def test_where_only_a_bag_is_there_it_is_said():
+    column_ = {"mean": 5.0, "stems": dict.fromkeys(published()["sources"], 5.0)}
+    said = " ".join(published_text("mine", column_, published()["sources"]).split())
+    assert "800 songs only a bag was published (8.34): a single model reaches less" in said
+    bags = [row for row in published_rows() if row.kind == "bag" and row.network == "hdemucs"]
+    estimate = dataclasses.replace(bags[0], kind="single", estimate=True)
+    (said,) = only_bags([estimate, bags[0]])
+    assert "hdemucs trained on MUSDB18-HQ only a bag" in said
+    assert only_bags([dataclasses.replace(estimate, estimate=False), bags[0]]) == []
 
 
 def test_sheets_hold_every_value(tmp_path):

@@ -16,6 +16,7 @@ from demucs.errors import ConfigError, DatasetError
 from demucs.evaluation import evaluate, nsdr, separate_track
 from demucs.evaluation.metrics.definitions import BSS_METRICS
 from demucs.evaluation.results.table import results_text
+from demucs.release.bag import Bag
 
 RATE = 4000
 SOURCES = ["low", "high"]
@@ -84,6 +85,12 @@ def test_known_answer_and_baseline():
     assert column["tracks"] == {"low": 2, "high": 2}
     assert results.complete
     assert results.failed() == {}
+
+
+def test_a_bag_is_recorded_as_one():
+    single, shares = Share(0.5, 0.0), (Share(0.5, 0.0), Share(0.3, 0.1))
+    assert "members" not in run(single, songs(1), shifts=0).model
+    assert run(Bag(shares), songs(1), shifts=0).model["members"] == 2
 
 
 def test_normalisation_is_undone():

@@ -1,6 +1,5 @@
 """Figures of tracks: distributions beside published rows, and two models compared."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import track_distribution
 from _scores import read_scores
 
 from demucs.evaluation.results.comparison import compare
+from demucs.evaluation.results.published_rows import published, published_rows
 from demucs.evaluation.results.results import Results, TrackResult
 
 ROOT = Path(__file__).parents[3]
@@ -79,8 +79,7 @@ def test_every_track_is_a_point_and_the_median_is_marked(tmp_path: Path) -> None
 )
 def test_published_numbers_are_of_musdb(tmp_path: Path, count: int, data: str, same: bool) -> None:
     scores = read_scores(make(tmp_path / "a.json", count, data=data))
-    published = json.loads(track_distribution.PUBLISHED.read_text())
-    said = " ".join(track_distribution.comparable([scores], published))
+    said = " ".join(track_distribution.comparable([scores], published()))
     assert ("NOT COMPARABLE" not in said) is same
     assert same or f"{count} tracks of “{data}”" in said
 
@@ -88,12 +87,16 @@ def test_published_numbers_are_of_musdb(tmp_path: Path, count: int, data: str, s
 def test_the_figure_of_sdr_has_the_published_rows(tmp_path: Path) -> None:
     scores = read_scores(DEMO)
     figure = track_distribution.draw([scores], "sdr")
-    published = json.loads(track_distribution.PUBLISHED.read_text())
     drawn = {round(float(y), 2) for one in figure.axes[0].get_lines() for y in one.get_ydata()}
-    for row in published["rows"]:
-        assert {row["all"], *(value for value in row["stems"] if value)} <= drawn
+    for row in published_rows():
+        if not row.estimate:
+            assert {row.all, *(value for value in row.stems if value)} <= drawn
     texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert any("2111.03600" in text for text in texts)
+    kinds = [text.partition("\n")[0].rpartition(": ")[2] for text in texts if "\n" in text]
+    assert kinds == sorted(kinds, key=lambda kind: kind != "single")
+    assert {"single", "bag"} <= set(kinds)
+    assert "only a bag was published" in notes(figure)
     assert "NOT COMPARABLE with the published rows: c4a125af" in notes(figure)
     assert "4 tracks are too few for a violin" in notes(figure)
     other = track_distribution.draw([scores], "nsdr")

@@ -21,8 +21,9 @@ from demucs.report.make import Options, make_report
 from demucs.report.output_folder import check_folder, new_folder
 from demucs.report.page import embedded, render
 from demucs.report.pictures import ROWS, levels, marks, png
+from demucs.report.published_table import is_musdb_test
 from demucs.report.run_files import Run, find_run
-from demucs.report.score_tables import is_musdb_test, summary
+from demucs.report.score_tables import summary
 from demucs.report.song_table import chosen, songs_table
 from demucs.report.sound import Excerpt, Signal, write_player
 from tools import report
@@ -200,6 +201,39 @@ def test_musdb_is_known_by_its_songs():
     assert "1 of 50 songs failed" in said
 
 
+def test_published_rows_of_the_same_kind_are_first():
+    single = summary([make_run()])["published"]
+    assert single["own"][0]["facts"] == "single"
+    assert single["rows"][0]["facts"].startswith("single, MUSDB18-HQ")
+    assert any("only a bag was published" in sentence for sentence in single["only_bags"])
+    results = make_results(model={"name": "m", "members": 4})
+    bag = summary([make_run(results=results)])["published"]
+    assert bag["own"][0]["facts"] == "bag"
+    assert bag["rows"][0]["facts"].startswith("bag, MUSDB18-HQ")
+    assert summary([make_run(), make_run(results=results)])["published"]["rows"] == single["rows"]
+    page = render([make_run()], [], [], None, None)
+    assert "single, MUSDB18-HQ, not fine-tuned, an estimate" in page
+    assert "≈6.9<" in page
+
+
+def test_a_public_run_is_drawn_beside_the_nsdr():
+    (chart,) = (c for c in curves([make_run(history=[epoch(1.0), epoch(0.9)])])
+                if c["name"] == "nsdr")  # fmt: skip
+    assert chart["lines"][-1] == "a public run"
+    assert chart["series"][-1] == {
+        "run": None, "name": "a public run", "points": [[1, 3.604], [2, 4.374]],
+    }  # fmt: skip
+    assert chart["epochs"] == 2
+    assert "MUSDB18-HQ (facebookresearch/demucs issue 354)" in chart["definition"]
+    (long,) = (c for c in curves([make_run(history=[epoch(1.0)] * 9)]) if c["name"] == "nsdr")
+    assert [point[0] for point in long["series"][-1]["points"]] == [1, 2, 3, 4, 5]
+    other = epoch(1.0)
+    other["valid"]["nsdr_piano"] = 1.0
+    charts = {c["name"]: c for c in curves([make_run(history=[other])])}
+    assert "a public run" not in charts["nsdr"]["lines"], "it has other stems"
+    assert all(line["run"] is not None for line in charts["weights"]["series"])
+
+
 def test_a_model_that_has_seen_the_songs_is_warned_of():
     results = make_results(model={"name": "m", "test_set_seen": "yes: trained on it"})
     said = [text for _, text in summary([make_run(results=results)])["warnings"]]
@@ -237,7 +271,7 @@ def test_curves_break_where_a_number_is_missing():
     assert train["points"] == [[1, 1.0], [2, None], [3, 0.5], [4, None], [5, None]]
     said = "train: no finite number at epoch 2, 4; no data at epoch 5"
     assert found["loss"]["notes"][0] == said
-    assert found["nsdr"]["lines"] == ["mean", *STEMS]
+    assert found["nsdr"]["lines"] == ["mean", *STEMS, "a public run"]
     assert set(found) == {"loss", "nsdr", "weights", "weights_loss"}
 
 

@@ -76,6 +76,19 @@ def test_the_rate_is_the_configured_one_with_another_runs_optimiser(
     assert [group["lr"] for group in tuned.state.optimiser.param_groups] == [1e-5]
 
 
+def test_the_first_epochs_are_compared_with_the_public_ones(
+    songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        solver(songs, tmp_path, "epochs=6", "max_batches=1", "misc.reference=public").train()
+    messages = [record.getMessage() for record in caplog.records]
+    lines = [text for text in messages if text.startswith("against public")]
+    assert len(lines) == 5, "epoch 6 of that run is not known"
+    assert all("(facebookresearch/demucs issue 354) at this epoch" in text for text in lines)
+    assert "and 5.32 dB" in lines[-1]
+    assert "" not in messages
+
+
 def test_each_epoch_is_compared_with_the_reference(
     songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -78,6 +78,28 @@ def test_a_run_is_placed_against_its_reference(tmp_path: Path) -> None:
     assert late.endswith("it never had a valid loss as low")
 
 
+def test_the_public_curve_is_a_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = Reference.load("public")
+    assert [epoch["valid"]["nsdr"] for epoch in reference.history] == pytest.approx(
+        [3.60, 4.37, 4.86, 5.12, 5.32], abs=0.006
+    )
+    metrics = {"train": {"loss": 0.3}, "valid": {"loss": 0.21, "nsdr": 4.1}}
+    line = reference.line(1, metrics)
+    assert line.startswith("against public (facebookresearch/demucs issue 354) at this epoch")
+    assert "valid loss 0.21000 and 0.21910 (-0.00910), valid nsdr 4.10 and 3.60 dB (+0.50)" in line
+    assert "train" not in line
+    assert line.endswith("it had this valid loss at epoch 2")
+    assert reference.line(5, {"valid": {"loss": 0.1}}).endswith(
+        "its first 5 epochs had no valid loss as low"
+    )
+    assert reference.line(6, metrics) == "", "its later epochs are not known"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"misc\.reference=public cannot be read"):
+        Reference.load(Path("public"))
+    with pytest.raises(ConfigError, match="or `public`"):
+        Reference.load("./public")
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", None])
 def test_what_is_no_history_is_refused(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "history.json"
