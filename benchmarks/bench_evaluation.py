@@ -56,7 +56,8 @@ def by_museval(truth: Array, guess: Array) -> dict[str, Array]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = museval.evaluate(truth.swapaxes(1, 2), guess.swapaxes(1, 2), win=RATE, hop=RATE)
+        signals = [signal.astype(np.float64).swapaxes(1, 2) for signal in (truth, guess)]
+        results = museval.evaluate(*signals, win=RATE, hop=RATE)
     return dict(zip(BSS_METRICS, map(np.asarray, results), strict=True))
 
 
@@ -115,6 +116,7 @@ def main() -> None:
         truth, guess = read(options.stems / "reference"), read(options.stems / "estimate")
     else:
         truth, guess = synthetic(options.seconds)
+    truth, guess = truth.astype(np.float32), guess.astype(np.float32)  # as models give them
     cores = os.cpu_count() or 1
     ways = {
         "museval": by_museval,
