@@ -3,18 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dora import Launcher
+
 from demucs.errors import ConfigError
 from demucs.grids._group_run import group_run
 
 
-def base_run(environ: Mapping[str, str]) -> Any:
+def base_run(launcher: Launcher, environ: Mapping[str, str]) -> Any:
     """Dora's experiment of `DEMUCS_GRID_FROM`, a signature; without it, that of the group's run.
+
+    Args:
+        launcher: of the grid.
+        environ: environment variables.
 
     Raises:
         ConfigError: there is no such experiment.
     """
-    from demucs.train import main
-
+    main = launcher._main
     signature = environ.get("DEMUCS_GRID_FROM", "")
     if not signature:
         return main.get_xp(group_run())

@@ -19,7 +19,7 @@ from demucs.grids._slurm import environment_overrides, set_slurm_options
 def explorer(launcher: Launcher) -> None:
     """One experiment for each source, in one job array, in the order of `dset.sources`."""
     set_slurm_options(launcher)
-    run = base_run(os.environ)
+    run = base_run(launcher, os.environ)
     mixes = os.environ.get("DEMUCS_GRID_MIXES") or "mixes"
     sources = list(run.cfg.dset.sources)
     overrides = [*continued(run.argv, run.sig, mixes), *environment_overrides(os.environ)]

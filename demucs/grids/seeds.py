@@ -45,7 +45,7 @@ def seeds_of(text: str, first: int) -> list[int]:
 def explorer(launcher: Launcher) -> None:
     """The run with each seed, in one job array."""
     set_slurm_options(launcher)
-    run = base_run(os.environ)
+    run = base_run(launcher, os.environ)
     seeds = seeds_of(os.environ.get("DEMUCS_GRID_SEEDS", ""), int(run.cfg.seed))
     launcher.bind_(explorer.starts_from([*run.argv, *environment_overrides(os.environ)]))
     with launcher.job_array():

@@ -27,7 +27,8 @@ only differences of about two to three standard deviations. The interval knows n
 songs: for that, compare two evaluations."""
 NO_RECIPE = (
     "has no recorded recipe (a bag, weights of others, or an evaluation older than these tables): "
-    "it is a group of its own; evaluate a release of tools.export anew to have it grouped"
+    "it is a group of its own; to have it grouped, give the evaluation of a release that "
+    "tools.export made, measured with tools.test_pretrained --again"
 )
 
 

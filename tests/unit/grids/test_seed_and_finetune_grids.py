@@ -35,8 +35,12 @@ class Shepherd:
         return SimpleNamespace(xp=train.get_xp(argv))
 
 
+def launcher() -> Launcher:
+    return Launcher(Shepherd(), train.get_slurm_config(), Herd())
+
+
 def listed(explorer: Any) -> Herd:
-    made = Launcher(Shepherd(), train.get_slurm_config(), Herd())
+    made = launcher()
     explorer(made)
     return made._herd
 
@@ -100,7 +104,7 @@ def test_the_recipe_wins_over_the_run_and_keeps_its_model() -> None:
 def test_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(train.dora, "dir", tmp_path)
     with pytest.raises(ConfigError, match="DEMUCS_GRID_FROM=53288a8c: no such experiment in"):
-        base_run({"DEMUCS_GRID_FROM": "53288a8c"})
+        base_run(launcher(), {"DEMUCS_GRID_FROM": "53288a8c"})
 
 
 def test_a_run_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
