@@ -1,0 +1,39 @@
+"""The table of `studies.finetune_trial`, as Markdown."""
+
+from typing import Any
+
+TITLES = {"nsdr": "nSDR", "sdr": "SDR"}
+
+
+def table(trial: dict[str, Any]) -> str:
+    """For each metric a row an arm: the value, and the gain over the base with its interval.
+
+    The interval is of songs alone: another seed of the training would move every arm.
+    """
+    lines = [
+        f"{trial['definitions']}; {trial['songs']} songs. Under each arm: its gain over the base, "
+        "song by song, with the 95 % interval over songs."
+    ]
+    for metric, title in TITLES.items():
+        stems = list(trial["arms"]["base"]["values"][metric])
+        lines += ["", f"| {title} | {' | '.join(stems)} |", "|---" * (len(stems) + 1) + "|"]
+        for arm, content in trial["arms"].items():
+            values = " | ".join(_number(content["values"][metric][stem]) for stem in stems)
+            lines.append(f"| {arm} | {values} |")
+            if arm != "base":
+                gains = " | ".join(_gain(content["gains"][metric][stem]) for stem in stems)
+                lines.append(f"| {arm} − base | {gains} |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _gain(gain: dict[str, Any]) -> str:
+    if gain["mean"] is None:
+        return "–"
+    if gain["interval"] is None:
+        return f"{gain['mean']:+.2f}"
+    low, high = gain["interval"]
+    return f"{gain['mean']:+.2f} ({low:+.2f} … {high:+.2f})"
