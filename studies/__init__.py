@@ -1,1 +1,1 @@
-"""Research that uses the package: the blind study and the trial of distilled data."""
+"""Research that uses the package: the blind study and the trials of distilled data and of fine-tuning."""
