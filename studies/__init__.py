@@ -1,1 +1,1 @@
-"""Research that uses the package: the blind study and the trials of distilled data and of fine-tuning."""
+"""Research that uses the package: the blind study, the trials of distilling and of fine-tuning."""

@@ -4,10 +4,11 @@
     python3 -m studies.finetune_trial OUT --base-steps 600 --steps 100 --songs 20
 
 Makes demo songs and automixes of them, trains a base model, continues it in several arms from the
-same state for the same number of steps, and evaluates all on the test songs:
+same state, each network for the same number of steps, and evaluates all on the test songs:
 
     base     not continued
     longer   the base's own recipe, at the learning rate of the fine-tuning
+    longer4  the same for four times the steps, which is as many as the bag has in all
     all      the recipe of the grid `finetune_sources`, but with all sources in the loss
     bag      that recipe: one network for each source, and the bag of them
 

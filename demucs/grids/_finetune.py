@@ -1,15 +1,15 @@
 """Overrides of the fine-tuning that the papers do: one network for each source.
 
-"Each" means: the network of a finished experiment, continued on songs without remix, repitch or
-scale, with automixes of `tools.automix` among them, in the loss of one source alone. The networks
-are then a bag in which each gives its source (docs/finetuning.md).
+The network of a finished experiment is continued on songs without remix, repitch or scale, with
+automixes of `tools.automix` among them, and with one source alone in the loss. The networks are
+then a bag in which each gives its source (docs/finetuning.md).
 """
 
 from collections.abc import Sequence
 
-# Of arXiv:2111.03600 and the public Demucs' grid `mmi_ft`. The crop is the same for all stems of an
-# example: otherwise they would not be those of one song. The decay of the weights is decoupled from
-# the gradient (AdamW): Adam would add it to the gradient of an L1 loss, which is smaller than it.
+# Of arXiv:2111.03600, arXiv:2211.08553 and the public Demucs' grid `mmi_ft`. The crop is the same
+# for all stems of an example: otherwise they would not be those of one song. The weight decay is
+# decoupled from the gradient (AdamW): Adam would add it to the gradient, which is much smaller.
 RECIPE = (
     "epochs=50",
     "optim.lr=0.0001",
@@ -31,7 +31,7 @@ def continued(argv: Sequence[str], signature: str, mixes: str) -> list[str]:
         signature: of the experiment.
         mixes: folder of `tools.automix`, added to the experiment's own songs.
     """
-    # Quoted: `12345678` and `1234567e` with digits alone would be read as numbers.
+    # Quoted: `12345678` and `1234e567` would be read as numbers.
     return [*argv, *RECIPE, f'continue_from="{signature}"', f"dset.wav={mixes}"]
 
 

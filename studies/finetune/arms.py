@@ -22,6 +22,14 @@ SOURCES = ("drums", "bass", "other", "vocals")
 SECONDS = 24  # of a song
 EPOCHS = 2  # of every training: the better one on the validation songs is kept
 METRICS = ("nsdr", "sdr")
+# In each arm, what its songs are compared with.
+ARMS: dict[str, tuple[str, ...]] = {
+    "base": (),
+    "longer": ("base",),
+    "longer4": ("base",),
+    "all": ("base", "longer"),
+    "bag": ("base", "all", "longer4"),
+}
 MINUTES = "minutes.json"  # of each step, so that a second call adds to what the first one took
 
 
@@ -46,8 +54,9 @@ class Trial:
             self._songs()
             base = self._base()
             signature = self._train("base", base)
-            own = [*base, *self._short(), f'continue_from="{signature}"']
-            self._train("longer", own)
+            start = f'continue_from="{signature}"'
+            self._train("longer", [*base, *self._short(), start])
+            self._train("longer4", [*base, *self._short(len(SOURCES)), start])
             recipe = [*continued(base, signature, str(self.out / "mixes")), *self._short()]
             self._train("all", recipe)
             networks = [
@@ -55,7 +64,7 @@ class Trial:
                 for index, source in enumerate(SOURCES)
             ]
             self._bag(networks)
-            results = {arm: self._evaluate(arm) for arm in ("base", "longer", "all", "bag")}
+            results = {arm: self._evaluate(arm) for arm in ARMS}
         return self._numbers(results)
 
     def _songs(self) -> None:
@@ -71,9 +80,9 @@ class Trial:
         steps = f"max_batches={self.base_steps // EPOCHS}"
         return ["dset=demo", "variant=demo", "hdemucs.channels=8", f"epochs={EPOCHS}", steps]
 
-    def _short(self) -> list[str]:
+    def _short(self, times: int = 1) -> list[str]:
         """Overrides of what is continued, after the recipe; other examples than the base's."""
-        length = [f"epochs={EPOCHS}", f"max_batches={self.steps // EPOCHS}"]
+        length = [f"epochs={EPOCHS}", f"max_batches={times * self.steps // EPOCHS}"]
         return [*length, f"optim.lr={self.learning_rate:g}", "seed=43"]
 
     def _train(self, name: str, overrides: Sequence[str]) -> str:
@@ -137,7 +146,7 @@ class Trial:
             temporary.write_text(json.dumps(content, indent=1), "utf-8")
 
     def _numbers(self, results: dict[str, Results]) -> dict[str, Any]:
-        """Means over the test songs by arm, and their differences to the base, song by song."""
+        """Means over the test songs by arm, and differences between arms, song by song."""
         minutes = self._read(MINUTES)
         return {
             "definitions": "nSDR and SDR (BSS Eval v4, median over seconds) in dB, means over the "
@@ -148,19 +157,29 @@ class Trial:
             "learning_rate": self.learning_rate,
             "minutes": minutes | {"sum": round(sum(minutes.values()), 1)},
             "signatures": self._read("signatures.json"),
-            "arms": {arm: self._arm(results["base"], result) for arm, result in results.items()},
+            "arms": {
+                arm: {
+                    "values": _values(result),
+                    "gains": {other: _gains(results[other], result) for other in ARMS[arm]},
+                }
+                for arm, result in results.items()
+            },
         }
 
-    @staticmethod
-    def _arm(base: Results, results: Results) -> dict[str, Any]:
-        columns = results.aggregates()
-        values = {m: {**columns[m]["stems"], "mean": columns[m]["mean"]} for m in METRICS}
-        gains: dict[str, dict[str, Any]] = {}
-        for difference in compare(base, results):
-            gains.setdefault(difference.metric, {})[difference.stem] = {
-                "mean": difference.mean,
-                "interval": difference.interval,
-                "better": difference.better,
-                "p_value": difference.p_value,
-            }
-        return {"values": values, "gains": gains}
+
+def _values(results: Results) -> dict[str, Any]:
+    columns = results.aggregates()
+    return {m: {**columns[m]["stems"], "mean": columns[m]["mean"]} for m in METRICS}
+
+
+def _gains(first: Results, second: Results) -> dict[str, Any]:
+    """Second - first by metric and stem, with the interval over songs."""
+    gains: dict[str, dict[str, Any]] = {}
+    for difference in compare(first, second):
+        gains.setdefault(difference.metric, {})[difference.stem] = {
+            "mean": difference.mean,
+            "interval": difference.interval,
+            "better": difference.better,
+            "p_value": difference.p_value,
+        }
+    return gains

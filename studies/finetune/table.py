@@ -6,13 +6,13 @@ TITLES = {"nsdr": "nSDR", "sdr": "SDR"}
 
 
 def table(trial: dict[str, Any]) -> str:
-    """For each metric a row an arm: the value, and the gain over the base with its interval.
+    """For each metric the value of each arm, and differences of arms with their intervals.
 
-    The interval is of songs alone: another seed of the training would move every arm.
+    An interval is of songs alone: another seed of the training would move every arm.
     """
     lines = [
-        f"{trial['definitions']}; {trial['songs']} songs. Under each arm: its gain over the base, "
-        "song by song, with the 95 % interval over songs."
+        f"{trial['definitions']}; {trial['songs']} songs. Differences: song by song, with the 95 % "
+        "interval over songs."
     ]
     for metric, title in TITLES.items():
         stems = list(trial["arms"]["base"]["values"][metric])
@@ -20,9 +20,12 @@ def table(trial: dict[str, Any]) -> str:
         for arm, content in trial["arms"].items():
             values = " | ".join(_number(content["values"][metric][stem]) for stem in stems)
             lines.append(f"| {arm} | {values} |")
-            if arm != "base":
-                gains = " | ".join(_gain(content["gains"][metric][stem]) for stem in stems)
-                lines.append(f"| {arm} − base | {gains} |")
+        lines += ["", f"| {title}, difference | {' | '.join(stems)} |"]
+        lines.append("|---" * (len(stems) + 1) + "|")
+        for arm, content in trial["arms"].items():
+            for other, gains in content["gains"].items():
+                cells = " | ".join(_gain(gains[metric][stem]) for stem in stems)
+                lines.append(f"| {arm} − {other} | {cells} |")
     return "\n".join(lines)
 
 
@@ -34,6 +37,6 @@ def _gain(gain: dict[str, Any]) -> str:
     if gain["mean"] is None:
         return "–"
     if gain["interval"] is None:
-        return f"{gain['mean']:+.2f}"
+        return f"{gain['mean']:+.2f}".replace("-", "−")
     low, high = gain["interval"]
-    return f"{gain['mean']:+.2f} ({low:+.2f} … {high:+.2f})"
+    return f"{gain['mean']:+.2f} ({low:+.2f} … {high:+.2f})".replace("-", "−")
