@@ -16,12 +16,13 @@ if __name__ == "__main__":
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from demucs.console import number, table
+from demucs.console import WIDTH, number, table
 from demucs.errors import ConfigError
 from demucs.evaluation.metrics.definitions import VALUES, title
 from demucs.evaluation.results.comparison import Difference, compare, doubts
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(f"{names[0]}: {args.first}\n{names[1]}: {args.second}\n")
     print(_table(shown), EXPLAINED, sep="\n\n")
-    print("\n" + _seeds_of(first, second))
+    print("\n" + textwrap.fill(_seeds_of(first, second), WIDTH))
     if args.published:
         for name, results in zip(names, (first, second), strict=True):
             column = results.aggregates().get("sdr_med")

@@ -1,9 +1,10 @@
 """Groups of runs by seed as text for a terminal and as JSON: mean ± s.d., and differences."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from demucs.console import table
+from demucs.console import WIDTH, table
 from demucs.evaluation.metrics.definitions import title
 from demucs.evaluation.results.results import Results
 from demucs.evaluation.results.seeds import (
@@ -79,7 +80,7 @@ def seed_text(content: dict[str, Any]) -> str:
             rows.append(["", *(verdict(row[s]) for s in stems)])
         parts.append(table([metric["title"], *stems], rows, numbers=True))
     if all(len(group["names"]) == 1 for group in groups):
-        parts.append(f"One run a group: {UNKNOWN}.")
+        parts.append(textwrap.fill(f"One run a group: {UNKNOWN}.", WIDTH))
     return "\n\n".join([*parts, EXPLAINED])
 
 
