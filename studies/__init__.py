@@ -1,1 +1,1 @@
-"""Research that uses the package: the blind study and the trial of distilled data."""
+"""Research that uses the package: the blind study, the trials of distilling and of fine-tuning."""

@@ -27,6 +27,7 @@ from demucs.evaluation.metrics.bss_scores import BACKENDS
 from demucs.evaluation.metrics.definitions import BSS_METRICS, METRICS
 from demucs.evaluation.metrics.perceptual import package
 from demucs.evaluation.results.gather import Collector, Stopped, reason_of
+from demucs.evaluation.results.recipe import recipe_of, seed_of
 from demucs.evaluation.results.results import Results, TrackResult
 from demucs.evaluation.results.track_progress import EvaluationProgress
 from demucs.evaluation.scoring_pool import ScoringPool
@@ -204,6 +205,7 @@ def _new_results(model: nn.Module, name: str | None, settings: dict[str, Any]) -
             "signature": signature,
             "weights_sha256": weights_of(model),
             **({"test_set_seen": provenance.get("test_set_seen")} if release else {}),
+            **_training(release),
             "samplerate": facts.samplerate,
             "segment": facts.segment,
             **({"members": facts.members} if facts.members > 1 else {}),
@@ -215,6 +217,14 @@ def _new_results(model: nn.Module, name: str | None, settings: dict[str, Any]) -
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         complete=False,
     )
+
+
+def _training(release: Any) -> dict[str, Any]:
+    """The recipe and the seed of the training; nothing of a bag, which has those of its models."""
+    if release is None or release.spec.name == "bag":
+        return {}
+    recipe = recipe_of(release.config)
+    return {} if recipe is None else {"recipe": recipe, "seed": seed_of(release.config)}
 
 
 def _version(package: str) -> str:

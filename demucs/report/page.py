@@ -16,6 +16,7 @@ from demucs.report.heading import differences, facts
 from demucs.report.output_folder import MARK
 from demucs.report.run_files import Run, letter
 from demucs.report.score_tables import glance, summary
+from demucs.report.seed_rows import seed_rows
 from demucs.report.song_table import songs_table
 
 HERE = Path(__file__).with_name("page")
@@ -71,6 +72,7 @@ def render(
         data=embedded(data),
         runs=[_shown(index, run) for index, run in enumerate(runs)],
         summary=summary(runs),
+        seeds=seed_rows(runs),
         glance=shown,
         curves=panels,
         songs=songs,

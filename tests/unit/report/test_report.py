@@ -24,6 +24,7 @@ from demucs.report.pictures import ROWS, levels, marks, png
 from demucs.report.published_table import is_musdb_test
 from demucs.report.run_files import Run, find_run
 from demucs.report.score_tables import summary
+from demucs.report.seed_rows import seed_rows
 from demucs.report.song_table import chosen, songs_table
 from demucs.report.sound import Excerpt, Signal, write_player
 from tools import report
@@ -262,6 +263,36 @@ def test_means_of_runs_with_other_stems_are_over_those_they_share():
 
 
 # --- curves ---
+
+
+def test_runs_of_several_seeds_are_one_row():
+    runs = [make_run(f"run {seed}", config={"seed": seed, "epochs": 3},
+                     results=make_results(shift=seed / 10)) for seed in (1, 2, 3)]  # fmt: skip
+    runs.append(make_run("longer", config={"seed": 1, "epochs": 9}, results=make_results()))
+    found = seed_rows(runs)
+    assert found["stems"] == [*STEMS, "mean"]
+    assert [table["title"] for table in found["tables"]] == ["nSDR", "SDR", "SDR, median"]
+    group, other, gap = found["tables"][0]["rows"]
+    assert (group["title"], group["small"]) == ("A, B, C", "3 seeds: 1, 2, 3")
+    assert group["cells"][0] == ("1.20 ± 0.10", "")
+    assert (other["title"], other["small"]) == ("D", "1 seed: 1")
+    assert gap["title"] == "D − A, B, C"
+    assert gap["cells"][0][1] == "within the seeds"
+    page = render(runs, [], [], None, None)
+    assert "1.20 ± 0.10" in page
+    assert "standard deviation over them (n - 1)" in page
+
+
+def test_a_run_without_a_twin_has_no_spread():
+    alone = seed_rows([make_run(config={"seed": 1})])
+    assert alone["tables"] == []
+    assert alone["note"].startswith("One run: with one seed the spread over seeds is unknown")
+    assert "Over seeds" in render([make_run()], [], [], None, None)
+    pair = [make_run(config={"seed": 1}), make_run(config={"seed": 1, "epochs": 9})]
+    assert seed_rows(pair)["note"].startswith("Each run is the only one of its configuration")
+    assert seed_rows([make_run(results=None)]) is None
+    twice = [make_run(config={"seed": 1}, results=make_results(model={"weights_sha256": "f"}))] * 2
+    assert seed_rows(twice)["tables"] == []  # the same weights are not two seeds
 
 
 def test_curves_break_where_a_number_is_missing():
