@@ -98,7 +98,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
                 left.remove(signature)
         if signature is None:
             return check, left
-        overrides = [*self._overrides_of(signature), *left]
+        overrides = [*self.overrides_of(signature), *left]
         folder = self._experiments / signature
         if is_public_run(folder) and all(self.dora.is_excluded(_key(word)) for word in left):
             self._resumed = folder
@@ -119,7 +119,12 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
     def _experiments(self) -> Path:
         return Path(self.dora.dir, self.dora.xps)
 
-    def _overrides_of(self, signature: str) -> list[str]:
+    def overrides_of(self, signature: str) -> list[str]:
+        """The overrides of an experiment.
+
+        Raises:
+            ModelNotFoundError: there is no such experiment, or nothing tells them.
+        """
         folder = self._experiments / signature
         with suppress(OSError, ValueError, YAMLError):
             overrides = overrides_of(folder)
@@ -140,7 +145,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
     def get_argv_from_sig(self, sig: str) -> list[str]:
         """Dora's, of `dora run -f SIG`; also where `.argv.json` is lost and Hydra's file is not."""
         try:
-            return self._overrides_of(sig)
+            return self.overrides_of(sig)
         except ModelNotFoundError as error:
             exit_with(error)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from dora import Launcher
 
-from demucs.errors import ConfigError
+from demucs.errors import ConfigError, ModelNotFoundError
 from demucs.grids._group_run import group_run
 
 
@@ -24,8 +24,8 @@ def base_run(launcher: Launcher, environ: Mapping[str, str]) -> Any:
     if not signature:
         return main.get_xp(group_run())
     try:
-        return main.get_xp_from_sig(signature)
-    except (OSError, RuntimeError) as error:
+        return main.get_xp(main.overrides_of(signature))
+    except (OSError, ModelNotFoundError) as error:
         raise ConfigError(
             f"DEMUCS_GRID_FROM={signature}: no such experiment in {main.dora.dir}/xps ({error}): "
             "give a signature that `python3 -m tools.status` lists, and the folder of its outputs "
