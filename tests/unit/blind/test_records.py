@@ -116,7 +116,7 @@ def test_songs_of_other_stems_are_refused_by_name(songs, tmp_path):
 )
 def test_broken_records_are_named(tmp_path, text):
     (tmp_path / "bad.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"bad\.json is no record of blind scores"):
+    with pytest.raises(DatasetError, match=r"bad\.json is not a record of blind scores"):
         read_records(tmp_path)
 
 
