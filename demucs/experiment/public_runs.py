@@ -6,6 +6,7 @@ by its `.argv.json`, and continued in its own folder with the values of its `.hy
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import yaml
 from demucs.errors import CheckpointError
 from demucs.experiment.record import is_public_run
 from demucs.experiment.run import ARGV, HYDRA_CONFIG
+from demucs.files import atomic_path
 
 OVERRIDES = ".hydra/overrides.yaml"
+KEPT_CONFIG = ".hydra/config.public.yaml"
 _NO_MATTER = ("dora.", "slurm.", "hydra.")
 
 
@@ -84,7 +87,7 @@ def other_values(
     Raises:
         CheckpointError: its `.hydra/config.yaml` cannot be read.
     """
-    path = folder / HYDRA_CONFIG
+    path = _kept_config(folder)
     if not path.exists():
         return {}
     try:
@@ -105,6 +108,21 @@ def other_values(
         and not key.startswith(_NO_MATTER)
         and not is_excluded(key)
     }
+
+
+def _kept_config(folder: Path) -> Path:
+    """The configuration of the public run, kept before Hydra writes ours in its place.
+
+    Each task of a job comes by here, and none of them may read what another's Hydra is writing.
+    """
+    path, kept = folder / HYDRA_CONFIG, folder / KEPT_CONFIG
+    if path.exists() and not kept.exists():
+        try:
+            with atomic_path(kept) as temporary:
+                shutil.copyfile(path, temporary)
+        except OSError:  # may not be written: it is only looked at
+            return path
+    return kept
 
 
 def _flat(block: Any, prefix: str = "") -> dict[str, Any]:

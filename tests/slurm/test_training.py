@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 
 import pytest
@@ -16,6 +17,9 @@ from tests.slurm.desk import ROOT, Desk
 from tests.slurm.experiment import differences
 from tests.slurm.tasks import awaits, held, task_processes
 from tests.slurm.tiny_songs import EPOCHS, TINY, TWO
+
+sys.path[:0] = [str(ROOT / "tests" / "golden")]
+from public_run_files import unpack  # noqa: E402
 
 STOPPED = "stopped in epoch"  # what a run says that was asked to stop and has saved
 
@@ -199,3 +203,16 @@ def assert_same_end(desk: Desk, number: str, trained: Trained, *, restarts: int)
     assert STOPPED in desk.log
     assert desk.experiment.signature == trained.experiment.signature
     assert differences(desk.experiment, trained.experiment) == []
+
+
+def test_a_run_of_the_public_solver_is_continued_by_two_tasks(desk: Desk) -> None:
+    folder = unpack("hdemucs", desk.folder / "outputs")
+    original = (folder / "checkpoint.th").read_bytes()
+    number = desk.submit(*TWO, "slurm_scripts/continue_run_slurm.sh", folder.name)
+    job = desk.wait(number)
+    assert job.state == "COMPLETED", desk.log
+    record = desk.experiment.record
+    assert (record["signature"], record["processes"]) == (folder.name, 2)
+    assert (record["state"], desk.experiment.epochs_done) == ("finished", 3)
+    assert f"{folder.name} was trained by the public Demucs" in desk.log
+    assert (folder / "checkpoint.public.th").read_bytes() == original
