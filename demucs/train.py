@@ -34,14 +34,8 @@ from dora import get_xp
 from omegaconf import DictConfig
 
 from demucs.experiment.cluster import asked_world_size
-from demucs.experiment.dora_main import (
-    EntryPoint,
-    end,
-    ending_on_errors,
-    plain,
-    set_up_logging,
-    warn_of_missing,
-)
+from demucs.experiment.dora_main import EntryPoint, plain, set_up_logging, warn_of_missing
+from demucs.experiment.endings import end, ending_on_errors
 from demucs.experiment.identity import Experiment
 from demucs.experiment.nearest import describe_nearest
 from demucs.experiment.record import CHECKPOINT

@@ -30,14 +30,8 @@ from omegaconf import DictConfig
 
 from demucs.errors import ConfigError
 from demucs.experiment.cluster import asked_world_size
-from demucs.experiment.dora_main import (
-    EntryPoint,
-    end,
-    ending_on_errors,
-    plain,
-    set_up_logging,
-    warn_of_missing,
-)
+from demucs.experiment.dora_main import EntryPoint, plain, set_up_logging, warn_of_missing
+from demucs.experiment.endings import end, ending_on_errors
 from demucs.experiment.identity import Experiment
 
 

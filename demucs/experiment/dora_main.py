@@ -4,10 +4,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from dora.hydra import HydraMain
 from dora.xp import XP
@@ -16,14 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from demucs.errors import ConfigError, DemucsError, ModelNotFoundError, explain_os_error, message_of
+from demucs.errors import ConfigError, DemucsError, ModelNotFoundError
 from demucs.experiment.cluster import find_world
+from demucs.experiment.endings import exit_on_path_errors, exit_with
 from demucs.experiment.public_runs import find_public_run, other_values, overrides_of
 from demucs.experiment.record import CHECKPOINT, CHECKPOINTS, LOG, is_public_run
 from demucs.experiment.run import ARGV
 from demucs.files import atomic_path
-from demucs.process.command import MEMORY, print_error, run_command
-from demucs.process.signals import Asked, begin, exit_code, working
+from demucs.process.signals import begin
 
 
 class EntryPoint(HydraMain):  # type: ignore[misc]
@@ -227,48 +227,6 @@ def set_up_logging(*, verbose: bool, first: bool) -> None:
         logging.disable(logging.INFO)
 
 
-def exit_with(error: Exception, remedy: str = "") -> NoReturn:
-    """Prints the error in one line, and ends this process with exit code 1."""
-    print(f"error: {message_of(error)}{remedy}", file=sys.stderr)
-    sys.exit(1)
-
-
-@contextmanager
-def exit_on_path_errors(remedy: str = "") -> Iterator[None]:
-    """Ends this process with one line where the block cannot use a file or folder.
-
-    Args:
-        remedy: added to the message.
-    """
-    try:
-        yield
-    except OSError as error:
-        if explain_os_error(error) is None:
-            raise
-        exit_with(error, remedy)
-
-
-@contextmanager
-def ending_on_errors(memory: str = MEMORY) -> Iterator[None]:
-    """Ends this process on an error or a signal of its block, with a line and an exit code.
-
-    A context, not a call around the training, so that a traceback and a profile show training only.
-
-    Args:
-        memory: what to do when memory is used up.
-    """
-    working()
-    try:
-        yield
-    except KeyboardInterrupt as asked:
-        why = str(asked) or "interrupted"
-        print(f"{why}; the same command continues from the last saved state", file=sys.stderr)
-        sys.exit(exit_code(asked.name) if isinstance(asked, Asked) else 130)
-    except Exception as error:  # not left to Hydra, which shortens the traceback
-        print_error(error, memory)
-        sys.exit(1)
-
-
 def warn_of_missing(folders: Iterable[str]) -> None:
     """Warns of data folders that are not here: the machine that will train may have them."""
     for folder in folders:
@@ -281,8 +239,3 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}
-
-
-def end(main: Callable[[], object]) -> NoReturn:
-    """Calls `main`, which still loads, and ends this process with its exit code."""
-    run_command(main, loads=True)
