@@ -28,12 +28,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train(folder: Path) -> Any:
-    """The entry point, with its experiments in `folder`."""
-    entry = copy.copy(main)
-    entry.dora = copy.copy(main.dora)
-    entry.dora.dir = folder.parents[1]
-    return entry
+def train(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The entry point, with its experiments in `folder`; it cannot be copied."""
+    dora = copy.copy(main.dora)
+    dora.dir = folder.parents[1]
+    monkeypatch.setattr(main, "dora", dora)
+    monkeypatch.setattr(main, "_resumed", None)
+    return main
 
 
 def typed(folder: Path) -> list[str]:
