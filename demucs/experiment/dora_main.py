@@ -60,11 +60,11 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
         begin(saves=True, notes="SUBMITIT_EXECUTOR" in os.environ)
         try:
             check, argv = self._read(sys.argv[1:])
-            argv = self._as_trained(argv)
             if check:
-                return self._check(argv)
+                return self._check(self._as_trained(argv))
             # What Dora finds out by itself would be wrong under srun.
             os.environ.update(find_world(os.environ).variables())
+            argv = self._as_trained(argv)
         except (DemucsError, OSError) as error:
             exit_with(error)
         sys.argv[1:] = argv
@@ -160,7 +160,7 @@ class EntryPoint(HydraMain):  # type: ignore[misc]
             return argv
         self._resumed = xp.folder
         values = other_values(xp.folder, plain(xp.cfg), self.dora.is_excluded)
-        if values:
+        if values and os.environ.get("RANK", "0") == "0":
             listed = ", ".join(f"{key}={value}" for key, value in values.items())
             print(
                 f"{xp.sig} was trained with other values than conf/ has here, and keeps them: "

@@ -184,7 +184,7 @@ def newest_checkpoint_file(folder: str | os.PathLike[str]) -> tuple[Path, dict[s
         try:
             content = load_checkpoint(path)
         except CheckpointError as error:
-            errors.append(str(error))
+            errors.append(str(error).rstrip("."))
             continue
         if errors:
             logger.warning("%s; using the one before it, %s", "; ".join(errors), path)

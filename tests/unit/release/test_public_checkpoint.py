@@ -42,6 +42,7 @@ def refused(folder: Path) -> str:
     for word in ("delete", "remove", "--clear"):
         assert word not in str(no_good.value)
     assert "nothing there was changed" in str(no_good.value)
+    assert ".." not in str(no_good.value).replace("...", "")
     assert (folder / NAME).read_bytes() == before
     message = str(caught.value)
     assert "\n" not in message
