@@ -122,10 +122,9 @@ def test_minus_f_continues_both_runs_in_their_folders(place: Path) -> None:
 def test_another_run_starts_from_its_weights(place: Path) -> None:
     sig = signature(place, "hdemucs")
     words = json.loads((place / "outputs" / "xps" / sig / ".argv.json").read_text())
-    shutil.copyfile(
-        place / "outputs" / "xps" / sig / "checkpoint.public.th",
-        place / "outputs" / "xps" / sig / "checkpoint.th",
-    )
+    public = place / "outputs" / "xps" / sig / "checkpoint.public.th"
+    if public.exists():  # continued by the test before
+        shutil.copyfile(public, public.with_name("checkpoint.th"))
     said = call(
         place, "demucs.train", *words, f"continue_from={sig}", "continue_opt=true", "epochs=1",
         "max_batches=1", "test.every=0",
