@@ -13,6 +13,14 @@ import torch
 
 import demucs
 
+# Folders of the public Demucs' datasets that have MUSDB18's test songs to train on, and the names
+# of these datasets in conf/dset.
+WITH_TEST_SONGS = {
+    "allstems_test_44": "extra_test",
+    "automix_extra_test2": "auto_extra_test",
+    "aetl": "aetl",
+}
+
 
 def provenance_of(checkpoint: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
     """The description of the run that a release comes from.
@@ -80,9 +88,17 @@ def _data(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
 
 
 def _test_set_seen(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Training reads `train` and `valid` only, so "no", unless it started from other weights."""
+    """Training reads `train` and `valid` only, so "no", unless it started from other weights.
+
+    Or from datasets that are known to have MUSDB18's test songs in `train`.
+    """
     if checkpoint.get("test_set_seen") is not None:
         return str(checkpoint["test_set_seen"])
+    dset = config.get("dset")
+    for key in ("wav", "wav2"):
+        name = Path(str(dset.get(key) or "")).name if isinstance(dset, Mapping) else ""
+        if name in WITH_TEST_SONGS:
+            return f"yes: dset={WITH_TEST_SONGS[name]} has MUSDB18's test songs"
     for key in ("continue_from", "continue_pretrained"):
         if config.get(key):
             return f"unknown: it was continued from {config[key]}"

@@ -6,6 +6,7 @@ import pytest
 from training_support import plain_config, tiny_config, write_songs
 
 from demucs.errors import ConfigError, DatasetError
+from demucs.release.provenance import provenance_of
 from demucs.training import find_songs, read_config
 from demucs.training.config.public_datasets import VARIABLES, check_named, local_folder
 
@@ -47,6 +48,16 @@ def test_an_unset_variable_is_named_with_its_remedy(
         find_songs(run)
     for variable in NAMED[dset]:
         assert f"{variable}=FOLDER" in str(caught.value)
+
+
+@pytest.mark.parametrize("dset", NAMED)
+def test_a_release_says_where_the_test_songs_were_trained_on(dset: str) -> None:
+    config = plain_config(f"dset={dset}")
+    seen = provenance_of({"config": config}, "")["test_set_seen"]
+    if dset in ("extra_test", "auto_extra_test", "aetl"):
+        assert seen == f"yes: dset={dset} has MUSDB18's test songs"
+    else:
+        assert seen == "no"
 
 
 def test_folders_of_ones_own_are_left_alone(tmp_path: Path) -> None:
