@@ -140,7 +140,8 @@ def truth_of(references: Tensor, estimates: Tensor, samplerate: int) -> dict[str
 
 def sdr_of(references: Tensor, estimates: Tensor, samplerate: int) -> Measures:
     """The SDR of BSS Eval v4 in dB, of stems `[S, C, T]`."""
-    whole, parts = bss_scores(references.numpy(), estimates.numpy(), samplerate)["sdr"]
+    truth, guess = references.numpy(), estimates.numpy()
+    whole, parts = bss_scores(truth, guess, samplerate, wanted=["sdr"])["sdr"]
     return Measures(track=whole, windows=parts)
 
 

@@ -105,12 +105,17 @@ def _panels(epochs: Sequence[Epoch]) -> list[Panel]:
               "error, whole songs, mean over songs; mean: over the stems; of the best of the model "
               "and its averages",
               {"mean": _at("valid", "nsdr"), **{s: _at("valid", f"nsdr_{s}") for s in stems}}),
+        Panel("sdr", "Validation SDR", "dB", "BSS Eval v4: median over the seconds of a song, "
+              "mean over songs, and sdr_med their median; both are means over the stems; of the "
+              "best of the model and its averages",
+              {"mean": _at("valid", "sdr"), "sdr_med": _at("valid", "sdr_med"),
+               **{s: _at("valid", f"sdr_{s}") for s in stems}}),
         Panel("weights", "Validation nSDR of the model and its averages", "dB", "main: the weights "
               "as trained; ema: their exponential moving averages, by batch and by epoch; mean "
               "over the stems",
               {name: _at("valid", name, "nsdr") for name in weights}),
         Panel("weights_loss", "Validation loss of the model and its averages", "", "as above, the "
-              "loss: what the best is chosen by, unless test.metric says nsdr",
+              "loss: what the best is chosen by, unless test.metric says nsdr or sdr",
               {name: _at("valid", name, "loss") for name in weights}),
         Panel("reco", "Reconstruction loss", "", "the loss without the penalty",
               {**_reco("train", epochs), **_reco("valid", epochs)}),

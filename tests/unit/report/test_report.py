@@ -235,6 +235,18 @@ def test_a_public_run_is_drawn_beside_the_nsdr():
     assert all(line["run"] is not None for line in charts["weights"]["series"])
 
 
+def test_the_sdr_of_validation_is_drawn_where_it_was_measured():
+    plain, measured = epoch(1.0), epoch(0.9)
+    assert "sdr" not in {c["name"] for c in curves([make_run(history=[plain])])}
+    measured["valid"] |= {"sdr": 4.0, "sdr_med": 5.0, "sdr_a": 3.0}
+    measured["valid"]["nsdr_a"] = 1.0
+    (chart,) = (c for c in curves([make_run(history=[measured])]) if c["name"] == "sdr")
+    points = {line["name"]: line["points"] for line in chart["series"]}
+    assert points["mean"] == [[1, 4.0]]
+    assert points["sdr_med"] == [[1, 5.0]]
+    assert points["a"] == [[1, 3.0]]
+
+
 def test_a_model_that_has_seen_the_songs_is_warned_of():
     results = make_results(model={"name": "m", "test_set_seen": "yes: trained on it"})
     said = [text for _, text in summary([make_run(results=results)])["warnings"]]
